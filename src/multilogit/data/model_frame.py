@@ -1,0 +1,154 @@
+"""The hand-over between formula and data on one side and estimation on the other.
+
+A :class:`ModelFrame` is all that estimation ever sees of the user's data: plain columns of
+float64, integer group codes, names. It is built by :func:`multilogit.formula.build_frame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.errors import Diagnostic
+
+Column = NDArray[np.float64]
+Family = Literal["binomial", "multinomial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The response in its one internal form: counts out of trials.
+
+    Attributes
+    ----------
+    family
+        ``"binomial"`` for two categories, ``"multinomial"`` for more.
+    name
+        The left-hand side as the user wrote it.
+    categories
+        Labels; the baseline (reference) category first. For a binary response
+        ``(failure, success)``.
+    counts
+        Shape ``(n, J - 1)``, F-ordered: counts of the non-baseline categories.
+    trials
+        Shape ``(n,)``: n_i, the number of observations behind the row.
+    weights
+        Shape ``(n,)`` or ``None``: frequency weights; weight 2 is the row twice.
+    """
+
+    family: Family
+    name: str
+    categories: tuple[str, ...]
+    counts: NDArray[np.float64]
+    trials: Column
+    weights: Column | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedColumns:
+    """The design matrix X of the fixed effects, column by column.
+
+    Attributes
+    ----------
+    columns
+        p contiguous float64 arrays of shape ``(n,)``. A column may be the user's own
+        memory, read in place: never write to it.
+    names
+        p names, as R writes them where R has one: ``"(Intercept)"``, ``"urbanY"``.
+    terms
+        For each column the formula term it belongs to, e.g. ``"urban"``.
+    """
+
+    columns: tuple[Column, ...]
+    names: tuple[str, ...]
+    terms: tuple[str, ...]
+
+    def matrix(self) -> NDArray[np.float64]:
+        """X as one ``(n, p)`` F-ordered array (a copy)."""
+        n = self.columns[0].shape[0] if self.columns else 0
+        out = np.empty((n, len(self.columns)), order="F")
+        for k, column in enumerate(self.columns):
+            out[:, k] = column
+        return out
+
+    def keep(self, indices: Sequence[int]) -> FixedColumns:
+        """Only the columns ``indices``, in that order."""
+        return FixedColumns(
+            tuple(self.columns[k] for k in indices),
+            tuple(self.names[k] for k in indices),
+            tuple(self.terms[k] for k in indices),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RandomBlock:
+    """One bar term ``(effects | group)``: effects correlated with each other.
+
+    ``(1 + x || g)`` arrives as two blocks on the same group.
+
+    Attributes
+    ----------
+    group
+        Name of the grouping factor.
+    columns, names
+        q columns of Z and their names, as in :class:`FixedColumns`.
+    """
+
+    group: str
+    columns: tuple[Column, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A grouping factor: ``levels[codes[i]]`` is the level of row i.
+
+    Attributes
+    ----------
+    name
+        As in the formula.
+    codes
+        Shape ``(n,)``, int32, in ``0 .. len(levels) - 1``; every level occurs.
+    levels
+        Labels, sorted (categorical columns: in the order of their categories).
+    """
+
+    name: str
+    codes: NDArray[np.int32]
+    levels: NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFrame:
+    """Data ready for estimation.
+
+    Attributes
+    ----------
+    response, fixed, random, groupings, offset
+        See the classes above; ``offset`` has shape ``(n,)`` or is None; ``groupings`` is
+        keyed by the name that ``RandomBlock.group`` uses.
+    rows
+        Shape ``(n,)`` int64: row numbers in the user's data (0-based) that are left after
+        dropping, or None when all are.
+    n_input_rows
+        Rows of the user's data.
+    diagnostics
+        What was noticed on the way: rows dropped, levels unused, ...
+    """
+
+    response: Response
+    fixed: FixedColumns
+    random: tuple[RandomBlock, ...] = ()
+    groupings: dict[str, Grouping] | None = None
+    offset: Column | None = None
+    rows: NDArray[np.int64] | None = None
+    n_input_rows: int = 0
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def with_response(self, response: Response) -> ModelFrame:
+        """The same design with a new response."""
+        return replace(self, response=response)
