@@ -1,0 +1,54 @@
+// One binomial row: y successes of n trials at the linear predictor eta (DESIGN 4.1, Czepiel
+// eqs 9, 11, 16), and its derivatives in eta up to the fourth.
+#pragma once
+
+#include "simd.hpp"
+
+namespace multilogit {
+
+// First and second derivative: what an inner Newton step needs.
+struct BinomialScore {
+  vd r;  // y - n pi
+  vd w;  // n pi (1 - pi)
+};
+
+// Everything: value l = y eta - n log(1 + e^eta), r, w, w3 = dw/deta, w4 = dw3/deta.
+struct BinomialRow {
+  vd value, r, w, w3, w4;
+};
+
+namespace detail {
+
+// With t = e^-|eta|: d = 1 / (1 + t) is the larger of pi and 1 - pi, q = t d the smaller one.
+// Nothing cancels, however large |eta| is.
+inline vd residual(vl positive, vd y, vd n, vd q) {
+  return select(positive, (y - n) + n * q, y - n * q);
+}
+
+}  // namespace detail
+
+inline BinomialScore binomial_score(vd eta, vd y, vd n) {
+  const vd t = exp_negative(-abs(eta));
+  const vd d = 1.0 / (1.0 + t);
+  const vd q = t * d;
+  return {detail::residual(eta > 0.0, y, n, q), n * (q * d)};
+}
+
+inline BinomialRow binomial_row(vd eta, vd y, vd n) {
+  const vd t = exp_negative(-abs(eta));
+  const vd d = 1.0 / (1.0 + t);
+  const vd q = t * d;
+  const vl positive = eta > 0.0;
+  const vd variance = q * d;                  // pi (1 - pi)
+  const vd tilt = (1.0 - t) * d;              // |1 - 2 pi|
+  const vd w = n * variance;
+  BinomialRow row;
+  row.value = select(positive, y - n, y) * eta - n * log1p_unit(t);
+  row.r = detail::residual(positive, y, n, q);
+  row.w = w;
+  row.w3 = w * select(positive, -tilt, tilt);  // w (1 - 2 pi)
+  row.w4 = w * (1.0 - 6.0 * variance);         // w (1 - 6 pi (1 - pi))
+  return row;
+}
+
+}  // namespace multilogit

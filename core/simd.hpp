@@ -1,0 +1,91 @@
+// Vectors of MULTILOGIT_LANES doubles, by the compiler's own vector extension (GCC, Clang; x86-64
+// and AArch64 alike), and the two elementary functions that logistic models need.
+//
+// Everything here is branch-free and does not touch the floating-point environment, so results do
+// not depend on the caller's flags, and every lane is independent of its neighbours.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#ifndef MULTILOGIT_LANES
+#define MULTILOGIT_LANES 2
+#endif
+
+namespace multilogit {
+
+constexpr int kLanes = MULTILOGIT_LANES;
+using vd = double __attribute__((vector_size(8 * MULTILOGIT_LANES)));        // lanes of double
+using vl = std::int64_t __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes of integer; masks
+
+inline vd splat(double x) { return x - vd{}; }
+
+inline vd select(vl mask, vd yes, vd no) { return mask ? yes : no; }
+
+inline vl bits(vd x) {
+  vl out;
+  std::memcpy(&out, &x, sizeof out);
+  return out;
+}
+
+inline vd from_bits(vl x) {
+  vd out;
+  std::memcpy(&out, &x, sizeof out);
+  return out;
+}
+
+inline vd abs(vd x) { return from_bits(bits(x) & (INT64_MAX - vl{})); }
+
+// Sum over lanes, always in the same (pairwise) order.
+inline double sum(vd x) {
+  double lane[kLanes];
+  std::memcpy(lane, &x, sizeof x);
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  return lane[0];
+}
+
+// e^x for x <= 0, to 1 ulp. Below -708 the result stays at e^-708 (3e-308): a positive normal
+// number, so that weights never become zero or subnormal.
+inline vd exp_negative(vd x) {
+  constexpr double kLog2E = 1.4426950408889634074;
+  constexpr double kLn2High = 6.93147180369123816490e-01;  // trailing zeros: n * kLn2High is exact
+  constexpr double kLn2Low = 1.90821492927058770002e-10;
+  constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+  x = select(x < -708.0, splat(-708.0), x);
+  const vd shifted = x * kLog2E + kRound;
+  const vd n = shifted - kRound;
+  const vd r = (x - n * kLn2High) - n * kLn2Low;  // |r| <= ln 2 / 2
+  // e^r = 1 + r + r^2 P(r); P: Chebyshev interpolation, error 1.3e-17
+  vd p = r * 2.5100385495510319078e-8 + 2.7620088445409748161e-7;
+  p = p * r + 2.7557268459997064772e-6;
+  p = p * r + 2.4801521295954375131e-5;
+  p = p * r + 1.9841269863053616878e-4;
+  p = p * r + 1.3888888917213716901e-3;
+  p = p * r + 8.3333333333300618325e-3;
+  p = p * r + 4.1666666666624127873e-2;
+  p = p * r + 1.6666666666666667453e-1;
+  p = p * r + 0.5;
+  const vd e = (p * (r * r) + r) + 1.0;
+  return from_bits(bits(e) + (bits(shifted) << 52));  // times 2^n: n sits in the low bits
+}
+
+// log(1 + t) for 0 <= t <= 1, to 1 ulp, relative also near 0.
+// log(1 + t) = 2 atanh s, s = t / (2 + t); beyond sqrt(2) - 1 first halve: s = (t - 1) / (t + 3).
+inline vd log1p_unit(vd t) {
+  constexpr double kLn2 = 0.69314718055994530942;
+  const vl large = t > 0.41421356237309503;
+  const vd s = select(large, t - 1.0, t) / select(large, t + 3.0, t + 2.0);
+  const vd z = s * s;  // <= 0.02944
+  vd p = z * 7.3082420991833015785e-2 + 7.6658594041400354306e-2;
+  p = p * z + 9.0914446046332980504e-2;
+  p = p * z + 1.1111105566821042194e-1;
+  p = p * z + 1.4285714312991274103e-1;
+  p = p * z + 1.9999999999949744459e-1;
+  p = p * z + 3.3333333333333348434e-1;
+  const vd series = 2.0 * (s + s * z * p);
+  return series + select(large, splat(kLn2), vd{});
+}
+
+}  // namespace multilogit
