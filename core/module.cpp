@@ -1,0 +1,12 @@
+// The glue between Python and the kernels: shapes are checked here, the interpreter lock is
+// released here, and nothing is computed here. Compiled once per instruction level.
+#include <nanobind/nanobind.h>
+
+#include "simd.hpp"
+
+namespace nb = nanobind;
+
+NB_MODULE(MULTILOGIT_MODULE, m) {
+  m.attr("LEVEL") = MULTILOGIT_LEVEL;
+  m.attr("LANES") = multilogit::kLanes;
+}
