@@ -1,11 +1,48 @@
-"""Newton–Raphson with ridge augmentation and a line search. No statistics inside."""
+"""Newton–Raphson with ridge augmentation and a line search. No statistics inside.
+
+One iteration, at the point ψ with gradient g and Hessian H:
+
+1. *Direction.* Solve (−H + ρD) p = g by Cholesky. ρ = 0 wherever −H is positive definite;
+   elsewhere D = diag|H_kk| and ρ comes from the smallest eigenvalue of D^-½ (−H) D^-½, so
+   that neither the test nor the direction depends on the units of the parameters. Where the
+   gradient is too weak to leave a saddle, the direction of negative curvature is added.
+2. *Line search.* Try ψ + tp at t = 1 and backtrack (step-halving, refined by a quadratic
+   interpolation) until Q rises enough (Armijo). Where the predicted rise is below the
+   rounding of Q, the gradient along p decides instead (Hager & Zhang 2005, "approximate
+   Wolfe").
+3. *Stop* on the Newton decrement λ = sqrt(g'(−H)⁻¹g) **and** the gradient; see
+   :func:`maximise`.
+
+References: Czepiel, *Maximum likelihood estimation of logistic regression models*, §2.1.3;
+Nocedal & Wright (2006), *Numerical optimization*, ch. 3; Moré & Sorensen (1979) for the
+directions of negative curvature.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from multilogit.errors import Status
-from multilogit.evaluation import Evaluation, Vector
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotrs
+
+from multilogit.errors import OptionError, Status
+from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
+
+_EPS = float(np.finfo(np.float64).eps)
+_ROUNDING = 64.0 * _EPS
+"""Changes of Q below this multiple of max(|Q|, 1) are rounding."""
+_SINGULAR = 64.0 * _EPS
+"""A Cholesky pivot below this multiple of its diagonal element is rounding."""
+_ARMIJO = 1e-4
+"""Least part of the predicted rise that a step must bring."""
+_MIN_RIDGE = 1e-3
+"""Least eigenvalue of the scaled −H + ρD, where ρ > 0."""
+_MAX_BACKTRACKS = 50
+
+Recondition = Callable[[Vector], tuple[Objective, Vector] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +106,368 @@ class Solution:
     def converged(self) -> bool:
         """Whether both stopping rules hold."""
         return self.status is Status.CONVERGED
+
+
+def maximise(
+    objective: Objective,
+    start: Vector,
+    *,
+    max_iterations: int = 100,
+    tolerance: float = 1e-7,
+    gradient_tolerance: float = 1e-6,
+    max_change: Vector | None = None,
+    recondition: Recondition | None = None,
+    callback: Callable[[TraceRow], None] | None = None,
+) -> Solution:
+    """Maximise ``objective`` by Newton–Raphson from ``start``.
+
+    Stopping. λ² is twice the rise of Q that the quadratic model still promises, and
+    |g_k| ≤ λ sqrt(−H_kk), so ``λ <= tolerance`` bounds the gradient in units of every
+    parameter at once, whatever those units are. It does not bound the bare gradient of a
+    parameter whose column is large; so from the first point with ``λ <= tolerance`` full
+    Newton steps go on while max |g| ≥ ``gradient_tolerance`` and each at least halves it.
+    What they cannot halve is rounding, and the point counts as converged: a column of size
+    10⁶ cannot prevent convergence, one of size 200 does not loosen it. A point where a ridge
+    was needed never counts: a saddle is not a maximum.
+
+    Parameters
+    ----------
+    objective
+        Anything with ``evaluate(psi) -> Evaluation``. A trial point with a status other than
+        OK, or with numbers that are not finite, is a step too long.
+    start
+        Shape ``(d,)``. Not modified.
+    max_iterations
+        Newton steps at most.
+    tolerance
+        Largest Newton decrement λ of a converged point (dimensionless; where Q is a
+        log-likelihood, λ is the distance to the maximum in standard errors).
+    gradient_tolerance
+        max |g| below which no more steps are taken once ``λ <= tolerance``.
+    max_change
+        Shape ``(d,)``: caps on |Δψ_k| of one step (``inf``: none). The step is shortened,
+        not bent.
+    recondition
+        Called with ψ after every accepted step. It may state the same objective in better
+        coordinates by returning ``(objective, psi)``; then, and only then, it is evaluated
+        anew.
+    callback
+        Called with every row of the trace as soon as it is known.
+
+    Returns
+    -------
+    Solution
+        With status
+
+        * ``CONVERGED``: as above; or λ² is below the rounding of Q and no step improves Q;
+        * ``DIVERGING``: λ is below its tolerance, but the Newton steps do not shrink: Q
+          approaches a supremum at infinity;
+        * ``MAX_ITERATIONS``;
+        * ``LINE_SEARCH_FAILED``: no step improves Q, and rounding does not explain it;
+        * ``NOT_FINITE``, ``INNER_FAILED``: ``start`` (or the restated point) cannot be
+          evaluated; ``INNER_FAILED`` also if the evaluation fails however short the step;
+        * ``INTERRUPTED``: KeyboardInterrupt; ψ is the last accepted point.
+
+    Raises
+    ------
+    OptionError
+        If ``start`` is not a finite vector, or a cap is not positive.
+    KeyboardInterrupt
+        If it arrives before the first evaluation is complete.
+    """
+    psi = _checked_start(start)
+    climb = _Climb(objective, psi, _checked_caps(max_change, psi.size), tolerance)
+    climb.gradient_tolerance = gradient_tolerance
+    climb.max_iterations = max_iterations
+    climb.recondition, climb.callback = recondition, callback
+    try:
+        status = climb.run()
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+        climb.close_trace()
+    return Solution(*climb.point, status, tuple(climb.trace), climb.n_evaluations)
+
+
+def _checked_start(start: Vector) -> Vector:
+    psi = np.array(start, dtype=np.float64)
+    if psi.ndim != 1 or not np.isfinite(psi).all():
+        raise OptionError("start must be a vector of finite numbers; replace NaN and inf.")
+    return psi
+
+
+def _checked_caps(max_change: Vector | None, size: int) -> Vector | None:
+    if max_change is None:
+        return None
+    caps = np.asarray(max_change, dtype=np.float64)
+    if caps.shape != (size,) or not (caps > 0).all():
+        raise OptionError(f"max_change must hold {size} positive caps (inf for none).")
+    return None if np.isinf(caps).all() else caps
+
+
+class Direction(NamedTuple):
+    """An ascent direction p at one point.
+
+    ``slope`` is g'p, ``curvature`` max(p'Hp, 0): positive only where −H is indefinite.
+    ``decrement`` is λ, with the ridge where there is one.
+    """
+
+    p: Vector
+    slope: float
+    decrement: float
+    ridge: float
+    curvature: float
+
+
+def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
+    """Solve (−H + ρD) p = g, with ρ = 0 where −H is positive definite to rounding.
+
+    The test is Cholesky's own, with pivots compared with the diagonal elements that they
+    come from (1 − R² of a column on the ones before it): scaling a parameter changes nothing.
+    """
+    if gradient.size == 0:
+        return Direction(gradient.copy(), 0.0, 0.0, 0.0, 0.0)
+    negative = -hessian
+    factor, info = dpotrf(negative.T, lower=1, clean=0)
+    if info == 0:
+        pivots = factor.diagonal()
+        if (pivots * pivots > _SINGULAR * negative.diagonal()).all():
+            p = dpotrs(factor, gradient, lower=1)[0]
+            slope = float(gradient.dot(p))
+            return Direction(p, slope, math.sqrt(max(slope, 0.0)), 0.0, 0.0)
+    return _ridge_direction(gradient, negative)
+
+
+def _ridge_direction(gradient: Vector, negative: Matrix) -> Direction:
+    """The direction where −H is indefinite or singular.
+
+    ρ = 2|a| for the smallest eigenvalue a < 0 of the scaled −H, so that the step along its
+    eigenvector has the length g/|a| that it would have at a maximum of the same curvature.
+    """
+    root = np.sqrt(_scaling(negative))
+    values, vectors = np.linalg.eigh(negative / np.outer(root, root))
+    lowest = float(values[0])
+    ridge = max(-2.0 * lowest, _MIN_RIDGE - lowest)
+    slopes = vectors.T @ (gradient / root)
+    steps = slopes / (values + ridge)
+    decrement = math.sqrt(float(slopes @ steps))
+    if lowest < -_SINGULAR and decrement**2 < -1e-2 * lowest and abs(steps[0]) < 1.0:
+        # The gradient leads nowhere, the curvature does: one unit of D along it.
+        steps[0] = math.copysign(1.0, steps[0])
+    curvature = -float(steps @ (values * steps))
+    p = (vectors @ steps) / root
+    return Direction(p, float(slopes @ steps), decrement, ridge, max(curvature, 0.0))
+
+
+def _scaling(negative: Matrix) -> Vector:
+    """The diagonal of D: |H_kk|, or where that vanishes the largest |H_ij|, or 1."""
+    diagonal = np.abs(negative.diagonal())
+    largest = float(np.abs(negative).max()) or 1.0
+    return np.where(diagonal > 1e-20 * largest, diagonal, largest)
+
+
+class _Point(NamedTuple):
+    psi: Vector
+    evaluation: Evaluation
+
+
+def _usable(evaluation: Evaluation) -> bool:
+    """Whether status is OK and all numbers are finite (squares must not overflow)."""
+    if evaluation.status is not Status.OK or not math.isfinite(evaluation.value):
+        return False
+    gradient, hessian = evaluation.gradient, evaluation.hessian.ravel()
+    return math.isfinite(gradient.dot(gradient)) and math.isfinite(hessian.dot(hessian))
+
+
+def _why_unusable(evaluation: Evaluation) -> Status:
+    return Status.NOT_FINITE if evaluation.status is Status.OK else evaluation.status
+
+
+def _backtrack(promised: float, rise: float) -> float:
+    """The factor for t: vertex of the parabola with slope and rise, within [0.1, 0.5]."""
+    missing = promised - rise
+    return min(max(0.5 * promised / missing, 0.1), 0.5) if missing > 0.0 else 0.5
+
+
+def _max_abs(vector: Vector) -> float:
+    return float(np.abs(vector).max()) if vector.size else 0.0
+
+
+class _Climb:
+    """The state of one maximisation."""
+
+    gradient_tolerance = 1e-6
+    max_iterations = 100
+    recondition: Recondition | None = None
+    callback: Callable[[TraceRow], None] | None = None
+
+    def __init__(
+        self, objective: Objective, psi: Vector, caps: Vector | None, tolerance: float
+    ) -> None:
+        self.objective = objective
+        self.caps = caps
+        self.tolerance = tolerance
+        self.trace: list[TraceRow] = []
+        self.n_evaluations = 0
+        self.point = self._evaluate(psi)
+        self.unit = self._unit()
+        self.last_change = math.inf  # of the step before, in the metric of `unit`
+        self.at_floor = False  # the last polishing step met the rounding of the gradient
+
+    def run(self) -> Status:
+        """Iterate until something ends it."""
+        if not _usable(self.point.evaluation):
+            return _why_unusable(self.point.evaluation)
+        for iteration in range(self.max_iterations + 1):
+            evaluation = self.point.evaluation
+            direction = newton_direction(evaluation.gradient, evaluation.hessian)
+            norm = _max_abs(evaluation.gradient)
+            settled = direction.ridge == 0.0 and direction.decrement <= self.tolerance
+            if settled and (norm < self.gradient_tolerance or self.at_floor):
+                return self._end(direction, self._settled_status(direction))
+            if iteration == self.max_iterations:
+                return self._end(direction, Status.MAX_ITERATIONS)
+            found = self._polish(direction, norm) if settled else self._line_search(direction)
+            if isinstance(found, Status):
+                return self._end(direction, found)
+            self._accept(direction, norm, *found)
+            if self.recondition is not None and (status := self._restate(self.recondition)):
+                return status
+        raise AssertionError("unreachable: the loop ends at max_iterations")
+
+    def close_trace(self) -> None:
+        """After an interrupt: the row of the point where it ended, without a step."""
+        evaluation = self.point.evaluation
+        self.callback = None
+        closed = bool(self.trace) and math.isnan(self.trace[-1].step)
+        if _usable(evaluation) and not closed:
+            self._record(newton_direction(evaluation.gradient, evaluation.hessian))
+
+    # -- steps ---------------------------------------------------------------------------
+
+    def _line_search(self, direction: Direction) -> tuple[float, _Point] | Status:
+        """Backtrack from the longest step allowed; the status if nothing is accepted."""
+        psi, evaluation = self.point
+        p, slope, _, _, curvature = direction
+        t = self._longest(p)
+        for _ in range(_MAX_BACKTRACKS):
+            trial = self._evaluate(psi + t * p)
+            if not _usable(trial.evaluation):
+                t *= 0.5
+                continue
+            rise = trial.evaluation.value - evaluation.value
+            predicted = t * slope + 0.5 * t * t * curvature
+            if rise >= _ARMIJO * predicted and rise > 0.0:
+                return t, trial
+            if self._rounding_accepts(direction, trial.evaluation, rise, predicted):
+                return t, trial
+            if predicted <= 0.01 * self._rounding():
+                break  # shorter steps can only be less visible
+            t *= _backtrack(slope * t, rise)
+        return self._why_stuck(direction, trial.evaluation)
+
+    def _rounding_accepts(
+        self, direction: Direction, trial: Evaluation, rise: float, predicted: float
+    ) -> bool:
+        """Approximate Wolfe: Q cannot tell, but the gradient along p has fallen."""
+        if predicted > self._rounding() or rise < -self._rounding():
+            return False
+        return abs(float(trial.gradient.dot(direction.p))) < 0.9 * direction.slope
+
+    def _polish(self, direction: Direction, norm: float) -> tuple[float, _Point] | Status:
+        """One full step at a point that has converged but for max |g|; never backtracks."""
+        psi, evaluation = self.point
+        t = self._longest(direction.p)
+        trial = self._evaluate(psi + t * direction.p)
+        if _usable(trial.evaluation):
+            new = _max_abs(trial.evaluation.gradient)
+            falls = trial.evaluation.value < evaluation.value - self._rounding()
+            if new < norm and not falls:
+                self.at_floor = new > 0.5 * norm
+                return t, trial
+        return self._settled_status(direction)
+
+    def _accept(self, direction: Direction, norm: float, t: float, trial: _Point) -> None:
+        """Move to ``trial`` and write the row of the point that is left."""
+        change = t * direction.p
+        self.last_change = _max_abs(change * self.unit)
+        left, self.point = self.point, trial
+        self._row(left.evaluation.value, norm, direction, t, _max_abs(change))
+
+    def _restate(self, recondition: Recondition) -> Status | None:
+        """Let the caller change coordinates. The status, if that ends the run."""
+        restated = recondition(self.point.psi)
+        if restated is None:
+            return None
+        self.objective, psi = restated
+        status = None
+        try:
+            self.point = self._evaluate(psi)
+        except KeyboardInterrupt:  # the old point means nothing in the new coordinates
+            self.point = self._evaluate(psi)
+            status = Status.INTERRUPTED
+        if not _usable(self.point.evaluation):
+            return _why_unusable(self.point.evaluation)
+        self.unit, self.last_change = self._unit(), math.inf
+        if status:
+            self.close_trace()
+        return status
+
+    # -- verdicts ------------------------------------------------------------------------
+
+    def _settled_status(self, direction: Direction) -> Status:
+        """Where λ is small: DIVERGING if Newton's steps are as long as ever.
+
+        At a maximum the steps shrink (to 0.9 of the one before at least, even at a
+        degenerate one like −x⁸). Towards a supremum at infinity, as of −e^−x, λ → 0 while
+        the steps stay what they were in the units of the start.
+        """
+        pending = _max_abs(direction.p * self.unit)
+        if pending > 1e-3 and pending >= 0.9 * self.last_change:
+            return Status.DIVERGING
+        return Status.CONVERGED
+
+    def _why_stuck(self, direction: Direction, trial: Evaluation) -> Status:
+        """No step was accepted: rounding, or a failure."""
+        if direction.ridge == 0.0 and direction.slope <= self._rounding():
+            return self._settled_status(direction)
+        if trial.status is Status.INNER_FAILED:
+            return Status.INNER_FAILED
+        return Status.LINE_SEARCH_FAILED
+
+    # -- small things --------------------------------------------------------------------
+
+    def _evaluate(self, psi: Vector) -> _Point:
+        self.n_evaluations += 1
+        return _Point(psi, self.objective.evaluate(psi))
+
+    def _rounding(self) -> float:
+        return _ROUNDING * max(abs(self.point.evaluation.value), 1.0)
+
+    def _longest(self, p: Vector) -> float:
+        """1, or the t at which the first cap is met."""
+        if self.caps is None:
+            return 1.0
+        return 1.0 / max(1.0, float((np.abs(p) / self.caps).max()))
+
+    def _unit(self) -> Vector:
+        """sqrt|H_kk|: the fixed metric in which lengths of steps are compared."""
+        return np.sqrt(np.abs(self.point.evaluation.hessian.diagonal()))
+
+    def _end(self, direction: Direction, status: Status) -> Status:
+        self._record(direction)
+        return status
+
+    def _record(self, direction: Direction) -> None:
+        evaluation = self.point.evaluation
+        norm = _max_abs(evaluation.gradient)
+        self._row(evaluation.value, norm, direction, math.nan, math.nan)
+
+    def _row(
+        self, value: float, norm: float, direction: Direction, t: float, change: float
+    ) -> None:
+        row = TraceRow(
+            len(self.trace), value, norm, direction.decrement, direction.ridge, t, change
+        )
+        self.trace.append(row)
+        if self.callback is not None:
+            self.callback(row)
