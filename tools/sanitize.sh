@@ -1,0 +1,33 @@
+#!/bin/bash
+# Run the tests that exercise the core with the address and undefined-behaviour sanitizers.
+#
+# The sanitized package is installed beside the environment and found first: python -S ignores the
+# editable installation, and the environment's packages are named explicitly.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python=${VENV:-.venv}/bin/python
+site=build/sanitize/site
+packages=$("$python" -c "import sysconfig; print(sysconfig.get_path('platlib'))")
+level=$("$python" -c "from multilogit import _core; print(_core.LEVEL)")
+compiler=${CXX:-g++}
+runtime=$("$compiler" -print-file-name=libasan.so)
+if [ ! -e "$runtime" ]; then
+  echo "sanitize: $compiler has no address sanitizer (libasan.so)" >&2
+  exit 1
+fi
+
+rm -rf "$site"
+CXX=$compiler "$python" -m pip --quiet --disable-pip-version-check install --no-build-isolation \
+  --no-deps --upgrade --target "$site" --config-settings=build-dir=build/sanitize/cmake \
+  --config-settings=cmake.define.MULTILOGIT_SANITIZE=ON \
+  --config-settings=cmake.define.MULTILOGIT_LEVELS="$level" .
+
+# Python's own arenas would hide overruns; Python never frees everything, so leaks are not counted.
+export LD_PRELOAD="$runtime" PYTHONMALLOC=malloc PYTHONPATH="$site:$packages"
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+tests=()
+for candidate in tests/_core tests/likelihood; do
+  if [ -e "$candidate" ]; then tests+=("$candidate"); fi
+done
+"$python" -S -m pytest -q -p no:cacheprovider -p no:xdist "${tests[@]}"
