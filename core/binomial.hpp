@@ -39,8 +39,8 @@ inline BinomialRow binomial_row(vd eta, vd y, vd n) {
   const vd d = 1.0 / (1.0 + t);
   const vd q = t * d;
   const vl positive = eta > 0.0;
-  const vd variance = q * d;                  // pi (1 - pi)
-  const vd tilt = (1.0 - t) * d;              // |1 - 2 pi|
+  const vd variance = q * d;      // pi (1 - pi)
+  const vd tilt = (1.0 - t) * d;  // |1 - 2 pi|
   const vd w = n * variance;
   BinomialRow row;
   row.value = select(positive, y - n, y) * eta - n * log1p_unit(t);

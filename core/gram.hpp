@@ -92,9 +92,7 @@ void add_cross(const vd* v, std::size_t height, const vd* x, std::size_t stride,
   for (std::size_t k0 = 0; k0 < p; k0 += kBlockRight) {
     for (std::size_t a0 = 0; a0 < height; a0 += kBlockLeft) {
       const auto left = [=](std::size_t t, int a) { return v[t * height + a0 + a]; };
-      const auto store = [&](int a, int k, vd acc) {
-        out[(a0 + a) * ld + k0 + k] += reduce(acc);
-      };
+      const auto store = [&](int a, int k, vd acc) { out[(a0 + a) * ld + k0 + k] += reduce(acc); };
       detail::block_of_size(std::min(kBlockLeft, height - a0), std::min(kBlockRight, p - k0), x,
                             stride, tiles, k0, left, store);
     }

@@ -2,6 +2,7 @@
 // released here, and nothing is computed here. Compiled once per instruction level.
 #include <nanobind/nanobind.h>
 
+#include "bindings.hpp"
 #include "simd.hpp"
 
 namespace nb = nanobind;
@@ -9,4 +10,5 @@ namespace nb = nanobind;
 NB_MODULE(MULTILOGIT_MODULE, m) {
   m.attr("LEVEL") = MULTILOGIT_LEVEL;
   m.attr("LANES") = multilogit::kLanes;
+  multilogit::bind_grouped(m);
 }

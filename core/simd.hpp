@@ -16,8 +16,9 @@
 namespace multilogit {
 
 constexpr int kLanes = MULTILOGIT_LANES;
-using vd = double __attribute__((vector_size(8 * MULTILOGIT_LANES)));        // lanes of double
-using vl = std::int64_t __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes of integer; masks
+using vd = double __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes of double
+using vl =
+    std::int64_t __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes of integer; masks
 
 inline vd splat(double x) { return x - vd{}; }
 

@@ -1,0 +1,122 @@
+// Python's view of GroupedData: shapes are checked and the interpreter lock is released here.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+
+#include "bindings.hpp"
+#include "grouped.hpp"
+
+namespace nb = nanobind;
+
+namespace multilogit {
+
+namespace {
+
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Codes = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<nb::numpy, double>;
+
+void require(bool holds, const char* message) {
+  if (!holds) throw nb::value_error(message);
+}
+
+Output new_array(std::initializer_list<std::size_t> shape, double** data) {
+  std::size_t length = 1;
+  for (const std::size_t n : shape) length *= n;
+  *data = new double[length];
+  nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+  return Output(*data, shape, owner);
+}
+
+Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
+  double* data;
+  Output out = new_array(shape, &data);
+  std::copy(from.begin(), from.end(), data);
+  return out;
+}
+
+void construct(GroupedData* self, const std::vector<Vector>& columns, int p, const Vector& y,
+               const Vector& n, const std::optional<Vector>& offset, const Codes& codes,
+               std::size_t groups) {
+  const std::size_t rows = codes.shape(0);
+  require(y.shape(0) == rows && n.shape(0) == rows, "y, n and codes must have equal lengths");
+  require(!offset || offset->shape(0) == rows, "offset and codes must have equal lengths");
+  require(p >= 0 && static_cast<std::size_t>(p) <= columns.size(), "0 <= p <= number of columns");
+  std::vector<const double*> pointers;
+  for (const Vector& column : columns) {
+    require(column.shape(0) == rows, "every column must be as long as codes");
+    pointers.push_back(column.data());
+  }
+  for (std::size_t i = 0; i < rows; ++i)
+    require(codes.data()[i] >= 0 && static_cast<std::size_t>(codes.data()[i]) < groups,
+            "codes must lie in 0 .. groups - 1");
+  nb::gil_scoped_release release;
+  new (self) GroupedData(pointers, p, y.data(), n.data(), offset ? offset->data() : nullptr,
+                         codes.data(), rows, groups);
+}
+
+void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> row,
+                   std::vector<int> column) {
+  const int q = static_cast<int>(z.size());
+  require(1 <= q && q <= kMaxEffects, "between 1 and 16 random effects per group");
+  for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
+  require(row.size() == column.size(), "row and column must have equal lengths");
+  for (std::size_t k = 0; k < row.size(); ++k)
+    require(0 <= column[k] && column[k] <= row[k] && row[k] < q,
+            "theta must lie in the lower triangle");
+  self.set_structure(std::move(z), std::move(row), std::move(column));
+}
+
+nb::tuple evaluate(GroupedData& self, const Vector& psi, std::size_t threads) {
+  require(self.q() > 0, "call set_structure first");
+  const auto size = static_cast<std::size_t>(self.size());
+  require(psi.shape(0) == size, "psi must hold p + m numbers");
+  GroupedData::Result result;
+  {
+    nb::gil_scoped_release release;
+    result = self.evaluate(psi.data(), threads);
+  }
+  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
+                        to_numpy(result.hessian, {size, size}), result.modes_found,
+                        result.inner_iterations);
+}
+
+nb::tuple modes(const GroupedData& self) {
+  const auto q = static_cast<std::size_t>(self.q());
+  double *u, *covariance;
+  Output modes = new_array({self.groups(), q}, &u);
+  Output packed = new_array({self.groups(), q * (q + 1) / 2}, &covariance);
+  self.get_modes(u, covariance);
+  return nb::make_tuple(modes, packed);
+}
+
+void set_modes(GroupedData& self, const Matrix& u) {
+  require(u.shape(0) == self.groups() && u.shape(1) == static_cast<std::size_t>(self.q()),
+          "u must have shape (groups, q)");
+  self.set_modes(u.data());
+}
+
+void set_response(GroupedData& self, const Vector& y, const Vector& n) {
+  require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
+          "y and n must be as long as the data");
+  self.set_response(y.data(), n.data());
+}
+
+}  // namespace
+
+void bind_grouped(nb::module_& m) {
+  nb::class_<GroupedData>(m, "GroupedData")
+      .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("y"), nb::arg("n"),
+           nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
+      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))
+      .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
+      .def("set_modes", &set_modes, nb::arg("u"))
+      .def("modes", &modes)
+      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("threads"));
+}
+
+}  // namespace multilogit

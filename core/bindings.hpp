@@ -1,0 +1,11 @@
+// What each part of the core contributes to the Python module.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace multilogit {
+
+void bind_fixed(nanobind::module_& m);
+void bind_grouped(nanobind::module_& m);
+
+}  // namespace multilogit

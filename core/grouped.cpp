@@ -1,0 +1,195 @@
+#include "grouped.hpp"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "parallel.hpp"
+
+namespace multilogit {
+
+namespace {
+
+// Mode derivatives are kept while they take at most this many doubles (80 MB).
+constexpr std::size_t kMostDerivatives = 10'000'000;
+
+// What one slot adds up to, lanes reduced; Hessian as an upper triangle.
+struct SlotSum {
+  double value = 0.0;
+  std::vector<double> gradient, hessian;
+  bool modes_found = true;
+  std::size_t inner_iterations = 0;
+};
+
+inline double total(double x) { return x; }
+inline double total(vd x) { return sum(x); }
+
+template <class S>
+void reduce(const Totals<S>& totals, SlotSum& out) {
+  out.value += total(totals.value);
+  for (std::size_t i = 0; i < out.gradient.size(); ++i)
+    out.gradient[i] += total(totals.gradient[i]);
+  for (std::size_t i = 0; i < out.hessian.size(); ++i) out.hessian[i] += total(totals.hessian[i]);
+}
+
+// One worker's scratch space: both kinds of unit.
+template <int Q>
+struct Worker {
+  LaplaceUnit<Q, double> large;
+  LaplaceUnit<Q, vd> small;
+  explicit Worker(const Point& point) : large(point, point.size()), small(point, point.size()) {}
+};
+
+}  // namespace
+
+GroupedData::GroupedData(const std::vector<const double*>& columns, int p, const double* y,
+                         const double* n, const double* offset, const std::int32_t* codes,
+                         std::size_t rows, std::size_t groups)
+    : layout_(codes, rows, groups),
+      columns_(static_cast<int>(columns.size())),
+      p_(p),
+      x_(layout_.tiles * columns.size()),
+      y_(layout_.tiles),
+      n_(layout_.tiles),
+      offset_(offset ? layout_.tiles : 0) {
+  for (std::size_t k = 0; k < columns.size(); ++k) scatter(columns[k], &x_[k], columns.size());
+  if (offset) scatter(offset, offset_.data(), 1);
+  set_response(y, n);
+}
+
+// Column values to their lanes; tiles lie `stride` registers apart.
+void GroupedData::scatter(const double* from, vd* to, std::size_t stride) const {
+  auto* lanes = reinterpret_cast<double*>(to);
+  for (std::size_t i = 0; i < layout_.place.size(); ++i) {
+    const std::size_t place = layout_.place[i];
+    lanes[place / kLanes * kLanes * stride + place % kLanes] = from[i];
+  }
+}
+
+void GroupedData::set_response(const double* y, const double* n) {
+  scatter(y, y_.data(), 1);
+  scatter(n, n_.data(), 1);
+}
+
+void GroupedData::set_structure(std::vector<int> z, std::vector<int> row, std::vector<int> column) {
+  point_.p = p_;
+  point_.columns = columns_;
+  point_.q = static_cast<int>(z.size());
+  point_.z = std::move(z);
+  point_.theta_row = std::move(row);
+  point_.theta_column = std::move(column);
+  set_modes(nullptr);
+}
+
+void GroupedData::set_modes(const double* u) {
+  const int q = point_.q;
+  modes_.groups = groups();
+  modes_.u.assign(groups() * q, 0.0);
+  modes_.derivatives.clear();
+  modes_.covariance.assign(groups() * q * (q + 1) / 2, 0.0);
+  last_psi_.clear();
+  if (u == nullptr) return;
+  for (std::size_t g = 0; g < groups(); ++g)
+    for (int a = 0; a < q; ++a) modes_.u[a * groups() + g] = u[layout_.order[g] * q + a];
+}
+
+void GroupedData::get_modes(double* u, double* covariance) const {
+  const int q = point_.q, s = q * (q + 1) / 2;
+  for (std::size_t g = 0; g < groups(); ++g) {
+    for (int a = 0; a < q; ++a) u[layout_.order[g] * q + a] = modes_.u[a * groups() + g];
+    for (int c = 0; c < s; ++c)
+      covariance[layout_.order[g] * s + c] = modes_.covariance[c * groups() + g];
+  }
+}
+
+// beta and Lambda at psi, and how far psi is from where the mode derivatives were taken.
+void GroupedData::move_to(const double* psi) {
+  const auto size = static_cast<std::size_t>(point_.size());
+  point_.beta.assign(psi, psi + p_);
+  point_.Lambda.assign(static_cast<std::size_t>(point_.q) * point_.q, 0.0);
+  for (int k = 0; k < point_.m(); ++k)
+    point_.Lambda[point_.theta_row[k] * point_.q + point_.theta_column[k]] = psi[p_ + k];
+  point_.change.assign(size, 0.0);
+  if (last_psi_.size() == size) {
+    for (std::size_t k = 0; k < size; ++k) point_.change[k] = psi[k] - last_psi_[k];
+  } else {
+    const std::size_t doubles = groups() * point_.q * size;
+    modes_.derivatives.assign(doubles <= kMostDerivatives ? doubles : 0, 0.0);
+  }
+  last_psi_.assign(psi, psi + size);
+}
+
+GroupedData::Result GroupedData::evaluate(const double* psi, std::size_t threads) {
+  move_to(psi);
+  Result result;
+  switch (point_.q) {
+    case 1: result = evaluate_sized<1>(threads); break;
+    case 2: result = evaluate_sized<2>(threads); break;
+    case 3: result = evaluate_sized<3>(threads); break;
+    default: result = evaluate_sized<0>(threads);
+  }
+  if (!result.modes_found) set_modes(nullptr);  // start afresh next time
+  return result;
+}
+
+template <int Q>
+GroupedData::Result GroupedData::evaluate_sized(std::size_t threads) {
+  const Point& point = point_;
+  const int size = point.size(), p = point.p;
+  const std::size_t slots = layout_.slots.size() - 1;
+  threads = std::max<std::size_t>(1, std::min(threads, slots));
+  std::vector<SlotSum> sums(slots);
+  std::vector<std::unique_ptr<Worker<Q>>> workers(threads);
+
+  for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
+    if (!workers[w]) workers[w] = std::make_unique<Worker<Q>>(point);
+    Worker<Q>& worker = *workers[w];
+    SlotSum& out = sums[slot];
+    out.gradient.resize(size);
+    out.hessian.resize(static_cast<std::size_t>(size) * size);
+    Totals<double> large(size);
+    Totals<vd> small(size);
+    Flat flat(p);
+    for (std::size_t u = layout_.slots[slot]; u < layout_.slots[slot + 1]; ++u) {
+      const Unit& unit = layout_.units[u];
+      const Rows rows{&x_[unit.tile * columns_], &y_[unit.tile], &n_[unit.tile],
+                      offset_.empty() ? nullptr : &offset_[unit.tile], unit.tiles};
+      const bool found =
+          unit.groups_in_lanes
+              ? worker.small.evaluate(rows, unit.group, unit.groups, modes_, small, flat)
+              : worker.large.evaluate(rows, unit.group, 1, modes_, large, flat);
+      if (!found) {
+        out.modes_found = false;
+        return;
+      }
+    }
+    flat.flush(point);
+    reduce(large, out);
+    reduce(small, out);
+    for (int k = 0; k < p; ++k) {
+      out.gradient[k] += flat.product[k];
+      for (int l = k; l < p; ++l) out.hessian[k * size + l] += flat.gram[k * p + l];
+    }
+  });
+
+  Result result;
+  result.gradient.resize(size);
+  result.hessian.resize(static_cast<std::size_t>(size) * size);
+  for (const auto& worker : workers)
+    if (worker)
+      result.inner_iterations +=
+          worker->small.inner_iterations() + worker->large.inner_iterations();
+  for (const SlotSum& slot : sums) {
+    if (!slot.modes_found) {
+      result.modes_found = false;
+      return result;
+    }
+    result.value += slot.value;
+    for (int k = 0; k < size; ++k) result.gradient[k] += slot.gradient[k];
+    for (std::size_t i = 0; i < result.hessian.size(); ++i) result.hessian[i] += slot.hessian[i];
+  }
+  for (int k = 0; k < size; ++k)
+    for (int l = 0; l < k; ++l) result.hessian[k * size + l] = result.hessian[l * size + k];
+  return result;
+}
+
+}  // namespace multilogit
