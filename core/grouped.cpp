@@ -1,5 +1,6 @@
 #include "grouped.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -51,23 +52,31 @@ GroupedData::GroupedData(const std::vector<const double*>& columns, int p, const
       y_(layout_.tiles),
       n_(layout_.tiles),
       offset_(offset ? layout_.tiles : 0) {
-  for (std::size_t k = 0; k < columns.size(); ++k) scatter(columns[k], &x_[k], columns.size());
-  if (offset) scatter(offset, offset_.data(), 1);
+  fill_tiles(columns.data(), columns.size(), x_.data());
+  if (offset) fill_tiles(&offset, 1, offset_.data());
   set_response(y, n);
 }
 
-// Column values to their lanes; tiles lie `stride` registers apart.
-void GroupedData::scatter(const double* from, vd* to, std::size_t stride) const {
-  auto* lanes = reinterpret_cast<double*>(to);
-  for (std::size_t i = 0; i < layout_.place.size(); ++i) {
-    const std::size_t place = layout_.place[i];
-    lanes[place / kLanes * kLanes * stride + place % kLanes] = from[i];
+// Tile by tile, so that what is written is written once and in order.
+void GroupedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
+  auto* to = reinterpret_cast<double*>(tiles);
+  for (std::size_t t = 0; t < layout_.tiles; ++t) {
+    const std::int64_t* row = &layout_.row[t * kLanes];
+    const bool full = std::find(row, row + kLanes, kNoRow) == row + kLanes;
+    for (std::size_t k = 0; k < count; ++k, to += kLanes) {
+      const double* column = columns[k];
+      if (full)
+        for (int lane = 0; lane < kLanes; ++lane) to[lane] = column[row[lane]];
+      else
+        for (int lane = 0; lane < kLanes; ++lane)
+          to[lane] = row[lane] == kNoRow ? 0.0 : column[row[lane]];
+    }
   }
 }
 
 void GroupedData::set_response(const double* y, const double* n) {
-  scatter(y, y_.data(), 1);
-  scatter(n, n_.data(), 1);
+  fill_tiles(&y, 1, y_.data());
+  fill_tiles(&n, 1, n_.data());
 }
 
 void GroupedData::set_structure(std::vector<int> z, std::vector<int> row, std::vector<int> column) {

@@ -8,6 +8,7 @@
 
 #include "laplace.hpp"
 #include "layout.hpp"
+#include "tiles.hpp"
 
 namespace multilogit {
 
@@ -38,7 +39,7 @@ class GroupedData {
   // u: groups x q, row-major; covariance of b: groups x q (q + 1) / 2, packed lower triangles.
   void set_modes(const double* u);
   void get_modes(double* u, double* covariance) const;
-  std::size_t rows() const { return layout_.place.size(); }
+  std::size_t rows() const { return layout_.rows; }
   std::size_t groups() const { return layout_.order.size(); }
   int columns() const { return columns_; }
   int p() const { return p_; }
@@ -46,14 +47,14 @@ class GroupedData {
   int size() const { return point_.size(); }
 
  private:
-  void scatter(const double* from, vd* to, std::size_t stride) const;
+  void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
   template <int Q>
   Result evaluate_sized(std::size_t threads);
 
   Layout layout_;
   int columns_, p_;
-  std::vector<vd> x_, y_, n_, offset_;
+  Tiles x_, y_, n_, offset_;
   Point point_;
   ModeStore modes_;
   std::vector<double> last_psi_;  // where the mode derivatives were taken; empty: nowhere

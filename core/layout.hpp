@@ -24,14 +24,16 @@ struct Unit {
   bool groups_in_lanes = false;
 };
 
+constexpr std::int64_t kNoRow = -1;
+
 struct Layout {
   std::vector<Unit> units;
   std::vector<std::size_t> slots;  // units slots[s] .. slots[s + 1] - 1 make up slot s
-  std::vector<std::size_t> place;  // row i of the data is double number place[i] of a column
+  std::vector<std::int64_t> row;   // lane j of tile t holds row row[t * kLanes + j], or kNoRow
   std::vector<std::size_t> order;  // group order[g] of the data is group g of the layout
-  std::size_t tiles = 0;
+  std::size_t rows, tiles = 0;
 
-  Layout(const std::int32_t* codes, std::size_t rows, std::size_t groups) {
+  Layout(const std::int32_t* codes, std::size_t n_rows, std::size_t groups) : rows(n_rows) {
     std::vector<std::size_t> size(groups), rank(groups);
     for (std::size_t i = 0; i < rows; ++i) ++size[codes[i]];
     order.resize(groups);
@@ -40,14 +42,8 @@ struct Layout {
                      [&](std::size_t a, std::size_t b) { return size[a] < size[b]; });
     for (std::size_t g = 0; g < groups; ++g) rank[order[g]] = g;
     make_units(size);
-    place_rows(codes, rows, rank);
+    place_rows(codes, rank);
     make_slots();
-  }
-
-  std::size_t largest_unit() const {
-    std::size_t most = 0;
-    for (const Unit& unit : units) most = std::max(most, unit.tiles);
-    return most;
   }
 
  private:
@@ -73,19 +69,17 @@ struct Layout {
     }
   }
 
-  void place_rows(const std::int32_t* codes, std::size_t rows,
-                  const std::vector<std::size_t>& rank) {
-    std::vector<std::size_t> next(order.size());
-    std::vector<std::size_t> stride(order.size(), 1);
+  void place_rows(const std::int32_t* codes, const std::vector<std::size_t>& rank) {
+    std::vector<std::size_t> next(order.size()), stride(order.size(), 1);
     for (const Unit& unit : units)
       for (int lane = 0; lane < unit.groups; ++lane) {
         next[unit.group + lane] = unit.tile * kLanes + lane;
         if (unit.groups_in_lanes) stride[unit.group + lane] = kLanes;
       }
-    place.resize(rows);
+    row.assign(tiles * kLanes, kNoRow);
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t g = rank[codes[i]];
-      place[i] = next[g];
+      row[next[g]] = static_cast<std::int64_t>(i);
       next[g] += stride[g];
     }
   }

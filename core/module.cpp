@@ -10,5 +10,6 @@ namespace nb = nanobind;
 NB_MODULE(MULTILOGIT_MODULE, m) {
   m.attr("LEVEL") = MULTILOGIT_LEVEL;
   m.attr("LANES") = multilogit::kLanes;
+  multilogit::bind_fixed(m);
   multilogit::bind_grouped(m);
 }
