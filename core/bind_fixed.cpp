@@ -1,0 +1,122 @@
+// Python's view of FixedData: shapes are checked, arrays kept alive and the interpreter lock
+// released here.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "bindings.hpp"
+#include "fixed.hpp"
+
+namespace nb = nanobind;
+
+namespace multilogit {
+
+namespace {
+
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Columns = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
+using Output = nb::ndarray<nb::numpy, double>;
+
+void require(bool holds, const char* message) {
+  if (!holds) throw nb::value_error(message);
+}
+
+Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
+  double* data = new double[std::max<std::size_t>(from.size(), 1)];
+  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+  std::copy(from.begin(), from.end(), data);
+  return Output(data, shape, owner);
+}
+
+std::vector<const double*> pointers(const Columns& matrix) {
+  std::vector<const double*> out;
+  for (std::size_t j = 0; j < matrix.shape(1); ++j)
+    out.push_back(matrix.data() + j * matrix.shape(0));
+  return out;
+}
+
+// The kernel's pointers together with the NumPy arrays that they point into.
+struct FixedArrays {
+  std::vector<Vector> columns;
+  Columns counts;
+  Vector trials;
+  std::optional<Columns> offset;
+  std::optional<Vector> weights;
+  FixedData kernel;
+
+  FixedArrays(std::vector<Vector> x, const Columns& y, const Vector& n, std::optional<Columns> o,
+              std::optional<Vector> w)
+      : columns(std::move(x)), offset(std::move(o)), weights(std::move(w)), kernel({}) {
+    FixedColumnsView& data = kernel.data();
+    data.rows = n.shape(0);
+    for (const Vector& column : columns) {
+      require(column.shape(0) == data.rows, "every column must be as long as trials");
+      data.columns.push_back(column.data());
+    }
+    require(y.shape(1) >= 1, "counts must have at least one column");
+    if (offset) {
+      require(offset->shape(0) == data.rows && offset->shape(1) == y.shape(1),
+              "offset and counts must have equal shapes");
+      data.offset = pointers(*offset);
+    }
+    if (weights) {
+      require(weights->shape(0) == data.rows, "weights must be as long as trials");
+      data.weights = weights->data();
+    }
+    data.counts.resize(y.shape(1));
+    set_response(y, n);
+  }
+
+  void set_response(const Columns& y, const Vector& n) {
+    FixedColumnsView& data = kernel.data();
+    require(n.shape(0) == data.rows, "trials must be as long as every column");
+    require(y.shape(0) == data.rows && y.shape(1) == data.counts.size(),
+            "counts must have one row per row of trials and one column per logit");
+    counts = y;
+    trials = n;
+    data.counts = pointers(counts);
+    data.trials = trials.data();
+  }
+};
+
+nb::tuple evaluate(const FixedArrays& self, const Vector& beta, std::size_t threads) {
+  const std::size_t size = self.kernel.logits() * self.columns.size();
+  require(beta.shape(0) == size, "beta must hold one coefficient per column and logit");
+  FixedData::Result result;
+  {
+    nb::gil_scoped_release release;
+    result = self.kernel.evaluate(beta.data(), threads);
+  }
+  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
+                        to_numpy(result.hessian, {size, size}), result.finite);
+}
+
+nb::tuple regression(const FixedArrays& self, const std::optional<Vector>& w, const Columns& z,
+                     std::size_t threads) {
+  const std::size_t rows = self.kernel.data().rows, p = self.columns.size();
+  require(z.shape(0) == rows && (!w || w->shape(0) == rows), "w and z must be as long as trials");
+  FixedData::Regression result;
+  {
+    nb::gil_scoped_release release;
+    result = self.kernel.regression(w ? w->data() : nullptr, pointers(z), threads);
+  }
+  return nb::make_tuple(to_numpy(result.gram, {p, p}), to_numpy(result.cross, {z.shape(1), p}));
+}
+
+}  // namespace
+
+void bind_fixed(nb::module_& m) {
+  nb::class_<FixedArrays>(m, "FixedData")
+      .def(nb::init<std::vector<Vector>, const Columns&, const Vector&, std::optional<Columns>,
+                    std::optional<Vector>>(),
+           nb::arg("columns"), nb::arg("counts"), nb::arg("trials"), nb::arg("offset").none(),
+           nb::arg("weights").none())
+      .def("set_response", &FixedArrays::set_response, nb::arg("counts"), nb::arg("trials"))
+      .def("evaluate", &evaluate, nb::arg("beta"), nb::arg("threads"))
+      .def("regression", &regression, nb::arg("w").none(), nb::arg("z"), nb::arg("threads"));
+}
+
+}  // namespace multilogit
