@@ -1,0 +1,81 @@
+"""Multilevel and multinomial logistic regression by exact Newton–Raphson.
+
+``import multilogit as ml``; then ``ml.fit("y ~ x + (1 + x | group)", data)``.
+
+Names are loaded when they are first used, so that the import itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multilogit._version import __version__
+    from multilogit.errors import (
+        DataError,
+        Diagnostic,
+        FormulaError,
+        InputError,
+        MultilogitError,
+        OptionError,
+        Status,
+    )
+    from multilogit.extras import MissingExtraError
+    from multilogit.fit import fit
+    from multilogit.result import Fit
+
+_HOME = {
+    "DataError": "errors",
+    "Diagnostic": "errors",
+    "Fit": "result",
+    "FormulaError": "errors",
+    "InputError": "errors",
+    "MissingExtraError": "extras",
+    "MultilogitError": "errors",
+    "OptionError": "errors",
+    "Status": "errors",
+    "__version__": "_version",
+    "fit": "fit",
+}
+"""Module that each public name lives in."""
+
+__all__ = [
+    "DataError",
+    "Diagnostic",
+    "Fit",
+    "FormulaError",
+    "InputError",
+    "MissingExtraError",
+    "MultilogitError",
+    "OptionError",
+    "Status",
+    "__version__",
+    "fit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps ``ml.fit`` the function: importing the module ``multilogit.fit`` would replace it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

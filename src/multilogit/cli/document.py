@@ -1,0 +1,71 @@
+"""A fit as one JSON document of plain values."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multilogit._version import __version__
+from multilogit.errors import Diagnostic
+from multilogit.result import Fit
+
+
+def plain(value: object) -> Any:
+    """``value`` as JSON knows it: NaN and infinities become null, numpy scalars numbers."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.bool_, np.integer)):
+        return value.item()
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table."""
+    return [plain(row) for row in table.to_dict(orient="records")]
+
+
+def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "remedy": diagnostic.remedy,
+        "facts": plain(diagnostic.facts),
+    }
+
+
+def document(fit: Fit) -> dict[str, Any]:
+    """Everything that a program wants to know about a fit.
+
+    Keys: ``multilogit`` (version), ``formula``, ``options``, ``family``, ``categories`` (the
+    baseline first), ``status``, ``converged``, ``glance``, ``tidy``, ``variance_components``,
+    ``n_groups``, ``diagnostics``, ``trace``. Numbers that are not finite are null.
+    """
+    return {
+        "multilogit": __version__,
+        "formula": fit.spec.formula,
+        "options": plain(fit.spec.options),
+        "family": fit.frame.response.family,
+        "categories": list(fit.frame.response.categories),
+        "status": fit.status.value,
+        "converged": fit.converged,
+        "glance": records(fit.glance())[0],
+        "tidy": records(fit.tidy()),
+        "variance_components": records(fit.variance_components),
+        "n_groups": fit.n_groups,
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in fit.diagnostics],
+        "trace": records(fit.trace),
+    }
+
+
+def to_json(fit: Fit) -> str:
+    """The document as text; numbers are written so that they read back exactly."""
+    return json.dumps(document(fit), indent=2, ensure_ascii=False, allow_nan=False)
