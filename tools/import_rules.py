@@ -31,6 +31,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("likelihood",),
     ("prior",),
     ("objective",),
+    ("estimate",),
     ("data",),
     ("formula",),
     ("inference",),
