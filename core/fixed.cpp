@@ -34,6 +34,23 @@ void pack(const double* column, const Chunk& chunk, vd* to, std::size_t stride) 
   if (full < chunk.tiles) to[full * stride] = load(from, chunk.rows - full * kLanes);
 }
 
+// The chunk of X, tile by tile; the same rows of the next chunk are asked for on the way.
+void pack_columns(const FixedColumnsView& data, const Chunk& chunk, vd* to) {
+  const std::size_t p = data.columns.size(), full = chunk.rows / kLanes;
+  const std::size_t ahead = chunk.row + 2 * kChunkRows <= data.rows ? kChunkRows : 0;
+  for (std::size_t t = 0; t < full; ++t) {
+    const std::size_t row = chunk.row + t * kLanes;
+    for (std::size_t k = 0; k < p; ++k) {
+      const double* from = data.columns[k] + row;
+      __builtin_prefetch(from + ahead, 0, 2);
+      std::memcpy(to + t * p + k, from, sizeof(vd));
+    }
+  }
+  for (std::size_t t = full; t < chunk.tiles; ++t)
+    for (std::size_t k = 0; k < p; ++k)
+      to[t * p + k] = load(data.columns[k] + chunk.row + t * kLanes, chunk.rows - t * kLanes);
+}
+
 // Sums over rows: `value`, one vector X'r for every right-hand side r, one matrix X'diag(w)X for
 // every weight w (on and right of the diagonal).
 struct Sums {
@@ -83,7 +100,7 @@ Sums pass(const FixedColumnsView& data, std::size_t sides, std::size_t weights, 
     for (std::size_t c = slot * chunks / slots; c < (slot + 1) * chunks / slots; ++c) {
       const std::size_t rows = std::min(kChunkRows, data.rows - c * kChunkRows);
       const Chunk chunk{c * kChunkRows, rows, (rows + kLanes - 1) / kLanes};
-      for (std::size_t k = 0; k < p; ++k) pack(data.columns[k], chunk, work.x.data() + k, p);
+      pack_columns(data, chunk, work.x.data());
       sum.value += rows_of(chunk, work);
       for (std::size_t j = 0; j < sides; ++j)
         add_product(work.x.data(), p, p, work.r.data() + j * kChunkTiles, chunk.tiles,
