@@ -1,0 +1,7 @@
+"""Formulas: ``response ~ terms + (effects | group)`` to columns, and back for new data."""
+
+from multilogit.formula.design import Design, Learnt, NewColumns
+from multilogit.formula.frame import build_frame
+from multilogit.formula.parse import FormulaSpec, parse
+
+__all__ = ["Design", "FormulaSpec", "Learnt", "NewColumns", "build_frame", "parse"]

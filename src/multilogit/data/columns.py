@@ -1,0 +1,297 @@
+"""One column of the user's data in one of two internal forms: numbers or a factor.
+
+Whatever the source (pandas, polars, Arrow, NumPy), a column becomes a :class:`Numeric`, whose
+values stay in the user's memory where they can, or a :class:`Factor`: codes and levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multilogit.errors import DataError
+
+Rows = NDArray[np.int64]
+Codes = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Numeric:
+    """Numbers, one per row.
+
+    Attributes
+    ----------
+    values
+        Shape ``(n,)``, contiguous; float64, an integer type or bool. May be the user's own
+        memory: never write to it. NaN marks a missing value.
+    boolean
+        True where the source holds truth values (they enter a design as a factor, as in R).
+    """
+
+    values: NDArray[Any]
+    boolean: bool = False
+
+    def __len__(self) -> int:
+        return int(self.values.shape[0])
+
+    def floats(self) -> NDArray[np.float64]:
+        """The values as contiguous float64; no copy if they already are."""
+        return np.ascontiguousarray(self.values, dtype=np.float64)
+
+    def take(self, rows: Rows) -> Numeric:
+        """Only these rows."""
+        return Numeric(self.values[rows], self.boolean)
+
+    def missing(self) -> NDArray[np.bool_] | None:
+        """Mask of NaN, or None when there is none (one cheap pass)."""
+        if is_finite(self.values):
+            return None
+        mask = np.isnan(self.values)
+        return mask if mask.any() else None
+
+    def infinite_row(self) -> int | None:
+        """First row that is +inf or -inf, if any."""
+        if is_finite(self.values):
+            return None
+        rows = np.flatnonzero(np.isinf(self.values))
+        return int(rows[0]) if rows.size else None
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A categorical column: ``levels[codes[i]]`` is the value of row i.
+
+    Attributes
+    ----------
+    codes
+        Shape ``(n,)``, int32; -1 marks a missing value.
+    levels
+        The values, in order. Some may not occur.
+    """
+
+    codes: Codes
+    levels: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return int(self.codes.shape[0])
+
+    def take(self, rows: Rows) -> Factor:
+        """Only these rows; the levels stay."""
+        return Factor(self.codes[rows], self.levels)
+
+    def missing(self) -> NDArray[np.bool_] | None:
+        """Mask of missing values, or None when there is none."""
+        if self.codes.size == 0 or int(self.codes.min()) >= 0:
+            return None
+        return self.codes < 0
+
+    def infinite_row(self) -> int | None:
+        """Always None: a level is never infinite."""
+        return None
+
+    def labels(self) -> tuple[str, ...]:
+        """The levels as text."""
+        return tuple(label(level) for level in self.levels)
+
+    def used(self) -> Factor:
+        """The same factor without the levels that do not occur."""
+        seen = np.zeros(len(self.levels), dtype=bool)
+        seen[self.codes] = True
+        if seen.all():
+            return self
+        new_code = (np.cumsum(seen) - 1).astype(np.int32)
+        kept = tuple(level for level, here in zip(self.levels, seen, strict=True) if here)
+        return Factor(new_code[self.codes], kept)
+
+
+Column = Numeric | Factor
+
+
+def label(level: object) -> str:
+    """The text of a level: ``1`` and ``1.0`` are both ``"1"``."""
+    if isinstance(level, (float, np.floating)) and float(level).is_integer():
+        return str(int(level))
+    return str(level)
+
+
+def is_finite(values: NDArray[Any]) -> bool:
+    """Whether all values are finite: one sum, a second look only where it overflows."""
+    if values.dtype.kind != "f":
+        return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduce(values)
+    return bool(np.isfinite(total)) or bool(np.isfinite(values).all())
+
+
+def sorted_levels(values: Iterable[Any]) -> list[Any]:
+    """Values in their natural order; values that do not compare, by type and text."""
+    values = list(values)
+    try:
+        return sorted(values)
+    except TypeError:
+        return sorted(values, key=lambda v: (type(v).__name__, str(v)))
+
+
+def factorize(values: Any, order: Sequence[Any] | None = None) -> Factor:
+    """A factor from any array of hashable values; levels sorted unless ``order`` is given."""
+    codes, uniques = pd.factorize(values)
+    found = uniques.tolist()
+    levels = sorted_levels(found) if order is None else list(order)
+    position = {level: k for k, level in enumerate(levels)}
+    # One slot more than levels: code -1 (missing) reads the last one.
+    rank = np.array([position.get(level, -1) for level in found] + [-1], dtype=np.int32)
+    return Factor(rank[codes], tuple(levels))
+
+
+def factor_of(column: Column) -> Factor:
+    """A column as a factor: distinct numbers become levels in increasing order."""
+    if isinstance(column, Factor):
+        return column
+    values = column.values
+    if column.boolean:
+        missing = column.missing()
+        codes = np.where(missing, -1, values == 1) if missing is not None else values == 1
+        return Factor(codes.astype(np.int32), (False, True))
+    if values.dtype.kind in "iu" and values.size:
+        counted = _count_integers(values)
+        if counted is not None:
+            return counted
+    factor = factorize(values)
+    if all(isinstance(v, float) and v.is_integer() for v in factor.levels):
+        return Factor(factor.codes, tuple(int(v) for v in factor.levels))
+    return factor
+
+
+def _count_integers(values: NDArray[Any]) -> Factor | None:
+    """Integers of a small range, by counting instead of hashing; None if the range is wide."""
+    low, high = int(values.min()), int(values.max())
+    if high - low > 4 * values.size + 1000:
+        return None
+    shifted = (values - values.dtype.type(low)).astype(np.intp, copy=False)
+    seen = np.zeros(high - low + 1, dtype=bool)
+    seen[shifted] = True
+    levels = (np.flatnonzero(seen) + low).tolist()
+    if len(levels) == seen.size:
+        return Factor(shifted.astype(np.int32), tuple(levels))
+    rank = (np.cumsum(seen) - 1).astype(np.int32)
+    return Factor(rank[shifted], tuple(levels))
+
+
+# --- from the user's own types ---------------------------------------------------------------
+
+
+def as_column(raw: Any, name: str) -> Column:
+    """One raw column (NumPy array, pandas or narwhals series) in internal form.
+
+    Raises
+    ------
+    DataError
+        The column's type is neither numeric nor categorical (dates, lists, bytes, ...).
+    """
+    if isinstance(raw, np.ndarray):
+        return _from_numpy(raw, name)
+    if isinstance(raw, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return _from_pandas(raw, name)
+    return _from_narwhals(raw, name)
+
+
+def _from_numpy(values: NDArray[Any], name: str) -> Column:
+    if values.ndim != 1:
+        raise DataError(f"Column {name!r} has {values.ndim} dimensions; it must have one.")
+    kind = values.dtype.kind
+    if kind == "f":
+        return Numeric(np.ascontiguousarray(values, dtype=np.float64))
+    if kind in "iub":
+        return Numeric(np.ascontiguousarray(values), kind == "b")
+    if kind == "O":
+        return _from_objects(values, name)
+    if kind in "UT":
+        return factorize(values.astype(object))
+    raise _unsupported(name, values.dtype)
+
+
+def _from_objects(values: NDArray[Any], name: str) -> Column:
+    inferred = pd.api.types.infer_dtype(values, skipna=True)
+    if inferred in ("string", "mixed", "mixed-integer"):
+        try:
+            return factorize(values)
+        except TypeError:
+            raise _unsupported(name, inferred) from None
+    if inferred in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
+        missing = pd.isna(values)
+        if not missing.any() and inferred in ("integer", "boolean"):
+            try:
+                return _from_numpy(np.array(values.tolist()), name)
+            except OverflowError:  # integers beyond 64 bits
+                pass
+        numbers = np.array(
+            [np.nan if m else float(v) for v, m in zip(values, missing, strict=True)]
+        )
+        return Numeric(numbers, inferred == "boolean")
+    raise _unsupported(name, inferred)
+
+
+def _from_pandas(series: Any, name: str) -> Column:
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype):
+        return _from_numpy(series.to_numpy(), name)
+    if isinstance(dtype, pd.CategoricalDtype):
+        values = series.array if isinstance(series, (pd.Series, pd.Index)) else series
+        return Factor(values.codes.astype(np.int32), tuple(dtype.categories.tolist()))
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        boolean = pd.api.types.is_bool_dtype(dtype)
+        if pd.api.types.is_integer_dtype(dtype) and not series.isna().any():
+            return Numeric(np.ascontiguousarray(series.to_numpy(dtype=np.int64)))
+        return Numeric(series.to_numpy(dtype=np.float64, na_value=np.nan), boolean)
+    if isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
+        return factorize(series)
+    if str(dtype).startswith("dictionary"):
+        return factorize(series.astype(object))
+    raise _unsupported(name, dtype)
+
+
+def _from_narwhals(series: Any, name: str) -> Column:
+    dtype = series.dtype
+    kind = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
+    if kind in ("String", "Categorical", "Enum"):
+        order = _category_order(series, kind)
+        text = np.array(series.cast(_narwhals().String).to_list(), dtype=object)
+        return factorize(text, order)
+    if kind == "Boolean":
+        if series.null_count():
+            series = series.cast(_narwhals().Float64)
+        return Numeric(np.array(series.to_numpy(), copy=None), boolean=True)
+    if kind == "Object":
+        return _from_objects(np.array(series.to_list(), dtype=object), name)
+    if dtype.is_numeric():
+        if series.null_count() or not (dtype.is_integer() or dtype.is_float()):
+            series = series.cast(_narwhals().Float64)
+        return _from_numpy(np.asarray(series.to_numpy()), name)
+    raise _unsupported(name, dtype)
+
+
+def _category_order(series: Any, kind: str) -> list[Any] | None:
+    """Declared order of the categories; None where a Categorical has no order of its own."""
+    if kind == "Enum":
+        return list(series.dtype.categories)
+    if kind == "Categorical" and "polars" not in str(series.implementation).lower():
+        return list(series.cat.get_categories().to_list())
+    return None  # text, and polars categoricals, whose categories are in no meaningful order
+
+
+def _narwhals() -> Any:
+    import narwhals.stable.v2 as nw  # deferred: 50 ms that a pandas user never pays
+
+    return nw
+
+
+def _unsupported(name: str, dtype: object) -> DataError:
+    return DataError(
+        f"Column {name!r} is of type {dtype}, which is neither numeric nor categorical. "
+        "Convert it to numbers, text or categories first."
+    )

@@ -1,0 +1,175 @@
+"""CSV and Parquet files.
+
+A CSV file is text in UTF-8 with a header line. What is detected, from its first lines:
+
+* the separator: the one of ``, ; tab |`` that splits the header into most fields;
+* a decimal comma, where the separator is a semicolon;
+* columns of quoted values: they stay text even if they look like numbers (a level ``"1"`` is
+  not a number), unless every column of the file is quoted, when quotes say nothing.
+
+Missing values are empty fields and ``NA``, ``N/A``, ``NaN``, ``nan``, ``NULL``, ``null``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+
+from multilogit.errors import DataError
+
+MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]
+SEPARATORS = ",;\t|"
+SAMPLE_ROWS = 100
+PARQUET = (".parquet", ".pq")
+TEXT = (".csv", ".tsv", ".txt", ".dat", ".gz")
+
+
+def read_file(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file, by its extension.
+
+    Raises
+    ------
+    DataError
+        Missing, unreadable or empty file, unknown extension, ragged CSV.
+    """
+    if not path.exists():
+        raise DataError(f"There is no file {str(path)!r}.")
+    if path.is_dir():
+        raise DataError(f"{str(path)!r} is a directory, not a file.")
+    if path.suffix.lower() in PARQUET:
+        return _read_parquet(path)
+    if path.suffix.lower() not in TEXT:
+        raise DataError(
+            f"{str(path)!r}: unknown kind of file. Use one of {', '.join(TEXT + PARQUET)}."
+        )
+    return read_csv(path)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError:
+        raise DataError("Reading Parquet needs pyarrow: pip install pyarrow.") from None
+    except Exception as error:  # each engine has exceptions of its own
+        raise DataError(f"{str(path)!r} cannot be read as Parquet: {error}") from None
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file; the module's text says what is detected.
+
+    Raises
+    ------
+    DataError
+        Empty or unreadable file, header only, or a line with a wrong number of fields.
+    """
+    try:
+        with _open_text(path) as file:
+            lines = list(islice(file, SAMPLE_ROWS + 1))
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
+    if not any(line.strip() for line in lines):
+        raise DataError(f"{str(path)!r} is empty.")
+    separator = _separator(lines)
+    names = _header(lines, separator, path)
+    quoted = _quoted_columns(lines, separator, len(names))
+    decimal = "," if separator == ";" and _decimal_comma(lines) else "."
+    frame = _parse(path, separator, decimal, {names[k]: str for k in quoted})
+    if frame.index.nlevels > 1 or len(frame.columns) != len(names):
+        raise _ragged(path, separator)
+    # A line that is too short shows as a missing value in the last column.
+    if len(frame) and frame.iloc[:, -1].isna().any():
+        _check_ragged(path, separator)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise _ragged(path, separator)
+    frame.columns = pd.Index(names)
+    return frame
+
+
+def _parse(path: Path, separator: str, decimal: str, dtype: dict[str, type]) -> pd.DataFrame:
+    try:
+        with _open_text(path) as file:
+            return pd.read_csv(
+                file,
+                sep=separator,
+                decimal=decimal,
+                dtype=dtype,
+                na_values=MISSING,
+                keep_default_na=False,
+                low_memory=False,
+            )
+    except pd.errors.ParserError:
+        raise _ragged(path, separator) from None
+    except (OSError, UnicodeError, EOFError) as error:
+        raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _separator(lines: list[str]) -> str:
+    header = next(line for line in lines if line.strip())
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(SEPARATORS, key=bare.count)  # the first, a comma, where none occurs
+
+
+def _header(lines: list[str], separator: str, path: Path) -> list[str]:
+    names = next(row for row in csv.reader(lines, delimiter=separator) if row)
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        shown = ", ".join(map(repr, twice))
+        raise DataError(f"{str(path)!r}: column names occur twice in the header: {shown}.")
+    return names
+
+
+def _quoted_columns(lines: list[str], separator: str, n_columns: int) -> list[int]:
+    """Columns whose values are all quoted in the sample, unless that is every column."""
+    field = re.compile(rf'(?:^|{re.escape(separator)})\s*("(?:[^"]|"")*"|[^{separator}"]*)')
+    rows = [field.findall(line.rstrip("\r\n")) for line in lines[1:] if line.strip()]
+    rows = [row for row in rows if len(row) == n_columns]
+    quoted = []
+    for k in range(n_columns):
+        values = [row[k] for row in rows if row[k].strip() not in MISSING]
+        if values and all(value.startswith('"') for value in values):
+            quoted.append(k)
+    return [] if len(quoted) == n_columns else quoted
+
+
+def _decimal_comma(lines: list[str]) -> bool:
+    return any(re.search(r"(?:^|;)\s*-?\d+,\d+\s*(?:;|$)", line) for line in lines[1:])
+
+
+def _check_ragged(path: Path, separator: str) -> None:
+    """Raise at the first line whose number of fields differs from the header's."""
+    with _open_text(path) as file:
+        reader = csv.reader(file, delimiter=separator)
+        n_header = None
+        for row in reader:
+            if not row:
+                continue
+            if n_header is None:
+                n_header = len(row)
+            elif len(row) != n_header:
+                raise DataError(
+                    f"{str(path)!r}, line {reader.line_num}: {len(row)} fields where the header "
+                    f"has {n_header} (separator {separator!r}). Correct or remove the line."
+                )
+
+
+def _ragged(path: Path, separator: str) -> DataError:
+    try:
+        _check_ragged(path, separator)
+    except DataError as error:
+        return error
+    except csv.Error as error:
+        return DataError(f"{str(path)!r} cannot be read as CSV: {error}.")
+    return DataError(f"{str(path)!r} cannot be read as CSV.")

@@ -1,0 +1,166 @@
+"""Every kind of table that a user may pass, behind one small reading surface."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from multilogit.data.columns import Column, as_column
+from multilogit.data.files import read_file
+from multilogit.errors import DataError
+
+ACCEPTED = (
+    "a pandas, polars or pyarrow table (or any frame that narwhals knows), a dict of arrays, "
+    "or the path of a CSV or Parquet file"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named columns of equal length, converted one by one when asked for.
+
+    Attributes
+    ----------
+    names
+        Column names, as text, unique.
+    n_rows
+        Number of rows, at least one.
+    raw
+        Returns the source's own column by position in ``names``.
+    """
+
+    names: tuple[str, ...]
+    n_rows: int
+    raw: Callable[[int], Any]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def column(self, name: str) -> Column:
+        """The column ``name``, as numbers or as a factor.
+
+        Raises
+        ------
+        DataError
+            No such column, or one of a type that cannot be used.
+        """
+        if name not in self.names:
+            raise DataError(f"The data have no column {name!r}.")
+        return as_column(self.raw(self.names.index(name)), name)
+
+
+def read_table(data: Any) -> Table:
+    """Accept any supported table.
+
+    Parameters
+    ----------
+    data
+        A pandas, polars or pyarrow table, any frame that narwhals supports, a mapping from
+        names to one-dimensional arrays, or the path (``str`` or ``Path``) of a CSV or Parquet
+        file. See :func:`multilogit.data.files.read_csv` for how CSV files are read.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    DataError
+        Unsupported type, unreadable or empty file, ragged CSV, duplicate column names, columns
+        of unequal length, no rows.
+    """
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, (str, Path)):
+        data = read_file(Path(data))
+    if isinstance(data, pd.DataFrame):
+        return _checked(_from_pandas(data))
+    if isinstance(data, Mapping):
+        return _checked(_from_mapping(data))
+    return _checked(_from_narwhals(data))
+
+
+def _checked(table: Table) -> Table:
+    if not table.names:
+        raise DataError("The data have no columns.")
+    if len(set(table.names)) < len(table.names):
+        twice = sorted({n for n in table.names if table.names.count(n) > 1})
+        raise DataError(f"Column names occur twice: {', '.join(map(repr, twice))}. Rename them.")
+    if table.n_rows == 0:
+        raise DataError("The data have no rows.")
+    return table
+
+
+def _from_pandas(frame: pd.DataFrame) -> Table:
+    names = tuple(map(str, frame.columns))
+    return Table(names, len(frame), lambda k: frame.iloc[:, k])
+
+
+def _from_mapping(data: Mapping[Any, Any]) -> Table:
+    arrays: dict[str, Any] = {}
+    lengths: dict[str, int] = {}
+    for key, value in data.items():
+        name = str(key)
+        arrays[name] = value = _one_dimensional(value, name)
+        lengths[name] = len(value)
+    if len(set(lengths.values())) > 1:
+        text = ", ".join(f"{name!r}: {n}" for name, n in lengths.items())
+        raise DataError(f"The columns have different lengths ({text}).")
+    values = tuple(arrays.values())
+    return Table(tuple(arrays), next(iter(lengths.values()), 0), lambda k: values[k])
+
+
+def _one_dimensional(value: Any, name: str) -> Any:
+    """A pandas column or a NumPy array; lists of mixed values become objects, not text."""
+    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return value
+    if not isinstance(value, np.ndarray):
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
+            raise DataError(f"Column {name!r} is a single value; pass one value per row.")
+        value = _array_of(value)
+    if value.ndim != 1:
+        raise DataError(f"Column {name!r} has {value.ndim} dimensions; it must have one.")
+    return value
+
+
+def _array_of(value: Any) -> np.ndarray[Any, Any]:
+    if hasattr(value, "__array__"):
+        return np.asarray(value)
+    items = list(value)
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array
+
+
+def _from_narwhals(data: Any) -> Table:
+    # A frame of a library that was never imported cannot exist; so before importing narwhals
+    # (50 ms) make sure that the object at least looks like a table.
+    if isinstance(data, (int, float, list, tuple, set, np.ndarray, pd.Series)) or data is None:
+        raise _unsupported(data)
+    import narwhals.stable.v2 as nw
+
+    try:
+        frame: Any = nw.from_native(data)
+    except TypeError:
+        raise _unsupported(data) from None
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    names = tuple(map(str, frame.columns))
+    if "pandas" in str(frame.implementation).lower() and "pandas" in sys.modules:
+        native = frame.to_native()
+        if isinstance(native, pd.DataFrame):
+            return _from_pandas(native)
+    return Table(names, len(frame), lambda k: frame[names[k]])
+
+
+def _unsupported(data: Any) -> DataError:
+    kind = type(data)
+    return DataError(
+        f"Data of type {kind.__module__}.{kind.__qualname__} are not supported. Pass {ACCEPTED}."
+    )

@@ -1,0 +1,304 @@
+"""A frozen design: what the training data taught, and the columns it makes of new data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.columns import Column, Numeric
+from multilogit.data.grouping import GroupLevels, NewGrouping, match_levels
+from multilogit.data.ingest import Table, read_table
+from multilogit.data.model_frame import FixedColumns, RandomBlock
+from multilogit.errors import DataError, FormulaError
+from multilogit.formula.coding import Coding, Columns, build_columns, encode
+from multilogit.formula.evaluate import Environment, evaluate
+from multilogit.formula.functions import State
+from multilogit.formula.parse import Bar, FormulaSpec, Terms, Variable
+from multilogit.formula.safety import suggestion
+from multilogit.formula.syntax import Name
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+class UnknownColumnError(FormulaError, DataError):
+    """The formula names a column that the data do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What the training data taught: plain values, to be read and saved.
+
+    Attributes
+    ----------
+    codings
+        Per variable (by key): numeric, or the levels and contrast of a factor.
+    states
+        Per stateful function call (by key): its knots, centres, polynomial coefficients.
+    groups
+        Per grouping factor: its levels.
+    """
+
+    codings: dict[str, Coding] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    groups: dict[str, GroupLevels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewColumns:
+    """Columns of new data, ready for prediction.
+
+    Attributes
+    ----------
+    fixed, random
+        As in a model frame.
+    groupings
+        By name; codes against the training levels, -1 for a level that is new.
+    offset
+        Shape ``(n,)`` or None: offsets of the formula and of ``offset=``, added up.
+    n_rows
+        Rows of the new data.
+    rows
+        Shape ``(n,)``: the rows (0-based) without missing values, to which all columns above
+        belong; None when all are.
+    """
+
+    fixed: FixedColumns
+    random: tuple[RandomBlock, ...]
+    groupings: dict[str, NewGrouping]
+    offset: Floats | None
+    n_rows: int
+    rows: Rows | None
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Rebuilds the columns of a model for new data.
+
+    Attributes
+    ----------
+    spec
+        The parsed formula.
+    learnt
+        What training taught.
+    offset
+        Name of the column that ``offset=`` named, ``True`` where it was an array, or None.
+    """
+
+    spec: FormulaSpec
+    learnt: Learnt
+    offset: str | bool | None = None
+
+    @property
+    def formula(self) -> str:
+        """The formula as given."""
+        return self.spec.text
+
+    def new_columns(self, data: Any, *, random: bool = True, offset: Any = None) -> NewColumns:
+        """The columns of new data; the response is not needed.
+
+        Factor levels, contrasts and the state of splines, polynomials and scaling are those of
+        the training data.
+
+        Parameters
+        ----------
+        data
+            Any table that :func:`multilogit.data.read_table` accepts.
+        random
+            False leaves out the random effects, and then the grouping factors need not be
+            in the data.
+        offset
+            Replaces the ``offset=`` of training: a column name or an array. It must be given
+            where training had an array (zeros say: none).
+
+        Raises
+        ------
+        DataError
+            A missing column; a new level in a fixed factor; a value that is infinite; a column
+            of another kind than in training; an offset that is missing or of the wrong length.
+        """
+        table = read_table(data)
+        names = [*self.spec.right_columns(), *(self.spec.group_columns() if random else ())]
+        columns = read_columns(table, names, self.formula)
+        given = self._offset_column(table, offset)
+        if given is not None:
+            columns["offset="] = given
+        rows, _ = complete_rows(columns, table.n_rows)
+        if rows is not None:
+            columns = {name: column.take(rows) for name, column in columns.items()}
+        n = table.n_rows if rows is None else rows.shape[0]
+        extra = columns.pop("offset=", None)
+        environment = Environment(columns, n, rows, self.learnt.states, training=False)
+        fixed, blocks = build_design(self.spec, environment, self.learnt, random=random)
+        groupings = {
+            bar.group.name: match_levels(
+                bar.group.name,
+                self.learnt.groups[bar.group.name],
+                [columns[column.text] for column in bar.group.columns],
+            )
+            for bar in (self.spec.bars if random else ())
+        }
+        total = total_offset(self.spec.offsets, environment, extra)
+        return NewColumns(fixed, blocks, groupings, total, table.n_rows, rows)
+
+    def _offset_column(self, table: Table, offset: Any) -> Numeric | None:
+        given = offset if offset is not None else self.offset
+        if given is None:
+            return None
+        if given is True:
+            raise DataError(
+                "The model was fitted with an array as offset=; pass offset= for the new data."
+            )
+        return column_or_array(given, "offset", table)
+
+
+# --- steps that training and new data share --------------------------------------------------
+
+
+def read_columns(table: Table, names: Iterable[Name], formula: str) -> dict[str, Column]:
+    """The columns that a formula reads.
+
+    Raises
+    ------
+    UnknownColumnError
+        A column is not there; it points at the name and suggests close ones.
+    DataError
+        A column is of a type that cannot be used, or infinite somewhere.
+    """
+    columns: dict[str, Column] = {}
+    for name in names:
+        if name.text in columns:
+            continue
+        if name.text not in table:
+            raise UnknownColumnError(
+                f"The data have no column {name.text!r}.{suggestion(name.text, table.names)} "
+                f"Columns: {_listed(table.names)}.",
+                formula,
+                name.start,
+            )
+        columns[name.text] = checked_finite(name.text, table.column(name.text))
+    return columns
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
+
+
+def checked_finite(name: str, column: Column) -> Column:
+    """The column, if no value is infinite.
+
+    Raises
+    ------
+    DataError
+        Names the column and the first row.
+    """
+    row = column.infinite_row()
+    if row is not None:
+        raise DataError(f"Column {name!r} is infinite at row {row}. Remove or correct the row.")
+    return column
+
+
+def column_or_array(value: Any, option: str, table: Table) -> Numeric:
+    """``weights=``, ``offset=``, ``trials=``: the name of a column, or one number per row.
+
+    Raises
+    ------
+    DataError
+        Unknown column, wrong length, not numeric, infinite.
+    """
+    if isinstance(value, str):
+        if value not in table:
+            raise DataError(
+                f"{option}={value!r}: the data have no such column."
+                f"{suggestion(value, table.names)} Columns: {_listed(table.names)}."
+            )
+        column = table.column(value)
+        shown = value
+    else:
+        column = _array_column(value, option)
+        shown = f"{option}="
+        if len(column) != table.n_rows:
+            raise DataError(
+                f"{option}= has {len(column)} values, but the data have {table.n_rows} rows."
+            )
+    if not isinstance(column, Numeric):
+        raise DataError(f"{option}= is not numeric.")
+    checked_finite(shown, column)
+    return Numeric(column.floats())
+
+
+def _array_column(value: Any, option: str) -> Column:
+    try:
+        return read_table({f"{option}=": value}).column(f"{option}=")
+    except DataError as error:
+        raise DataError(f"{option}= must be a column name or one number per row. {error}") from None
+
+
+def complete_rows(
+    columns: Mapping[str, Column], n_rows: int
+) -> tuple[Rows | None, dict[str, NDArray[np.bool_]]]:
+    """The rows without missing values (None: all), and the masks of the columns that have any."""
+    masks = {}
+    for name, column in columns.items():
+        mask = column.missing()
+        if mask is not None:
+            masks[name] = mask
+    if not masks:
+        return None, {}
+    missing = np.zeros(n_rows, dtype=bool)
+    for mask in masks.values():
+        missing |= mask
+    return np.flatnonzero(~missing), masks
+
+
+def build_design(
+    spec: FormulaSpec, environment: Environment, learnt: Learnt, *, random: bool = True
+) -> tuple[FixedColumns, tuple[RandomBlock, ...]]:
+    """Columns of the fixed effects and of every bar; in training, fills ``learnt``."""
+    ones = np.ones(environment.n_rows)
+    fixed = _columns(spec.fixed, environment, learnt, ones)
+    blocks: list[RandomBlock] = []
+    for bar in spec.bars if random else ():
+        blocks += _blocks(bar, _columns(bar.terms, environment, learnt, ones))
+    return FixedColumns(fixed.columns, fixed.names, fixed.terms), tuple(blocks)
+
+
+def _columns(terms: Terms, environment: Environment, learnt: Learnt, ones: Floats) -> Columns:
+    encoded = [encode(variable, environment, learnt.codings) for variable in terms.variables]
+    return build_columns(terms, encoded, ones)
+
+
+def _blocks(bar: Bar, made: Columns) -> list[RandomBlock]:
+    """One block of correlated effects, or one block per column for ``||``."""
+    if bar.correlated:
+        return [RandomBlock(bar.group.name, made.columns, made.names)]
+    return [
+        RandomBlock(bar.group.name, (column,), (name,))
+        for column, name in zip(made.columns, made.names, strict=True)
+    ]
+
+
+def total_offset(
+    offsets: Sequence[Variable], environment: Environment, extra: Column | None
+) -> Floats | None:
+    """The sum of the ``offset()`` terms and ``offset=``; None where there is none."""
+    total = extra.floats() if isinstance(extra, Numeric) else None
+    for variable in offsets:
+        values = evaluate(variable.node, environment)
+        if isinstance(values, Numeric):
+            values = values.floats()
+        if not isinstance(values, np.ndarray):
+            raise DataError(f"offset({variable.name}) is not numeric.")
+        values = np.ascontiguousarray(
+            np.broadcast_to(values.astype(np.float64, copy=False), environment.n_rows)
+        )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            row = environment.row(int(bad[0]))
+            raise DataError(f"offset({variable.name}) is {values[bad[0]]:g} at row {row}.")
+        total = values if total is None else total + values
+    return total

@@ -1,0 +1,239 @@
+"""Formula and data to a model frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.columns import Column, Factor, Numeric
+from multilogit.data.grouping import group
+from multilogit.data.ingest import Table, read_table
+from multilogit.data.model_frame import Grouping, ModelFrame, Response
+from multilogit.errors import DataError, Diagnostic, FormulaError, OptionError
+from multilogit.formula.design import (
+    Design,
+    Learnt,
+    build_design,
+    column_or_array,
+    complete_rows,
+    read_columns,
+    total_offset,
+)
+from multilogit.formula.evaluate import Environment
+from multilogit.formula.parse import FormulaSpec, has_dot, parse
+from multilogit.formula.response import build_response
+from multilogit.formula.safety import column_names
+
+KEYWORDS = ("weights", "offset", "trials")
+
+
+def build_frame(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    trials: Any = None,
+    baseline: object = None,
+    missing: str = "drop",
+) -> tuple[ModelFrame, Design]:
+    """Turn a formula and data into columns for estimation, and a design for new data.
+
+    Parameters
+    ----------
+    formula
+        ``response ~ terms + (effects | group)``; see :mod:`multilogit.formula.parse`. It is
+        never evaluated as Python.
+    data
+        A table, or the path of one: see :func:`multilogit.data.read_table`. Numeric columns
+        are read in place where they are contiguous float64.
+    weights, offset, trials
+        The name of a column, or one number per row. ``weights``: frequencies, not negative
+        (weight 2 is the row twice). ``offset``: added to the linear predictor. ``trials``: the
+        response counts successes out of this number.
+    baseline
+        Reference category of the response; default: its first level.
+    missing
+        ``"drop"`` leaves out rows with a missing value in any column in use, and says so in a
+        diagnostic; ``"raise"`` refuses them.
+
+    Returns
+    -------
+    frame
+        The data as estimation sees them.
+    design
+        Rebuilds the columns for new data.
+
+    Raises
+    ------
+    FormulaError
+        The formula has an error, or asks for something that is not allowed.
+    DataError
+        A column, row, level or value cannot be used.
+    OptionError
+        An option has a value that is not allowed.
+    """
+    if missing not in ("drop", "raise"):
+        raise OptionError(f"missing={missing!r}: use 'drop' or 'raise'.")
+    table = read_table(data)
+    given = {"weights": weights, "offset": offset, "trials": trials}
+    spec = _parse(formula, table, given)
+    columns, rows, diagnostics = _read(spec, table, given, missing)
+    keywords = {
+        key: np.asarray(columns.pop(_slot(key)).values)  # type: ignore[union-attr]
+        for key in KEYWORDS
+        if given[key] is not None
+    }
+    n = table.n_rows if rows is None else rows.shape[0]
+    learnt = Learnt()
+    environment = Environment(columns, n, rows, learnt.states)
+    _check_weights(keywords.get("weights"), environment)
+    fixed, random = build_design(spec, environment, learnt)
+    ones = fixed.columns[0] if spec.fixed.intercept else np.ones(n)
+    response, more = build_response(
+        spec.response,
+        environment,
+        ones=ones,
+        trials=keywords.get("trials"),
+        weights=keywords.get("weights"),
+        baseline=baseline,
+    )
+    groupings, warned = _groupings(spec, environment, learnt, response)
+    extra = Numeric(keywords["offset"]) if "offset" in keywords else None
+    frame = ModelFrame(
+        response=response,
+        fixed=fixed,
+        random=random,
+        groupings=groupings or None,
+        offset=total_offset(spec.offsets, environment, extra),
+        rows=rows,
+        n_input_rows=table.n_rows,
+        diagnostics=(*diagnostics, *_unused_levels(columns, spec), *more, *warned),
+    )
+    remembered = offset if isinstance(offset, str) else (True if offset is not None else None)
+    return frame, Design(spec, learnt, remembered)
+
+
+def _parse(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:
+    if not isinstance(formula, str):
+        raise FormulaError(f"The formula must be a text, not {type(formula).__name__}.")
+    if not has_dot(formula):
+        return parse(formula)
+    # `.` is every column that has no other part in the model
+    spec = parse(formula, ())
+    taken = {column.text for part in spec.response.parts for column in part.columns}
+    taken |= {column.text for column in spec.group_columns()}
+    taken |= {column.text for v in spec.offsets for column in column_names(v.node)}
+    taken |= {value for value in given.values() if isinstance(value, str)}
+    return parse(formula, tuple(name for name in table.names if name not in taken))
+
+
+def _slot(keyword: str) -> str:
+    """Key of a keyword's values among the columns; no column can be called so."""
+    return f"\0{keyword}="
+
+
+def _read(
+    spec: FormulaSpec, table: Table, given: Mapping[str, Any], missing: str
+) -> tuple[dict[str, Column], NDArray[np.int64] | None, tuple[Diagnostic, ...]]:
+    """All columns in use, without the rows that miss a value."""
+    left = [column for part in spec.response.parts for column in part.columns]
+    names = [*left, *spec.right_columns(), *spec.group_columns()]
+    columns = read_columns(table, names, spec.text)
+    for key, value in given.items():
+        if value is not None:
+            columns[_slot(key)] = column_or_array(value, key, table)
+    rows, masks = complete_rows(columns, table.n_rows)
+    if rows is None:
+        return columns, None, ()
+    counts = {name.lstrip("\0"): int(mask.sum()) for name, mask in masks.items()}
+    shown = ", ".join(f"{name!r} ({count})" for name, count in counts.items())
+    if missing == "raise":
+        name, mask = next(iter(masks.items()))
+        first = np.flatnonzero(mask)[:5].tolist()
+        raise DataError(
+            f"Missing values in {shown}; the first rows of {name.lstrip(chr(0))!r}: "
+            f"{', '.join(map(str, first))}. Remove or fill them, or use missing='drop'."
+        )
+    n_dropped = table.n_rows - rows.shape[0]
+    if rows.shape[0] == 0:
+        raise DataError(
+            f"No rows are left: all {n_dropped} have a missing value. Missing values in {shown}."
+        )
+    diagnostic = Diagnostic(
+        "rows-dropped",
+        "info",
+        f"{n_dropped} of {table.n_rows} rows were dropped: missing values in {shown}.",
+        facts={"dropped": n_dropped, "rows": table.n_rows, "columns": counts},
+    )
+    return {name: column.take(rows) for name, column in columns.items()}, rows, (diagnostic,)
+
+
+def _check_weights(weights: NDArray[np.float64] | None, environment: Environment) -> None:
+    if weights is None:
+        return
+    negative = np.flatnonzero(weights < 0)
+    if negative.size:
+        row = int(negative[0])
+        raise DataError(
+            f"weights= is {weights[row]:g} at row {environment.row(row)}: weights cannot be "
+            "negative."
+        )
+
+
+def _groupings(
+    spec: FormulaSpec, environment: Environment, learnt: Learnt, response: Response
+) -> tuple[dict[str, Grouping], list[Diagnostic]]:
+    groupings: dict[str, Grouping] = {}
+    diagnostics: list[Diagnostic] = []
+    for bar in spec.bars:
+        name = bar.group.name
+        if name in groupings:
+            continue
+        names = [column.text for column in bar.group.columns]
+        columns = [environment.columns[text] for text in names]
+        groupings[name], learnt.groups[name] = group(name, names, columns)
+        n_levels = groupings[name].levels.shape[0]
+        if n_levels < 2:
+            raise DataError(
+                f"The grouping factor {name!r} has only one level; remove its bar from the formula."
+            )
+        if n_levels == environment.n_rows and float(response.trials.max()) <= 1:
+            diagnostics.append(_one_row_per_group(name, n_levels))
+    return groupings, diagnostics
+
+
+def _one_row_per_group(name: str, n_levels: int) -> Diagnostic:
+    return Diagnostic(
+        "one-row-per-group",
+        "warning",
+        f"The grouping factor {name!r} has as many levels ({n_levels}) as there are rows: with one "
+        "observation per group its variance cannot be told from the data.",
+        "Remove the bar, or group by a column whose levels have several rows.",
+        {"group": name, "levels": n_levels},
+    )
+
+
+def _unused_levels(columns: Mapping[str, Column], spec: FormulaSpec) -> list[Diagnostic]:
+    """Declared categories of the predictors that no row has: they get no coefficient."""
+    found = []
+    for name in dict.fromkeys(column.text for column in spec.right_columns()):
+        column = columns[name]
+        if not isinstance(column, Factor):
+            continue
+        used = set(column.used().levels)
+        if len(used) < len(column.levels):
+            unused = [str(level) for level in column.levels if level not in used]
+            found.append(
+                Diagnostic(
+                    "unused-levels",
+                    "info",
+                    f"No row has the level{'s' * (len(unused) > 1)} "
+                    f"{', '.join(map(repr, unused[:10]))} of {name!r}; no coefficient is made.",
+                    facts={"column": name, "levels": unused},
+                )
+            )
+    return found
