@@ -1,0 +1,22 @@
+"""From a model frame to the maximum of its likelihood: start values, coordinates, boundary.
+
+Newton–Raphson itself is in :mod:`multilogit.newton`, the likelihoods are in
+:mod:`multilogit.likelihood`; here they meet the model.
+"""
+
+from multilogit.estimate.estimate import Estimate, information_inverse
+from multilogit.estimate.grouped import estimate_grouped
+from multilogit.estimate.options import Options
+from multilogit.estimate.rank import split_aliased
+from multilogit.estimate.single import estimate_single, null_loglik, saturated_loglik
+
+__all__ = [
+    "Estimate",
+    "Options",
+    "estimate_grouped",
+    "estimate_single",
+    "information_inverse",
+    "null_loglik",
+    "saturated_loglik",
+    "split_aliased",
+]

@@ -1,0 +1,66 @@
+"""What estimation hands over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from multilogit.errors import Diagnostic
+from multilogit.evaluation import Matrix
+from multilogit.newton import Solution
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A maximum of the likelihood.
+
+    Attributes
+    ----------
+    solution
+        ψ̂ = (β̂, θ̂) in the order of the model, the log-likelihood there (without binomial
+        coefficients), its gradient and Hessian; status and trace of the search.
+    boundary
+        Shape ``(d,)``: the elements of θ that belong to zero variances. The likelihood is
+        even in them: their gradient is 0 and they are not correlated with any other.
+    Lambda, modes, mode_covariance
+        Λ̂, b̂ = Λ̂û and ΛH⁻¹Λ' as in :class:`multilogit.result.RandomEffects`; None without
+        random effects.
+    diagnostics
+        What was noticed.
+    """
+
+    solution: Solution
+    boundary: NDArray[np.bool_]
+    Lambda: Matrix | None = None
+    modes: Matrix | None = None
+    mode_covariance: NDArray[np.float64] | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def covariance(self) -> Matrix:
+        """(−H)⁻¹ of the parameters inside the boundary; NaN for those on it."""
+        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
+
+
+def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:
+    """Inverse of −H over the free parameters, NaN elsewhere.
+
+    NaN everywhere if −H is not positive definite: then there is no maximum to speak of.
+    """
+    size = hessian.shape[0]
+    out = np.full((size, size), np.nan)
+    index = np.flatnonzero(free)
+    information = -hessian[np.ix_(index, index)]
+    if not index.size or not np.isfinite(information).all():
+        return out
+    root = np.sqrt(np.abs(information.diagonal()))
+    root[root == 0.0] = 1.0
+    factor, failed = dpotrf(information / np.outer(root, root), lower=1)
+    if failed:
+        return out
+    inverse = dpotri(factor, lower=1)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    out[np.ix_(index, index)] = inverse / np.outer(root, root)
+    return out

@@ -1,0 +1,34 @@
+"""How to search for the maximum: the options that every estimation takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from multilogit.evaluation import Vector
+from multilogit.newton import TraceRow
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the search.
+
+    Attributes
+    ----------
+    start
+        ``"zero"``, ``"ols"`` (linear regression, as Czepiel and others start), the start
+        values themselves, or None: what is best for the model at hand.
+    max_iterations, tolerance
+        As in :func:`multilogit.newton.maximise`.
+    threads
+        Worker threads of the compiled core at most.
+    callback
+        Called with each row of the trace.
+    """
+
+    start: Vector | Literal["zero", "ols"] | None = None
+    max_iterations: int = 100
+    tolerance: float = 1e-7
+    threads: int = 1
+    callback: Callable[[TraceRow], None] | None = None

@@ -1,0 +1,69 @@
+"""Columns of X that depend on earlier ones: found, named, dropped, as R does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multilogit.data.model_frame import FixedColumns, ModelFrame
+from multilogit.evaluation import Matrix
+from multilogit.likelihood.fixed import FixedLikelihood
+
+_SUSPECT = 1e-9
+"""Part of a column's sum of squares that earlier columns leave: below, look closely."""
+_ALIASED = 1e-10
+"""Part of its norm that is left: below, the column depends on the earlier ones."""
+
+
+def split_aliased(frame: ModelFrame, threads: int) -> tuple[list[int], list[int]]:
+    """Indices of the columns to keep and of those that depend on earlier ones.
+
+    A column whose residual on the earlier kept ones has less than 1e-10 of its norm is
+    aliased. The cross products X'diag(n)X, which the first Newton step needs anyway, settle
+    it for healthy designs; only a suspicious one is orthogonalised in full precision.
+    """
+    p = len(frame.fixed.columns)
+    if _independent(_gram(frame, threads)):
+        return list(range(p)), []
+    return _orthogonalise(frame.fixed)
+
+
+def _gram(frame: ModelFrame, threads: int) -> Matrix:
+    """X'diag(n)X up to a factor: −H of the single-level model at β = 0, first logit."""
+    response = frame.response
+    likelihood = FixedLikelihood(
+        frame.fixed.columns, response.counts[:, 0], response.trials, None, response.weights, threads
+    )
+    p = len(frame.fixed.columns)
+    return -likelihood.evaluate(np.zeros(p)).hessian
+
+
+def _independent(gram: Matrix) -> bool:
+    """Whether every column leaves more than ``_SUSPECT`` on the ones before it."""
+    diagonal = gram.diagonal()
+    if not (diagonal > 0).all():
+        return False
+    root = np.sqrt(diagonal)
+    try:
+        pivots = np.linalg.cholesky(gram / np.outer(root, root)).diagonal()
+    except np.linalg.LinAlgError:
+        return False
+    return bool((pivots**2 > _SUSPECT).all())
+
+
+def _orthogonalise(fixed: FixedColumns) -> tuple[list[int], list[int]]:
+    """Gram–Schmidt, each column twice ("twice is enough": Giraud et al. 2005)."""
+    basis: list[np.ndarray] = []
+    keep, aliased = [], []
+    for k, column in enumerate(fixed.columns):
+        norm = float(np.linalg.norm(column))
+        rest = column / norm if norm > 0 else column.copy()
+        for _ in range(2):
+            for direction in basis:
+                rest = rest - direction * direction.dot(rest)
+        left = float(np.linalg.norm(rest))
+        if left > _ALIASED:
+            basis.append(rest / left)
+            keep.append(k)
+        else:
+            aliased.append(k)
+    return keep, aliased

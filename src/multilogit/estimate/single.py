@@ -1,0 +1,100 @@
+"""Single-level models: no random effects."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import xlogy
+
+from multilogit.data.model_frame import ModelFrame, Response
+from multilogit.errors import OptionError
+from multilogit.estimate.estimate import Estimate
+from multilogit.estimate.options import Options
+from multilogit.evaluation import Vector
+from multilogit.likelihood.fixed import FixedLikelihood, start_ols
+from multilogit.newton import maximise
+
+
+def fixed_likelihood(frame: ModelFrame, threads: int) -> FixedLikelihood:
+    """The single-level likelihood of a frame; its random effects, if any, are left out."""
+    response = frame.response
+    return FixedLikelihood(
+        frame.fixed.columns,
+        response.counts,
+        response.trials,
+        frame.offset,
+        response.weights,
+        threads,
+    )
+
+
+def estimate_single(frame: ModelFrame, options: Options) -> Estimate:
+    """Maximum likelihood of a binomial or multinomial model (Czepiel, §§2.1–2.2).
+
+    Raises
+    ------
+    OptionError
+        If ``options.start`` has the wrong length.
+    """
+    likelihood = fixed_likelihood(frame, options.threads)
+    solution = maximise(
+        likelihood,
+        start_values(likelihood, options),
+        max_iterations=options.max_iterations,
+        tolerance=options.tolerance,
+        callback=options.callback,
+    )
+    return Estimate(solution, np.zeros(solution.psi.size, dtype=bool))
+
+
+def start_values(likelihood: FixedLikelihood, options: Options) -> Vector:
+    """β to start from; zero unless the user wants something else."""
+    size = likelihood.n_parameters
+    start = options.start
+    if start is None or (isinstance(start, str) and start == "zero"):
+        return np.zeros(size)
+    if isinstance(start, str):
+        return start_ols(likelihood)
+    if start.shape != (size,):
+        raise OptionError(f"start has {start.size} values; this model has {size} parameters.")
+    return start
+
+
+def null_loglik(frame: ModelFrame, options: Options) -> float:
+    """Log-likelihood (without coefficients) of the intercept, or the offset alone.
+
+    As in R: the null model has an intercept if the model has one, and the offset.
+    """
+    response = frame.response
+    n_logits = response.counts.shape[1]
+    has_intercept = "(Intercept)" in frame.fixed.names
+    if frame.offset is None and has_intercept:
+        return _constant_loglik(response)
+    columns = [np.ones(response.trials.size)] if has_intercept else [np.zeros(response.trials.size)]
+    likelihood = FixedLikelihood(
+        columns, response.counts, response.trials, frame.offset, response.weights, options.threads
+    )
+    if not has_intercept:
+        return likelihood.evaluate(np.zeros(n_logits)).value
+    return maximise(likelihood, np.zeros(n_logits)).evaluation.value
+
+
+def _constant_loglik(response: Response) -> float:
+    """Σ_j Y_j log(Y_j / N): the same probabilities for every row."""
+    w = response.weights
+    totals = response.counts.sum(axis=0) if w is None else w @ response.counts
+    n = float(response.trials.sum() if w is None else w @ response.trials)
+    every = np.append(totals, n - totals.sum())
+    return float(xlogy(every, every / n).sum())
+
+
+def saturated_loglik(response: Response) -> float:
+    """Log-likelihood (without coefficients) when every row has its own probabilities."""
+    trials = response.trials
+    if float(trials.max()) <= 1.0:
+        return 0.0  # the fitted probability of every observation is 1
+    rest = trials - response.counts.sum(axis=1)
+    n = np.where(trials > 0, trials, 1.0)
+    rows = xlogy(rest, np.maximum(rest, 0.0) / n)
+    for j in range(response.counts.shape[1]):
+        rows += xlogy(response.counts[:, j], response.counts[:, j] / n)
+    return float(rows.sum() if response.weights is None else response.weights @ rows)

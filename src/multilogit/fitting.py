@@ -1,0 +1,310 @@
+"""``fit``: formula and data in, frozen :class:`~multilogit.result.Fit` out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.model_frame import ModelFrame
+from multilogit.data.populations import collapse, collapse_pays, log_coefficient
+from multilogit.errors import Diagnostic, OptionError, Status
+from multilogit.estimate import (
+    Estimate,
+    Options,
+    estimate_grouped,
+    estimate_single,
+    null_loglik,
+    saturated_loglik,
+    split_aliased,
+)
+from multilogit.formula import Design, build_frame
+from multilogit.newton import TraceRow
+from multilogit.result import Fit, RandomEffects, Spec
+
+Progress = bool | Callable[[TraceRow], None]
+
+
+def fit(
+    formula: str,
+    data: Any,
+    *,
+    prior: None = None,
+    nodes: int = 1,
+    weights: str | NDArray[np.float64] | None = None,
+    offset: str | NDArray[np.float64] | None = None,
+    trials: str | NDArray[np.float64] | None = None,
+    baseline: object = None,
+    start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
+    max_iterations: int = 100,
+    tolerance: float = 1e-7,
+    threads: int | None = None,
+    progress: Progress = False,
+    missing: Literal["drop", "raise"] = "drop",
+) -> Fit:
+    """Fit a binomial, multinomial or multilevel logistic regression by maximum likelihood.
+
+    Parameters
+    ----------
+    formula
+        ``"response ~ terms"`` with random effects in bars: ``(1 + x | g)`` correlated,
+        ``(1 + x || g)`` uncorrelated. The response is a 0/1, boolean or categorical column,
+        ``cbind(successes, failures)``, or successes with ``trials=``; more than two categories
+        make the model multinomial.
+    data
+        pandas, polars or Arrow table, dict of arrays, or the path of a CSV or Parquet file.
+    prior
+        None: maximum likelihood (no other estimator in this version).
+    nodes
+        1: Laplace approximation of the marginal likelihood (no other in this version).
+    weights, offset, trials
+        Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known
+        part of the linear predictor, number of trials.
+    baseline
+        Reference category of the response; default: its first level.
+    start
+        ``"zero"``, ``"ols"`` (linear regression), or values: the fixed effects, and for a
+        multilevel model optionally theta behind them.
+    max_iterations
+        Newton iterations at most.
+    tolerance
+        Newton decrement at which the search stops: the distance to the maximum, in standard
+        errors.
+    threads
+        Worker threads at most; default: all processors of this process. The result is the
+        same, bit by bit, for every number.
+    progress
+        True prints each Newton iteration; a function is called with it.
+    missing
+        What to do with rows with missing values: ``"drop"`` (reported in
+        ``fit.diagnostics``) or ``"raise"``.
+
+    Returns
+    -------
+    Fit
+        Always; whether to trust it is said by ``fit.converged`` and ``fit.diagnostics``.
+
+    Raises
+    ------
+    FormulaError, DataError, OptionError
+        All are :class:`multilogit.errors.InputError`: the message names the culprit and what
+        to do.
+
+    Notes
+    -----
+    The log-likelihood is maximised by Newton–Raphson with exact gradient and Hessian:
+    Czepiel, *Maximum likelihood estimation of logistic regression models*, for single-level
+    models; the Laplace approximation with its exact derivatives (docs/mathematics) otherwise.
+
+    Examples
+    --------
+    >>> import multilogit as ml
+    >>> data = {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    >>> ml.fit("y ~ x", data).converged
+    True
+    """
+    began = time.perf_counter()
+    options = _options(prior, nodes, start, max_iterations, tolerance, threads, progress)
+    frame, design = build_frame(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        trials=trials,
+        baseline=baseline,
+        missing=missing,
+    )
+    _check_supported(frame)
+    asked = {
+        "weights": weights,
+        "offset": offset,
+        "trials": trials,
+        "baseline": baseline,
+        "start": start,
+        "missing": None if missing == "drop" else missing,
+    }
+    spec = Spec(formula, {name: value for name, value in asked.items() if value is not None})
+    return fit_frame(frame, design, spec, options, began)
+
+
+def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, began: float) -> Fit:
+    """Estimate the model of a frame and put the result together."""
+    keep, dropped = split_aliased(frame, options.threads)
+    aliased = tuple(frame.fixed.names[k] for k in dropped)
+    if aliased:
+        frame = replace(frame, fixed=frame.fixed.keep(keep))
+    compact = collapse(frame)[0] if collapse_pays(frame) else frame
+    estimate = (estimate_grouped if frame.random else estimate_single)(compact, options)
+    coefficient = log_coefficient(frame.response)
+    return Fit(
+        spec=spec,
+        design=design,
+        frame=frame,
+        solution=estimate.solution,
+        covariance=estimate.covariance(),
+        loglik=estimate.solution.evaluation.value + coefficient,
+        null_loglik=null_loglik(compact, options) + coefficient,
+        saturated_loglik=saturated_loglik(frame.response) + coefficient,
+        random=_random_effects(frame, estimate),
+        aliased=aliased,
+        diagnostics=(
+            *frame.diagnostics,
+            *_aliased_diagnostics(aliased),
+            *estimate.diagnostics,
+            *_status_diagnostics(estimate.solution.status),
+        ),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _options(
+    prior: None,
+    nodes: int,
+    start: NDArray[np.float64] | Literal["zero", "ols"] | None,
+    max_iterations: int,
+    tolerance: float,
+    threads: int | None,
+    progress: Progress,
+) -> Options:
+    """The options of the search, checked."""
+    if prior is not None:
+        raise OptionError("prior= is not available in this version: only maximum likelihood is.")
+    if nodes != 1:
+        raise OptionError(f"nodes={nodes!r} is not available in this version: only nodes=1 is.")
+    if isinstance(start, str):
+        if start not in ("zero", "ols"):
+            raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
+    elif start is not None:
+        start = np.ascontiguousarray(start, dtype=np.float64)
+        if start.ndim != 1 or not np.isfinite(start).all():
+            raise OptionError("start must be one vector of finite numbers.")
+    if max_iterations < 0:
+        raise OptionError(f"max_iterations={max_iterations}: give a number from 0 on.")
+    if not 0 < tolerance < 1:
+        raise OptionError(f"tolerance={tolerance}: give a number between 0 and 1.")
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads={threads}: give a number from 1 on, or None for all.")
+    return Options(
+        start=start,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        threads=threads or _processors(),
+        callback=_print_row if progress is True else (progress or None),
+    )
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _print_row(row: TraceRow) -> None:
+    print(
+        f"iteration {row.iteration:3d}  objective {row.objective:.6f}  "
+        f"decrement {row.decrement:.2e}  step {row.step:.3g}",
+        file=sys.stderr,
+    )
+
+
+def _check_supported(frame: ModelFrame) -> None:
+    """Refuse what this version cannot estimate."""
+    if not frame.fixed.columns:
+        raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
+    if not frame.random:
+        return
+    if frame.response.family == "multinomial":
+        raise OptionError(
+            f"The response {frame.response.name!r} has {len(frame.response.categories)} "
+            "categories: random effects are available for two categories in this version."
+        )
+    factors = list(frame.groupings or {})
+    if len(factors) > 1:
+        raise OptionError(
+            f"Random effects are grouped by {', '.join(map(repr, factors))}: one grouping factor "
+            "is available in this version."
+        )
+    q = sum(len(block.columns) for block in frame.random)
+    if q > 16:
+        raise OptionError(
+            f"{factors[0]!r} has {q} random effects per level; at most 16 are available."
+        )
+
+
+def _random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects, ...]:
+    if not frame.random:
+        return ()
+    assert estimate.Lambda is not None
+    assert estimate.modes is not None
+    assert estimate.mode_covariance is not None
+    return (
+        RandomEffects(
+            group=frame.random[0].group,
+            names=tuple(name for block in frame.random for name in block.names),
+            blocks=tuple(len(block.columns) for block in frame.random),
+            theta=slice(len(frame.fixed.columns), estimate.solution.psi.size),
+            Lambda=estimate.Lambda,
+            modes=estimate.modes,
+            mode_covariance=estimate.mode_covariance,
+        ),
+    )
+
+
+def _aliased_diagnostics(aliased: tuple[str, ...]) -> tuple[Diagnostic, ...]:
+    if not aliased:
+        return ()
+    named = ", ".join(map(repr, aliased))
+    one = len(aliased) == 1
+    return (
+        Diagnostic(
+            "aliased-columns",
+            "warning",
+            f"The column{'' if one else 's'} {named} depend{'s' if one else ''} on earlier columns "
+            f"and {'was' if one else 'were'} dropped.",
+            facts={"columns": list(aliased)},
+        ),
+    )
+
+
+_REMEDIES = {
+    Status.MAX_ITERATIONS: (
+        "Newton–Raphson reached max_iterations before it converged.",
+        "Look at fit.trace; give more max_iterations or other start values.",
+    ),
+    Status.LINE_SEARCH_FAILED: (
+        "Newton–Raphson found no step that increases the log-likelihood.",
+        "Look at fit.trace; rescale very large or very small predictors, or give start values.",
+    ),
+    Status.NOT_FINITE: (
+        "The log-likelihood or its derivatives are not finite.",
+        "Look for extreme values among the predictors, the offset and the start values.",
+    ),
+    Status.INNER_FAILED: (
+        "The conditional modes of some group were not found.",
+        "Look for extreme values among the predictors and the offset.",
+    ),
+    Status.DIVERGING: (
+        "Some coefficients grow without bound: the maximum of the likelihood is at infinity, as "
+        "it is when a predictor separates the responses.",
+        "Look for predictors that determine the response; combine their levels or drop them.",
+    ),
+    Status.INTERRUPTED: (
+        "The fit was interrupted.",
+        "What is reported is the last Newton iterate; it can serve as start=.",
+    ),
+}
+
+
+def _status_diagnostics(status: Status) -> tuple[Diagnostic, ...]:
+    if status is Status.CONVERGED:
+        return ()
+    message, remedy = _REMEDIES[status]
+    code = status.value.replace("_", "-")
+    return (Diagnostic(code, "error", message, remedy, {"status": status.value}),)

@@ -1,0 +1,208 @@
+"""The Laplace log marginal likelihood of a model with one grouping factor.
+
+    η = Xβ + o + Zb_g,   b_g = Λ(θ)u_g,   u_g ~ N(0, I_q),   ψ = (β, θ)
+
+Value, gradient and Hessian are exact and come from the compiled core; this module knows which
+element of θ is which element of Λ, and in which coordinates the core works. The mathematics is
+in ``docs/mathematics``; every formula is named in ``core/laplace.hpp``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit import _core
+from multilogit.errors import Status
+from multilogit.evaluation import Evaluation, Matrix, Vector
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CovarianceStructure:
+    """Which elements of Λ are free: one lower triangle per block.
+
+    Attributes
+    ----------
+    blocks
+        Sizes of the blocks of correlated effects; they add up to q.
+    rows, columns
+        Element k of θ is ``Lambda[rows[k], columns[k]]``: block by block, each block's lower
+        triangle column by column.
+    """
+
+    blocks: tuple[int, ...]
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def of_blocks(cls, blocks: Sequence[int]) -> CovarianceStructure:
+        """The structure with blocks of these sizes."""
+        pairs = []
+        first = 0
+        for size in blocks:
+            block = range(first, first + size)
+            pairs += [(row, column) for column in block for row in block if row >= column]
+            first += size
+        rows, columns = np.array(pairs, dtype=np.intp).T
+        return cls(tuple(blocks), rows, columns)
+
+    def slices(self) -> list[slice]:
+        """The effects of each block."""
+        ends = np.cumsum(self.blocks).tolist()
+        return [slice(end - size, end) for size, end in zip(self.blocks, ends, strict=True)]
+
+    @property
+    def q(self) -> int:
+        """Random effects per group."""
+        return sum(self.blocks)
+
+    @property
+    def m(self) -> int:
+        """Length of θ."""
+        return len(self.rows)
+
+    @property
+    def diagonal(self) -> NDArray[np.bool_]:
+        """Which elements of θ are on the diagonal of Λ."""
+        return self.rows == self.columns
+
+    def Lambda(self, theta: Vector) -> Matrix:
+        """Λ(θ), shape ``(q, q)``."""
+        out = np.zeros((self.q, self.q))
+        out[self.rows, self.columns] = theta
+        return out
+
+
+def cholesky(Sigma: Matrix, floor: float = 0.0) -> Matrix:
+    """The lower-triangular Λ ≥ 0 on the diagonal with ΛΛ' = Σ, also for singular Σ.
+
+    A column whose pivot is rounding (below 1e-14 of its variance), or at most ``floor``,
+    becomes zero.
+    """
+    q = Sigma.shape[0]
+    Lambda = np.zeros((q, q))
+    for k in range(q):
+        row = Lambda[k, :k]
+        pivot = Sigma[k, k] - row @ row
+        if pivot > max(1e-14 * Sigma[k, k], floor):
+            Lambda[k, k] = np.sqrt(pivot)
+            Lambda[k + 1 :, k] = (Sigma[k + 1 :, k] - Lambda[k + 1 :, :k] @ row) / Lambda[k, k]
+    return Lambda
+
+
+class GroupedLaplace:
+    """ℓ(ψ) for one grouping factor: an :class:`~multilogit.evaluation.Objective`.
+
+    Parameters
+    ----------
+    x
+        p columns of X, each contiguous float64 of shape ``(n,)``.
+    z
+        q columns of Z.
+    blocks
+        Sizes of the blocks of correlated effects, in the order of ``z``.
+    y, trials
+        Shape ``(n,)``: successes and trials, frequency weights multiplied in.
+    codes
+        Shape ``(n,)`` int32 in ``0 .. n_groups - 1``.
+    n_groups
+        Number of groups.
+    offset
+        Shape ``(n,)`` or None.
+    threads
+        Worker threads at most; the result does not depend on it.
+
+    Notes
+    -----
+    The columns are copied once, into the core's tiles. The value leaves out the binomial
+    coefficients. The modes û found by one evaluation are the start of the next, so values at
+    the same ψ may differ in the last digits when reached along different ways.
+    """
+
+    def __init__(
+        self,
+        x: Sequence[Column],
+        z: Sequence[Column],
+        blocks: Sequence[int],
+        y: Column,
+        trials: Column,
+        codes: NDArray[np.int32],
+        n_groups: int,
+        *,
+        offset: Column | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.p = len(x)
+        self.structure = CovarianceStructure.of_blocks(blocks)
+        self.threads = threads
+        columns, self._z_index = _share_columns(list(x), z)
+        self.z_scale = np.array([_root_mean_square(column) for column in z])
+        self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
+        self.order: tuple[int, ...] = ()
+        self.reorder(tuple(range(self.structure.q)))
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
+        value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
+        return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    def reorder(self, order: tuple[int, ...]) -> None:
+        """Let row a of Λ belong to column ``order[a]`` of Z from now on; forgets the modes.
+
+        ``order`` may only permute within blocks.
+        """
+        self.order = order
+        self._data.set_structure(
+            [self._z_index[a] for a in order],
+            self.structure.rows.tolist(),
+            self.structure.columns.tolist(),
+        )
+
+    def set_response(self, y: Column, trials: Column) -> None:
+        """Replace the response; design, grouping and modes stay."""
+        self._data.set_response(y, trials)
+
+    def set_modes(self, u: Matrix) -> None:
+        """Start the next evaluation from these û, shape ``(n_groups, q)``."""
+        self._data.set_modes(np.ascontiguousarray(u))
+
+    def modes(self) -> Matrix:
+        """û of the last evaluation, shape ``(n_groups, q)``."""
+        return np.asarray(self._data.modes()[0])
+
+    def mode_covariance(self) -> NDArray[np.float64]:
+        """ΛH⁻¹Λ' of the last evaluation, shape ``(n_groups, q, q)``."""
+        packed = np.asarray(self._data.modes()[1])
+        q = self.structure.q
+        rows, columns = np.tril_indices(q)
+        out = np.empty((packed.shape[0], q, q))
+        out[:, rows, columns] = packed
+        out[:, columns, rows] = packed
+        return out
+
+
+def _share_columns(x: list[Column], z: Sequence[Column]) -> tuple[list[Column], list[int]]:
+    """The columns of X followed by those of Z that are not among them; where each z is."""
+    columns, index = list(x), []
+    for column in z:
+        known = next((k for k, other in enumerate(columns) if _same(other, column)), None)
+        if known is None:
+            known = len(columns)
+            columns.append(column)
+        index.append(known)
+    return columns, index
+
+
+def _same(a: Column, b: Column) -> bool:
+    if a is b:
+        return True
+    return bool(a[0] == b[0] and a[-1] == b[-1] and np.array_equal(a, b))
+
+
+def _root_mean_square(column: Column) -> float:
+    return float(np.sqrt(column.dot(column) / column.size)) or 1.0
