@@ -94,6 +94,20 @@ nb::tuple modes(const GroupedData& self) {
   return nb::make_tuple(modes, packed);
 }
 
+nb::tuple moments(GroupedData& self, const Vector& beta) {
+  require(self.q() > 0, "call set_structure first");
+  require(beta.shape(0) == static_cast<std::size_t>(self.p()), "beta must hold p numbers");
+  const auto q = static_cast<std::size_t>(self.q());
+  double *score, *information;
+  Output scores = new_array({self.groups(), q}, &score);
+  Output packed = new_array({self.groups(), q * (q + 1) / 2}, &information);
+  {
+    nb::gil_scoped_release release;
+    self.moments(beta.data(), score, information);
+  }
+  return nb::make_tuple(scores, packed);
+}
+
 void set_modes(GroupedData& self, const Matrix& u) {
   require(u.shape(0) == self.groups() && u.shape(1) == static_cast<std::size_t>(self.q()),
           "u must have shape (groups, q)");
@@ -116,6 +130,7 @@ void bind_grouped(nb::module_& m) {
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("set_modes", &set_modes, nb::arg("u"))
       .def("modes", &modes)
+      .def("moments", &moments, nb::arg("beta"))
       .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("threads"));
 }
 

@@ -110,6 +110,31 @@ void GroupedData::get_modes(double* u, double* covariance) const {
   }
 }
 
+Rows GroupedData::rows_of(const Unit& unit) const {
+  return {&x_[unit.tile * columns_], &y_[unit.tile], &n_[unit.tile],
+          offset_.empty() ? nullptr : &offset_[unit.tile], unit.tiles};
+}
+
+void GroupedData::moments(const double* beta, double* score, double* information) {
+  const int q = point_.q, s = q * (q + 1) / 2;
+  Point point = point_;
+  point.beta.assign(beta, beta + p_);
+  LaplaceUnit<0, double> large(point, point.size());
+  LaplaceUnit<0, vd> small(point, point.size());
+  std::vector<double> sums(static_cast<std::size_t>(kLanes) * (q + s));
+  for (const Unit& unit : layout_.units) {
+    if (unit.groups_in_lanes)
+      small.moments(rows_of(unit), unit.groups, sums.data());
+    else
+      large.moments(rows_of(unit), unit.groups, sums.data());
+    for (int lane = 0; lane < unit.groups; ++lane) {
+      const std::size_t group = layout_.order[unit.group + lane];
+      for (int a = 0; a < q; ++a) score[group * q + a] = sums[a * unit.groups + lane];
+      for (int c = 0; c < s; ++c) information[group * s + c] = sums[(q + c) * unit.groups + lane];
+    }
+  }
+}
+
 // beta and Lambda at psi, and how far psi is from where the mode derivatives were taken.
 void GroupedData::move_to(const double* psi) {
   const auto size = static_cast<std::size_t>(point_.size());
@@ -160,8 +185,7 @@ GroupedData::Result GroupedData::evaluate_sized(std::size_t threads) {
     Flat flat(p);
     for (std::size_t u = layout_.slots[slot]; u < layout_.slots[slot + 1]; ++u) {
       const Unit& unit = layout_.units[u];
-      const Rows rows{&x_[unit.tile * columns_], &y_[unit.tile], &n_[unit.tile],
-                      offset_.empty() ? nullptr : &offset_[unit.tile], unit.tiles};
+      const Rows rows = rows_of(unit);
       const bool found =
           unit.groups_in_lanes
               ? worker.small.evaluate(rows, unit.group, unit.groups, modes_, small, flat)

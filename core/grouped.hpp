@@ -36,6 +36,9 @@ class GroupedData {
   Result evaluate(const double* psi, std::size_t threads);
 
   void set_response(const double* y, const double* n);
+  // Z'r and Z'WZ of every group at b = 0: groups x q and groups x q (q + 1) / 2, packed.
+  void moments(const double* beta, double* score, double* information);
+
   // u: groups x q, row-major; covariance of b: groups x q (q + 1) / 2, packed lower triangles.
   void set_modes(const double* u);
   void get_modes(double* u, double* covariance) const;
@@ -49,6 +52,7 @@ class GroupedData {
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
+  Rows rows_of(const Unit& unit) const;
   template <int Q>
   Result evaluate_sized(std::size_t threads);
 

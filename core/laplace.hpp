@@ -138,6 +138,17 @@ class LaplaceUnit {
     return true;
   }
 
+  // Z'r and Z'WZ (packed) of the unit's groups at b = 0: component by component, lane by lane.
+  void moments(const Rows& rows, int groups, double* out) {
+    rows_ = rows;
+    linear_predictor();
+    const vd b[kMaxQ] = {};
+    S Rz[kMaxQ], Wzz[kMaxS];
+    sum_rows(b, Rz, Wzz);
+    for (int a = 0; a < q(); ++a) write(Rz[a], out + a * groups, groups);
+    for (int c = 0; c < s(); ++c) write(Wzz[c], out + (q() + c) * groups, groups);
+  }
+
   int inner_iterations() const { return inner_iterations_; }
 
  private:
@@ -191,19 +202,10 @@ class LaplaceUnit {
   };
 
   void score(const S* u, Score& out) const {
-    vd b[kMaxQ], rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    vd b[kMaxQ];
     effects(u, b);
-    for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
-      for (int a = 0; a < q(); ++a) {
-        rz[a] += row.r * z(t, a);
-        const vd wz = row.w * z(t, a);
-        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
-      }
-    }
     S Rz[kMaxQ], Wzz[kMaxS];
-    for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
-    for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
+    sum_rows(b, Rz, Wzz);
     factor_H(Wzz, out.H);
     out.norm = S{};
     for (int a = 0; a < q(); ++a) {
@@ -212,6 +214,21 @@ class LaplaceUnit {
       out.gradient[a] = g;
       out.norm += g * g;
     }
+  }
+
+  // Z'r and Z'WZ at b.
+  void sum_rows(const vd* b, S* Rz, S* Wzz) const {
+    vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
+      for (int a = 0; a < q(); ++a) {
+        rz[a] += row.r * z(t, a);
+        const vd wz = row.w * z(t, a);
+        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
+      }
+    }
+    for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
+    for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
   }
 
   // H = I + Lambda' Wzz Lambda

@@ -38,13 +38,20 @@ inline vd from_bits(vl x) {
 
 inline vd abs(vd x) { return from_bits(bits(x) & (INT64_MAX - vl{})); }
 
-// Sum over lanes, always in the same (pairwise) order.
+// Sum over lanes, always in the same (pairwise) order: the upper half is added to the lower one.
 inline double sum(vd x) {
-  double lane[kLanes];
-  std::memcpy(lane, &x, sizeof x);
-  for (int width = kLanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
-  return lane[0];
+#if MULTILOGIT_LANES == 8
+  const auto y =
+      __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7);
+#else
+  const auto y = x;
+#endif
+#if MULTILOGIT_LANES >= 4
+  const auto z = __builtin_shufflevector(y, y, 0, 1) + __builtin_shufflevector(y, y, 2, 3);
+#else
+  const auto z = y;
+#endif
+  return z[0] + z[1];
 }
 
 // e^x for x <= 0, to 1 ulp. Below -708 the result stays at e^-708 (3e-308): a positive normal

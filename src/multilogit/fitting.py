@@ -20,6 +20,7 @@ from multilogit.estimate import (
     Options,
     estimate_grouped,
     estimate_single,
+    fixed_likelihood,
     null_loglik,
     saturated_loglik,
     split_aliased,
@@ -135,12 +136,18 @@ def fit(
 
 def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, began: float) -> Fit:
     """Estimate the model of a frame and put the result together."""
-    keep, dropped = split_aliased(frame, options.threads)
+    compact = collapse(frame)[0] if collapse_pays(frame) else frame
+    fixed = fixed_likelihood(compact, options.threads)
+    keep, dropped = split_aliased(fixed, compact.fixed)
     aliased = tuple(frame.fixed.names[k] for k in dropped)
     if aliased:
         frame = replace(frame, fixed=frame.fixed.keep(keep))
-    compact = collapse(frame)[0] if collapse_pays(frame) else frame
-    estimate = (estimate_grouped if frame.random else estimate_single)(compact, options)
+        compact = replace(compact, fixed=compact.fixed.keep(keep))
+        fixed = fixed_likelihood(compact, options.threads)
+    if frame.random:
+        estimate = estimate_grouped(compact, fixed, options)
+    else:
+        estimate = estimate_single(fixed, options)
     coefficient = log_coefficient(frame.response)
     return Fit(
         spec=spec,

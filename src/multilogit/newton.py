@@ -118,6 +118,7 @@ def maximise(
     max_change: Vector | None = None,
     recondition: Recondition | None = None,
     callback: Callable[[TraceRow], None] | None = None,
+    first: Evaluation | None = None,
 ) -> Solution:
     """Maximise ``objective`` by Newton–Raphson from ``start``.
 
@@ -153,6 +154,8 @@ def maximise(
         anew.
     callback
         Called with every row of the trace as soon as it is known.
+    first
+        The objective at ``start``, if it has been evaluated already.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def maximise(
         If it arrives before the first evaluation is complete.
     """
     psi = _checked_start(start)
-    climb = _Climb(objective, psi, _checked_caps(max_change, psi.size), tolerance)
+    climb = _Climb(objective, psi, _checked_caps(max_change, psi.size), tolerance, first)
     climb.gradient_tolerance = gradient_tolerance
     climb.max_iterations = max_iterations
     climb.recondition, climb.callback = recondition, callback
@@ -271,11 +274,10 @@ class _Point(NamedTuple):
 
 
 def _usable(evaluation: Evaluation) -> bool:
-    """Whether status is OK and all numbers are finite (squares must not overflow)."""
+    """Whether status is OK and all numbers are finite (then so are their sums)."""
     if evaluation.status is not Status.OK or not math.isfinite(evaluation.value):
         return False
-    gradient, hessian = evaluation.gradient, evaluation.hessian.ravel()
-    return math.isfinite(gradient.dot(gradient)) and math.isfinite(hessian.dot(hessian))
+    return math.isfinite(evaluation.gradient.sum()) and math.isfinite(evaluation.hessian.sum())
 
 
 def _why_unusable(evaluation: Evaluation) -> Status:
@@ -301,14 +303,19 @@ class _Climb:
     callback: Callable[[TraceRow], None] | None = None
 
     def __init__(
-        self, objective: Objective, psi: Vector, caps: Vector | None, tolerance: float
+        self,
+        objective: Objective,
+        psi: Vector,
+        caps: Vector | None,
+        tolerance: float,
+        first: Evaluation | None,
     ) -> None:
         self.objective = objective
         self.caps = caps
         self.tolerance = tolerance
         self.trace: list[TraceRow] = []
-        self.n_evaluations = 0
-        self.point = self._evaluate(psi)
+        self.n_evaluations = 0 if first is None else 1
+        self.point = self._evaluate(psi) if first is None else _Point(psi, first)
         self.unit = self._unit()
         self.last_change = math.inf  # of the step before, in the metric of `unit`
         self.at_floor = False  # the last polishing step met the rounding of the gradient

@@ -8,13 +8,19 @@ from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.grouped import estimate_grouped
 from multilogit.estimate.options import Options
 from multilogit.estimate.rank import split_aliased
-from multilogit.estimate.single import estimate_single, null_loglik, saturated_loglik
+from multilogit.estimate.single import (
+    estimate_single,
+    fixed_likelihood,
+    null_loglik,
+    saturated_loglik,
+)
 
 __all__ = [
     "Estimate",
     "Options",
     "estimate_grouped",
     "estimate_single",
+    "fixed_likelihood",
     "information_inverse",
     "null_loglik",
     "saturated_loglik",

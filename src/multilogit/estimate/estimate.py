@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 from multilogit.errors import Diagnostic
 from multilogit.evaluation import Matrix
@@ -60,7 +60,8 @@ def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:
     factor, failed = dpotrf(information / np.outer(root, root), lower=1)
     if failed:
         return out
-    inverse = dpotri(factor, lower=1)[0]
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    out[np.ix_(index, index)] = inverse / np.outer(root, root)
+    # Column by column: a matrix on the right would wake every thread of the BLAS.
+    columns = [dpotrs(factor, e, lower=1)[0] for e in np.eye(index.size)]
+    inverse = np.array(columns)
+    out[np.ix_(index, index)] = 0.5 * (inverse + inverse.T) / np.outer(root, root)
     return out

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import Column, ModelFrame
+from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import boundary
 from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
-from multilogit.estimate.single import fixed_likelihood
 from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.likelihood.fixed import start_ols
+from multilogit.likelihood.fixed import FixedLikelihood, start_ols
 from multilogit.likelihood.grouped import GroupedLaplace, cholesky
 from multilogit.newton import Solution, maximise
 
@@ -34,8 +33,10 @@ _LARGEST_START = 3.0
 _MOST_ESCAPES = 5
 
 
-def estimate_grouped(frame: ModelFrame, options: Options) -> Estimate:
+def estimate_grouped(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
     """Maximum of the Laplace likelihood of a model with one grouping factor.
+
+    ``fixed`` is the likelihood of the same frame without its random effects.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def estimate_grouped(frame: ModelFrame, options: Options) -> Estimate:
         If ``options.start`` has the wrong length.
     """
     likelihood = grouped_likelihood(frame, options.threads)
-    start = start_values(frame, likelihood, options)
+    start = start_values(likelihood, fixed, options)
     return search(likelihood, start, options)
 
 
@@ -143,26 +144,14 @@ def permute(likelihood: GroupedLaplace, psi: Vector, order: NDArray[np.intp]) ->
 # -- start values --------------------------------------------------------------------------
 
 
-def start_values(frame: ModelFrame, likelihood: GroupedLaplace, options: Options) -> Vector:
+def start_values(likelihood: GroupedLaplace, fixed: FixedLikelihood, options: Options) -> Vector:
     """ψ to start from: the user's, or the single-level fit and a moment estimate of Σ."""
     p, structure = likelihood.p, likelihood.structure
-    fixed = fixed_likelihood(frame, options.threads)
     start = options.start
-    if isinstance(start, np.ndarray):
-        if start.shape == (p + structure.m,):
-            return start
-        if start.shape != (p,):
-            raise OptionError(
-                f"start has {start.size} values; give {p} fixed effects, or {p + structure.m} "
-                "values: fixed effects and theta."
-            )
-        beta = start
-    elif start == "ols":
-        beta = start_ols(fixed)
-    else:
-        # The first steps bring nearly all; where data are separated, more would lead astray.
-        beta = maximise(fixed, np.zeros(p), max_iterations=3, tolerance=1e-2).psi
-    Sigma = _moment_covariance(frame, likelihood, beta)
+    if isinstance(start, np.ndarray) and start.shape == (p + structure.m,):
+        return start
+    beta = _start_beta(fixed, start, structure.m)
+    Sigma = _moment_covariance(likelihood, beta)
     if start is None:
         # Population-averaged effects are smaller than conditional ones (Zeger, Liang & Albert
         # 1988): by about this factor, for the average variance of Zb.
@@ -171,7 +160,23 @@ def start_values(frame: ModelFrame, likelihood: GroupedLaplace, options: Options
     return np.concatenate([beta, Lambda[structure.rows, structure.columns]])
 
 
-def _moment_covariance(frame: ModelFrame, likelihood: GroupedLaplace, beta: Vector) -> Matrix:
+def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> Vector:
+    p = fixed.n_parameters
+    if isinstance(start, np.ndarray):
+        if start.shape != (p,):
+            raise OptionError(
+                f"start has {start.size} values; give {p} fixed effects, or {p + m} values: "
+                "fixed effects and theta."
+            )
+        return start
+    if start == "ols":
+        return start_ols(fixed)
+    # The first steps bring nearly all; where data are separated, more would lead astray.
+    climb = maximise(fixed, np.zeros(p), max_iterations=2, tolerance=0.1, first=fixed.at_zero)
+    return climb.psi
+
+
+def _moment_covariance(likelihood: GroupedLaplace, beta: Vector) -> Matrix:
     """Σ on the logit scale (columns of Z scaled to mean square 1), by moments.
 
     At the single-level fit the group score s = Z'r has E ss' = W + WΣW, W = Z'wZ. So Σ solves
@@ -179,7 +184,9 @@ def _moment_covariance(frame: ModelFrame, likelihood: GroupedLaplace, beta: Vect
     then brought into the range of start values.
     """
     structure = likelihood.structure
-    s, W = _group_moments(frame, likelihood, beta)
+    s, W = likelihood.moments(beta)
+    s = s / likelihood.z_scale
+    W = W / np.outer(likelihood.z_scale, likelihood.z_scale)
     Sigma = np.zeros((structure.q, structure.q))
     pairs = [(a, b) for c in structure.slices() for a in _range(c) for b in _range(c)]
     a, b = np.array(pairs).T
@@ -195,46 +202,6 @@ def _moment_covariance(frame: ModelFrame, likelihood: GroupedLaplace, beta: Vect
 
 def _range(block: slice) -> range:
     return range(block.start, block.stop)
-
-
-def _group_moments(
-    frame: ModelFrame, likelihood: GroupedLaplace, beta: Vector
-) -> tuple[Matrix, NDArray[np.float64]]:
-    """Z'r, shape ``(groups, q)``, and Z'wZ, shape ``(groups, q, q)``, with Z scaled."""
-    (grouping,) = (frame.groupings or {}).values()
-    groups, q = len(grouping.levels), likelihood.structure.q
-    r, w = _residuals(frame, beta)
-    z = [column for block in frame.random for column in block.columns]
-    inverse = 1.0 / likelihood.z_scale
-    s = np.empty((groups, q))
-    W = np.empty((groups, q, q))
-    for a in range(q):
-        s[:, a] = np.bincount(grouping.codes, _times(r, z[a]), groups) * inverse[a]
-        wz = _times(w, z[a])
-        for b in range(a + 1):
-            W[:, a, b] = np.bincount(grouping.codes, _times(wz, z[b]), groups)
-            W[:, a, b] *= inverse[a] * inverse[b]
-            W[:, b, a] = W[:, a, b]
-    return s, W
-
-
-def _times(values: Column, z: Column) -> Column:
-    """values·z, without a pass over the data for a random intercept."""
-    return values if z[0] == 1.0 and (z == 1.0).all() else values * z
-
-
-def _residuals(frame: ModelFrame, beta: Vector) -> tuple[Column, Column]:
-    """y − nπ and nπ(1 − π) at b = 0, frequency weights multiplied in."""
-    response = frame.response
-    eta = np.zeros(response.trials.size) if frame.offset is None else frame.offset.copy()
-    for column, b in zip(frame.fixed.columns, beta, strict=True):
-        eta += b * column
-    pi = 1.0 / (1.0 + np.exp(-np.clip(eta, -30.0, 30.0)))
-    mean = response.trials * pi
-    r, w = response.counts[:, 0] - mean, mean * (1.0 - pi)
-    if response.weights is not None:
-        r, w = r * response.weights, w * response.weights
-    return r, w
 
 
 # -- the end -------------------------------------------------------------------------------

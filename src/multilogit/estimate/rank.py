@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multilogit.data.model_frame import FixedColumns, ModelFrame
+from multilogit.data.model_frame import FixedColumns
 from multilogit.evaluation import Matrix
 from multilogit.likelihood.fixed import FixedLikelihood
 
@@ -14,27 +14,17 @@ _ALIASED = 1e-10
 """Part of its norm that is left: below, the column depends on the earlier ones."""
 
 
-def split_aliased(frame: ModelFrame, threads: int) -> tuple[list[int], list[int]]:
+def split_aliased(likelihood: FixedLikelihood, fixed: FixedColumns) -> tuple[list[int], list[int]]:
     """Indices of the columns to keep and of those that depend on earlier ones.
 
     A column whose residual on the earlier kept ones has less than 1e-10 of its norm is
-    aliased. The cross products X'diag(n)X, which the first Newton step needs anyway, settle
+    aliased. The information X'WX at β = 0, which the first Newton step needs anyway, settles
     it for healthy designs; only a suspicious one is orthogonalised in full precision.
     """
-    p = len(frame.fixed.columns)
-    if _independent(_gram(frame, threads)):
+    p = len(fixed.columns)
+    if _independent(-likelihood.at_zero.hessian[:p, :p]):
         return list(range(p)), []
-    return _orthogonalise(frame.fixed)
-
-
-def _gram(frame: ModelFrame, threads: int) -> Matrix:
-    """X'diag(n)X up to a factor: −H of the single-level model at β = 0, first logit."""
-    response = frame.response
-    likelihood = FixedLikelihood(
-        frame.fixed.columns, response.counts[:, 0], response.trials, None, response.weights, threads
-    )
-    p = len(frame.fixed.columns)
-    return -likelihood.evaluate(np.zeros(p)).hessian
+    return _orthogonalise(fixed)
 
 
 def _independent(gram: Matrix) -> bool:

@@ -27,7 +27,7 @@ def fixed_likelihood(frame: ModelFrame, threads: int) -> FixedLikelihood:
     )
 
 
-def estimate_single(frame: ModelFrame, options: Options) -> Estimate:
+def estimate_single(likelihood: FixedLikelihood, options: Options) -> Estimate:
     """Maximum likelihood of a binomial or multinomial model (Czepiel, §§2.1–2.2).
 
     Raises
@@ -35,13 +35,14 @@ def estimate_single(frame: ModelFrame, options: Options) -> Estimate:
     OptionError
         If ``options.start`` has the wrong length.
     """
-    likelihood = fixed_likelihood(frame, options.threads)
+    start = start_values(likelihood, options)
     solution = maximise(
         likelihood,
-        start_values(likelihood, options),
+        start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         callback=options.callback,
+        first=None if start.any() else likelihood.at_zero,
     )
     return Estimate(solution, np.zeros(solution.psi.size, dtype=bool))
 

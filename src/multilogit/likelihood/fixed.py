@@ -11,6 +11,7 @@ the binomial model, on the same path.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -84,6 +85,11 @@ class FixedLikelihood:
         """ℓ, its gradient and Hessian at ψ = β, shape ``(p (J - 1),)``."""
         value, gradient, hessian, finite = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if finite else Status.NOT_FINITE)
+
+    @cached_property
+    def at_zero(self) -> Evaluation:
+        """The evaluation at β = 0, where −H shows the rank of X and most searches start."""
+        return self.evaluate(np.zeros(self.n_parameters))
 
     def with_response(self, counts: Matrix | Vector, trials: Vector) -> FixedLikelihood:
         """The same columns, offset and weights with a new response."""

@@ -177,13 +177,21 @@ class GroupedLaplace:
 
     def mode_covariance(self) -> NDArray[np.float64]:
         """ΛH⁻¹Λ' of the last evaluation, shape ``(n_groups, q, q)``."""
-        packed = np.asarray(self._data.modes()[1])
-        q = self.structure.q
-        rows, columns = np.tril_indices(q)
-        out = np.empty((packed.shape[0], q, q))
-        out[:, rows, columns] = packed
-        out[:, columns, rows] = packed
-        return out
+        return _unpack(np.asarray(self._data.modes()[1]), self.structure.q)
+
+    def moments(self, beta: Vector) -> tuple[Matrix, NDArray[np.float64]]:
+        """Z'r and Z'WZ of every group at b = 0; shapes ``(n_groups, q)``, ``(n_groups, q, q)``."""
+        score, information = self._data.moments(beta)
+        return np.asarray(score), _unpack(np.asarray(information), self.structure.q)
+
+
+def _unpack(packed: Matrix, q: int) -> NDArray[np.float64]:
+    """Symmetric q × q matrices from packed lower triangles, shape ``(k, q (q + 1) / 2)``."""
+    rows, columns = np.tril_indices(q)
+    out = np.empty((packed.shape[0], q, q))
+    out[:, rows, columns] = packed
+    out[:, columns, rows] = packed
+    return out
 
 
 def _share_columns(x: list[Column], z: Sequence[Column]) -> tuple[list[Column], list[int]]:
@@ -205,4 +213,5 @@ def _same(a: Column, b: Column) -> bool:
 
 
 def _root_mean_square(column: Column) -> float:
-    return float(np.sqrt(column.dot(column) / column.size)) or 1.0
+    # einsum, not dot: on long vectors dot wakes every thread of the BLAS
+    return float(np.sqrt(np.einsum("i,i->", column, column) / column.size)) or 1.0
