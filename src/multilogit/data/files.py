@@ -76,26 +76,27 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not any(line.strip() for line in lines):
         raise DataError(f"{str(path)!r} is empty.")
     separator = _separator(lines)
-    names = _header(lines, separator, path)
+    names, first = _header(lines, separator, path)
+    if len(first) > len(names):  # pandas would take the first column for row names
+        raise _ragged(path, separator)
     quoted = _quoted_columns(lines, separator, len(names))
     decimal = "," if separator == ";" and _decimal_comma(lines) else "."
-    frame = _parse(path, separator, decimal, {names[k]: str for k in quoted})
-    if frame.index.nlevels > 1 or len(frame.columns) != len(names):
-        raise _ragged(path, separator)
+    frame = _parse(path, names, separator, decimal, {names[k]: str for k in quoted})
     # A line that is too short shows as a missing value in the last column.
     if len(frame) and frame.iloc[:, -1].isna().any():
         _check_ragged(path, separator)
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise _ragged(path, separator)
-    frame.columns = pd.Index(names)
     return frame
 
 
-def _parse(path: Path, separator: str, decimal: str, dtype: dict[str, type]) -> pd.DataFrame:
+def _parse(
+    path: Path, names: list[str], separator: str, decimal: str, dtype: dict[str, type]
+) -> pd.DataFrame:
     try:
         with _open_text(path) as file:
             return pd.read_csv(
                 file,
+                header=0,
+                names=names,
                 sep=separator,
                 decimal=decimal,
                 dtype=dtype,
@@ -121,14 +122,15 @@ def _separator(lines: list[str]) -> str:
     return max(SEPARATORS, key=bare.count)  # the first, a comma, where none occurs
 
 
-def _header(lines: list[str], separator: str, path: Path) -> list[str]:
-    names = next(row for row in csv.reader(lines, delimiter=separator) if row)
-    names = [name.strip() for name in names]
+def _header(lines: list[str], separator: str, path: Path) -> tuple[list[str], list[str]]:
+    """Column names, and the fields of the first line below them."""
+    rows = (row for row in csv.reader(lines, delimiter=separator) if row)
+    names = [name.strip() for name in next(rows)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         shown = ", ".join(map(repr, twice))
         raise DataError(f"{str(path)!r}: column names occur twice in the header: {shown}.")
-    return names
+    return names, next(rows, [])
 
 
 def _quoted_columns(lines: list[str], separator: str, n_columns: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,25 @@ class Table:
 
     Attributes
     ----------
-    names
-        Column names, as text, unique.
+    position
+        Position of each column by its name.
     n_rows
         Number of rows, at least one.
     raw
-        Returns the source's own column by position in ``names``.
+        Returns the source's own column by position.
     """
 
-    names: tuple[str, ...]
+    position: Mapping[str, int]
     n_rows: int
     raw: Callable[[int], Any]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names, in order."""
+        return tuple(self.position)
+
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self.position
 
     def column(self, name: str) -> Column:
         """The column ``name``, as numbers or as a factor.
@@ -50,9 +55,9 @@ class Table:
         DataError
             No such column, or one of a type that cannot be used.
         """
-        if name not in self.names:
+        if name not in self.position:
             raise DataError(f"The data have no column {name!r}.")
-        return as_column(self.raw(self.names.index(name)), name)
+        return as_column(self.raw(self.position[name]), name)
 
 
 def read_table(data: Any) -> Table:
@@ -80,26 +85,28 @@ def read_table(data: Any) -> Table:
     if isinstance(data, (str, Path)):
         data = read_file(Path(data))
     if isinstance(data, pd.DataFrame):
-        return _checked(_from_pandas(data))
+        return _from_pandas(data)
     if isinstance(data, Mapping):
-        return _checked(_from_mapping(data))
-    return _checked(_from_narwhals(data))
+        return _from_mapping(data)
+    return _from_narwhals(data)
 
 
-def _checked(table: Table) -> Table:
-    if not table.names:
+def _table(names: Sequence[str], n_rows: int, raw: Callable[[int], Any]) -> Table:
+    """A table, if it has columns of different names, and rows."""
+    position = {name: k for k, name in enumerate(names)}
+    if not names:
         raise DataError("The data have no columns.")
-    if len(set(table.names)) < len(table.names):
-        twice = sorted({n for n in table.names if table.names.count(n) > 1})
-        raise DataError(f"Column names occur twice: {', '.join(map(repr, twice))}. Rename them.")
-    if table.n_rows == 0:
+    if len(position) < len(names):
+        twice = [name for k, name in enumerate(names) if position[name] != k]
+        shown = ", ".join(map(repr, dict.fromkeys(twice)))
+        raise DataError(f"Column names occur twice: {shown}. Rename them.")
+    if n_rows == 0:
         raise DataError("The data have no rows.")
-    return table
+    return Table(position, n_rows, raw)
 
 
 def _from_pandas(frame: pd.DataFrame) -> Table:
-    names = tuple(map(str, frame.columns))
-    return Table(names, len(frame), lambda k: frame.iloc[:, k])
+    return _table([str(name) for name in frame.columns], len(frame), lambda k: frame.iloc[:, k])
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Table:
@@ -113,7 +120,7 @@ def _from_mapping(data: Mapping[Any, Any]) -> Table:
         text = ", ".join(f"{name!r}: {n}" for name, n in lengths.items())
         raise DataError(f"The columns have different lengths ({text}).")
     values = tuple(arrays.values())
-    return Table(tuple(arrays), next(iter(lengths.values()), 0), lambda k: values[k])
+    return _table(list(arrays), next(iter(lengths.values()), 0), lambda k: values[k])
 
 
 def _one_dimensional(value: Any, name: str) -> Any:
@@ -151,12 +158,12 @@ def _from_narwhals(data: Any) -> Table:
         raise _unsupported(data) from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
-    names = tuple(map(str, frame.columns))
+    names = [str(name) for name in frame.columns]
     if "pandas" in str(frame.implementation).lower() and "pandas" in sys.modules:
         native = frame.to_native()
         if isinstance(native, pd.DataFrame):
             return _from_pandas(native)
-    return Table(names, len(frame), lambda k: frame[names[k]])
+    return _table(names, len(frame), lambda k: frame[names[k]])
 
 
 def _unsupported(data: Any) -> DataError:

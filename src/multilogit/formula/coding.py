@@ -14,8 +14,8 @@ from multilogit.data.model_frame import Column
 from multilogit.errors import DataError
 from multilogit.formula.evaluate import Environment, evaluate
 from multilogit.formula.functions import Basis, Coded, Contrast, Value
-from multilogit.formula.limits import MAX_COLUMNS
-from multilogit.formula.parse import INTERCEPT, Terms, Variable
+from multilogit.formula.limits import MAX_CELLS, MAX_COLUMNS
+from multilogit.formula.parse import INTERCEPT, Terms, Variable, bits
 
 TREATMENT = Contrast("treatment")
 BOOLEAN_LABELS = ("FALSE", "TRUE")
@@ -262,20 +262,21 @@ def build_columns(terms: Terms, encoded: Sequence[Encoded], ones: Column) -> Col
     Raises
     ------
     DataError
-        More columns than :data:`.limits.MAX_COLUMNS`.
+        More columns than :mod:`.limits` allows.
     """
     full = _full_codings(terms, encoded)
     width = _width(terms, encoded, full)
-    if width > MAX_COLUMNS:
+    allowed = min(MAX_COLUMNS, MAX_CELLS // max(1, ones.shape[0]))
+    if width > allowed:
         raise DataError(
-            f"The terms make {width:,} columns; at most {MAX_COLUMNS:,} are allowed. A column "
-            "with many levels may belong into a bar: (1 | column)."
+            f"The terms make {width:,} columns; at most {allowed:,} are allowed for this many "
+            "rows. A column with many levels may belong into a bar: (1 | column)."
         )
     columns: list[Column] = [ones] if terms.intercept else []
     names = [INTERCEPT] if terms.intercept else []
     owners = [INTERCEPT] if terms.intercept else []
     for term, owner, codings in zip(terms.terms, terms.names(), full, strict=True):
-        made = _product([encoded[k].coded(codings[k]) for k in _bits(term)])
+        made = _product([encoded[k].coded(codings[k]) for k in bits(term)])
         names += [name for name, _ in made]
         columns += [column for _, column in made]
         owners += [owner] * len(made)
@@ -290,15 +291,11 @@ def _product(parts: list[list[tuple[str, Column]]]) -> list[tuple[str, Column]]:
     return made
 
 
-def _bits(term: int) -> list[int]:
-    return [k for k in range(term.bit_length()) if term >> k & 1]
-
-
 def _width(terms: Terms, encoded: Sequence[Encoded], full: list[dict[int, bool]]) -> int:
     total = int(terms.intercept)
     for term, codings in zip(terms.terms, full, strict=True):
         product = 1
-        for k in _bits(term):
+        for k in bits(term):
             product *= encoded[k].width(codings[k])
         total += product
     return total
@@ -315,7 +312,7 @@ def _full_codings(terms: Terms, encoded: Sequence[Encoded]) -> list[dict[int, bo
     factor_seen = terms.intercept
     for j, term in enumerate(terms.terms):
         codings: dict[int, bool] = {}
-        for k in _bits(term):
+        for k in bits(term):
             rest = term & ~(1 << k)
             codings[k] = bool(rest) and not any(rest & ~t == 0 for t in terms.terms[:j])
             if not factor_seen and isinstance(encoded[k].coding, FactorCoding):

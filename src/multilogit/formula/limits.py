@@ -17,3 +17,5 @@ MAX_OPTION = 100
 """``df``, ``degree``, and the number of knots, of a basis."""
 MAX_COLUMNS = 20_000
 """Columns of a design matrix."""
+MAX_CELLS = 2_000_000_000
+"""Rows times columns of a design matrix: 16 GB."""

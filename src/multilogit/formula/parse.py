@@ -69,7 +69,17 @@ class Terms:
 
     def members(self, term: int) -> tuple[Variable, ...]:
         """The variables of a term, in order of appearance in the formula."""
-        return tuple(v for k, v in enumerate(self.variables) if term >> k & 1)
+        return tuple(self.variables[k] for k in bits(term))
+
+
+def bits(term: int) -> list[int]:
+    """The variables of a term, by number."""
+    found = []
+    while term:
+        lowest = term & -term
+        found.append(lowest.bit_length() - 1)
+        term ^= lowest
+    return found
 
 
 @dataclass(frozen=True, slots=True)
