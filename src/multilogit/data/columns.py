@@ -47,19 +47,22 @@ class Numeric:
         """Only these rows."""
         return Numeric(self.values[rows], self.boolean)
 
-    def missing(self) -> NDArray[np.bool_] | None:
-        """Mask of NaN, or None when there is none (one cheap pass)."""
-        if is_finite(self.values):
-            return None
-        mask = np.isnan(self.values)
-        return mask if mask.any() else None
+    def missing(self, name: str) -> NDArray[np.bool_] | None:
+        """Mask of NaN, or None when there is none (one cheap pass).
 
-    def infinite_row(self) -> int | None:
-        """First row that is +inf or -inf, if any."""
+        Raises
+        ------
+        DataError
+            An infinite value; ``name`` says where.
+        """
         if is_finite(self.values):
             return None
-        rows = np.flatnonzero(np.isinf(self.values))
-        return int(rows[0]) if rows.size else None
+        infinite = np.flatnonzero(np.isinf(self.values))
+        if infinite.size:
+            raise DataError(
+                f"Column {name!r} is infinite at row {infinite[0]}. Remove or correct the row."
+            )
+        return np.asarray(np.isnan(self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,11 @@ class Factor:
         """Only these rows; the levels stay."""
         return Factor(self.codes[rows], self.levels)
 
-    def missing(self) -> NDArray[np.bool_] | None:
-        """Mask of missing values, or None when there is none."""
+    def missing(self, name: str) -> NDArray[np.bool_] | None:
+        """Mask of missing values, or None when there is none (a level is never infinite)."""
         if self.codes.size == 0 or int(self.codes.min()) >= 0:
             return None
         return self.codes < 0
-
-    def infinite_row(self) -> int | None:
-        """Always None: a level is never infinite."""
-        return None
 
     def labels(self) -> tuple[str, ...]:
         """The levels as text."""
@@ -154,8 +153,7 @@ def factor_of(column: Column) -> Factor:
         return column
     values = column.values
     if column.boolean:
-        missing = column.missing()
-        codes = np.where(missing, -1, values == 1) if missing is not None else values == 1
+        codes = np.where(np.isnan(values), -1, values == 1)
         return Factor(codes.astype(np.int32), (False, True))
     if values.dtype.kind in "iu" and values.size:
         counted = _count_integers(values)
@@ -278,14 +276,14 @@ def _from_narwhals(series: Any, name: str) -> Column:
 def _category_order(series: Any, kind: str) -> list[Any] | None:
     """Declared order of the categories; None where a Categorical has no order of its own."""
     if kind == "Enum":
-        return list(series.dtype.categories)
+        return list(series.cat.get_categories().to_list())
     if kind == "Categorical" and "polars" not in str(series.implementation).lower():
         return list(series.cat.get_categories().to_list())
     return None  # text, and polars categoricals, whose categories are in no meaningful order
 
 
 def _narwhals() -> Any:
-    import narwhals.stable.v2 as nw  # deferred: 50 ms that a pandas user never pays
+    import narwhals as nw  # deferred: 50 ms that a pandas user never pays
 
     return nw
 

@@ -150,7 +150,7 @@ def _from_narwhals(data: Any) -> Table:
     # (50 ms) make sure that the object at least looks like a table.
     if isinstance(data, (int, float, list, tuple, set, np.ndarray, pd.Series)) or data is None:
         raise _unsupported(data)
-    import narwhals.stable.v2 as nw
+    import narwhals as nw
 
     try:
         frame: Any = nw.from_native(data)

@@ -167,7 +167,7 @@ def read_columns(table: Table, names: Iterable[Name], formula: str) -> dict[str,
     UnknownColumnError
         A column is not there; it points at the name and suggests close ones.
     DataError
-        A column is of a type that cannot be used, or infinite somewhere.
+        A column is of a type that cannot be used.
     """
     columns: dict[str, Column] = {}
     for name in names:
@@ -180,26 +180,12 @@ def read_columns(table: Table, names: Iterable[Name], formula: str) -> dict[str,
                 formula,
                 name.start,
             )
-        columns[name.text] = checked_finite(name.text, table.column(name.text))
+        columns[name.text] = table.column(name.text)
     return columns
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
-
-
-def checked_finite(name: str, column: Column) -> Column:
-    """The column, if no value is infinite.
-
-    Raises
-    ------
-    DataError
-        Names the column and the first row.
-    """
-    row = column.infinite_row()
-    if row is not None:
-        raise DataError(f"Column {name!r} is infinite at row {row}. Remove or correct the row.")
-    return column
 
 
 def column_or_array(value: Any, option: str, table: Table) -> Numeric:
@@ -208,7 +194,7 @@ def column_or_array(value: Any, option: str, table: Table) -> Numeric:
     Raises
     ------
     DataError
-        Unknown column, wrong length, not numeric, infinite.
+        Unknown column, wrong length, not numeric.
     """
     if isinstance(value, str):
         if value not in table:
@@ -217,17 +203,14 @@ def column_or_array(value: Any, option: str, table: Table) -> Numeric:
                 f"{suggestion(value, table.names)} Columns: {_listed(table.names)}."
             )
         column = table.column(value)
-        shown = value
     else:
         column = _array_column(value, option)
-        shown = f"{option}="
         if len(column) != table.n_rows:
             raise DataError(
                 f"{option}= has {len(column)} values, but the data have {table.n_rows} rows."
             )
     if not isinstance(column, Numeric):
         raise DataError(f"{option}= is not numeric.")
-    checked_finite(shown, column)
     return Numeric(column.floats())
 
 
@@ -241,10 +224,16 @@ def _array_column(value: Any, option: str) -> Column:
 def complete_rows(
     columns: Mapping[str, Column], n_rows: int
 ) -> tuple[Rows | None, dict[str, NDArray[np.bool_]]]:
-    """The rows without missing values (None: all), and the masks of the columns that have any."""
+    """The rows without missing values (None: all), and the masks of the columns that have any.
+
+    Raises
+    ------
+    DataError
+        A value is infinite.
+    """
     masks = {}
     for name, column in columns.items():
-        mask = column.missing()
+        mask = column.missing(name.lstrip("\0"))
         if mask is not None:
             masks[name] = mask
     if not masks:
