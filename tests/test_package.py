@@ -28,14 +28,6 @@ def test_every_public_name_exists() -> None:
         ml.fitt  # noqa: B018
 
 
-def test_fit_is_the_function_whatever_is_imported_first() -> None:
-    assert run("import multilogit.fit, multilogit as ml; print(callable(ml.fit))") == "True"
-    assert (
-        run("import multilogit as ml; ml.fit; import multilogit.fit; print(callable(ml.fit))")
-        == "True"
-    )
-
-
 def test_importing_loads_nothing_that_is_not_needed() -> None:
     code = (
         "import sys, multilogit;"

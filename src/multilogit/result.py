@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import Column, FixedColumns, Grouping, ModelFrame, RandomBlock
-from multilogit.errors import Diagnostic, OptionError, Status
+from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock
+from multilogit.errors import DataError, Diagnostic, OptionError, Status
 from multilogit.extras import require
 from multilogit.inference.variance import VarianceComponents, positions, variance_components
 from multilogit.inference.wald import ScaleName, interval, p_values, z_values
@@ -94,9 +94,12 @@ class _Rows:
 
     fixed: FixedColumns
     random: tuple[RandomBlock, ...]
-    groupings: Mapping[str, Grouping]
+    codes: Mapping[str, NDArray[np.int32]]
     offset: Column | None
     index: pd.Index
+    """Labels of all rows of the data."""
+    complete: NDArray[np.int64] | None
+    """Which of them the columns belong to: those without missing values; None: all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -512,6 +515,7 @@ class Fit:
         kind: Kind = "response",
         level: Level = "conditional",
         new_groups: NewGroups = "error",
+        offset: object = None,
     ) -> pd.Series | pd.DataFrame:
         """Predictions for the data of the fit or for new data.
 
@@ -528,6 +532,9 @@ class Fit:
         new_groups
             What to do with levels of a grouping factor that the fit has not seen, in
             conditional predictions: ``"error"``, or ``"population"`` for b = 0.
+        offset
+            Offset of the new data, a column name or one number per row; it replaces the
+            ``offset=`` of the fit and is needed where that was an array.
 
         Returns
         -------
@@ -543,12 +550,18 @@ class Fit:
         OptionError
             Unknown ``kind``, ``level`` or ``new_groups``.
         DataError
-            New data that lack a column or, with ``new_groups="error"``, have a new group.
+            New data that lack a column, have a new level of a factor among the fixed effects
+            or, with ``new_groups="error"``, a new group.
         """
         _check_choice("kind", kind, ("response", "link", "class"))
         _check_choice("level", level, ("conditional", "population"))
         _check_choice("new_groups", new_groups, ("error", "population"))
-        rows = self._fitted_rows() if new is None else self._new_rows(new, level, new_groups)
+        if new is not None:
+            rows = self._new_rows(new, level, new_groups, offset)
+        elif offset is None:
+            rows = self._fitted_rows()
+        else:
+            raise OptionError("offset= belongs to new data; give them as new=.")
         eta = self._linear_predictor(rows, conditional=level == "conditional")
         return self._present(eta, kind, rows.index)
 
@@ -556,31 +569,36 @@ class Fit:
         frame = self.frame
         n = frame.response.trials.shape[0]
         index = pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
-        return _Rows(frame.fixed, frame.random, frame.groupings or {}, frame.offset, index)
+        codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
+        return _Rows(frame.fixed, frame.random, codes, frame.offset, index, None)
 
-    def _new_rows(self, new: object, level: Level, new_groups: NewGroups) -> _Rows:
+    def _new_rows(self, new: object, level: Level, new_groups: NewGroups, offset: object) -> _Rows:
         """Columns for new data; new levels of a grouping factor have the code −1."""
-        columns = self.design.new_columns(new)
-        kept = [columns.fixed.names.index(name) for name in self.frame.fixed.names]
-        index = new.index if isinstance(new, (pd.DataFrame, pd.Series)) else None
-        return _Rows(
-            columns.fixed.keep(kept),
-            columns.random,
-            columns.groupings,
-            columns.offset,
-            pd.RangeIndex(columns.n_rows) if index is None else index,
-        )
+        conditional = bool(self.random) and level == "conditional"
+        made = self.design.new_columns(new, random=conditional, offset=offset)
+        if new_groups == "error":
+            for grouping in made.groupings.values():
+                _refuse_new_levels(grouping.name, grouping.labels[grouping.codes < 0])
+        kept = [made.fixed.names.index(name) for name in self.frame.fixed.names]
+        index = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
+        codes = {name: grouping.codes for name, grouping in made.groupings.items()}
+        return _Rows(made.fixed.keep(kept), made.random, codes, made.offset, index, made.rows)
 
     def _linear_predictor(self, rows: _Rows, *, conditional: bool) -> NDArray[np.float64]:
-        """η, shape ``(n, C)``."""
+        """η, shape ``(n, C)``; NaN in rows with missing values."""
+        n = len(rows.index)
         beta = self.solution.psi[: self._n_coef].reshape(self._n_logits, -1)
-        eta = fixed_predictor(rows.fixed.columns, beta, rows.offset, len(rows.index))
+        n_complete = n if rows.complete is None else rows.complete.shape[0]
+        eta = fixed_predictor(rows.fixed.columns, beta, rows.offset, n_complete)
         for effects in self.random if conditional else ():
             blocks = [block for block in rows.random if block.group == effects.group]
             columns = [column for block in blocks for column in block.columns]
-            codes = rows.groupings[effects.group].codes
-            eta[:, 0] += random_predictor(columns, codes, effects.modes)
-        return eta
+            eta[:, 0] += random_predictor(columns, rows.codes[effects.group], effects.modes)
+        if rows.complete is None:
+            return eta
+        full = np.full((n, eta.shape[1]), np.nan)
+        full[rows.complete] = eta
+        return full
 
     def _present(
         self, eta: NDArray[np.float64], kind: Kind, index: pd.Index
@@ -671,6 +689,19 @@ def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         named = ", ".join(map(repr, choices))
         raise OptionError(f"{option}={value!r} is not available; choose one of {named}.")
+
+
+def _refuse_new_levels(group: str, labels: NDArray[np.object_]) -> None:
+    """Name the levels of a grouping factor that the fit has not seen, if there are any."""
+    if not labels.size:
+        return
+    levels = list(dict.fromkeys(map(str, labels)))
+    named = ", ".join(map(repr, levels[:10])) + (", ..." if len(levels) > 10 else "")
+    what = "a level" if len(levels) == 1 else f"{len(levels)} levels"
+    raise DataError(
+        f"The new data have {what} of {group!r} that the fit has not seen: {named}. "
+        'Use new_groups="population" to predict them with random effects 0.'
+    )
 
 
 def _earlier(blocks: Sequence[int], k: int) -> range:
@@ -780,9 +811,15 @@ def _call(fit: Fit) -> tuple[tuple[str, str], ...]:
         modelled = f"multinomial (logit): {named} against {first!r}"
     lines = [("Formula", fit.spec.formula), ("Family", modelled)]
     if fit.spec.options:
-        options = ", ".join(f"{key}={value!r}" for key, value in fit.spec.options.items())
+        options = ", ".join(f"{key}={_shown(value)}" for key, value in fit.spec.options.items())
         lines.append(("Options", options))
     return tuple(lines)
+
+
+def _shown(option: object) -> str:
+    """An option's value, short."""
+    size = getattr(option, "size", None)
+    return repr(option) if size is None else f"<{size} values>"
 
 
 def _random_rows(fit: Fit) -> tuple[RandomRow, ...]:
@@ -835,7 +872,7 @@ def _equations(fit: Fit) -> tuple[Equation, ...]:
 def _criteria(fit: Fit) -> tuple[tuple[str, str], ...]:
     if not fit.random:
         return tuple(
-            (label, f"{value:.2f}")
+            (label, f"{round(value, 2) + 0.0:.2f}")  # never -0.00
             for label, value in (("AIC", fit.aic), ("BIC", fit.bic), ("logLik", fit.loglik))
         )
     values = {"AIC": fit.aic, "BIC": fit.bic, "logLik": fit.loglik, "deviance": fit.deviance}

@@ -48,6 +48,11 @@ def test_significant_digits_without_exponents() -> None:
     assert numbers.significant(140716.12) == "140716"
     assert numbers.significant(0.0) == "0.0000"
     assert numbers.significant(NAN) == "NA"
+    assert numbers.significant(1.34e-14) == "1.3400e-14"
+
+
+def test_no_negative_zeros() -> None:
+    assert numbers.statistics([-1e-9, 0.5]) == ["0.0", "0.5"]
 
 
 @pytest.mark.parametrize(

