@@ -41,7 +41,8 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("plot",),
     ("result",),
-    ("fit",),
+    ("fitting",),
+    ("refit",),
     ("demo",),
     ("sklearn", "cli", "distributed", "study"),
     ("",),  # the package itself: __init__
