@@ -256,10 +256,13 @@ def _from_pandas(series: Any, name: str) -> Column:
 def _from_narwhals(series: Any, name: str) -> Column:
     dtype = series.dtype
     kind = type(dtype).__name__ if not isinstance(dtype, type) else dtype.__name__
+    if kind == "Categorical" and "polars" not in str(series.implementation).lower():
+        native = series.to_native()  # Arrow's own conversion keeps the declared categories
+        return _from_pandas((native if hasattr(native, "to_pandas") else series).to_pandas(), name)
     if kind in ("String", "Categorical", "Enum"):
-        order = _category_order(series, kind)
+        # The categories of a polars Categorical are in no order of their own: sorted.
         text = np.array(series.cast(_narwhals().String).to_list(), dtype=object)
-        return factorize(text, order)
+        return factorize(text, dtype.categories if kind == "Enum" else None)
     if kind == "Boolean":
         if series.null_count():
             series = series.cast(_narwhals().Float64)
@@ -271,15 +274,6 @@ def _from_narwhals(series: Any, name: str) -> Column:
             series = series.cast(_narwhals().Float64)
         return _from_numpy(np.asarray(series.to_numpy()), name)
     raise _unsupported(name, dtype)
-
-
-def _category_order(series: Any, kind: str) -> list[Any] | None:
-    """Declared order of the categories; None where a Categorical has no order of its own."""
-    if kind == "Enum":
-        return list(series.cat.get_categories().to_list())
-    if kind == "Categorical" and "polars" not in str(series.implementation).lower():
-        return list(series.cat.get_categories().to_list())
-    return None  # text, and polars categoricals, whose categories are in no meaningful order
 
 
 def _narwhals() -> Any:

@@ -256,8 +256,7 @@ class Parser:
                 raise self.error("An argument without a name follows one with a name.")
             else:
                 arguments.append(self.expression())
-            if not self.at(")"):
-                self.take(",")
+            self.separator(")")
         end = self.take(")").end
         depth = self.deeper(*arguments, *(node for _, node in keywords))
         return Call(name.text, tuple(arguments), tuple(keywords), name.start, end, depth)
@@ -267,9 +266,16 @@ class Parser:
         items: list[Node] = []
         while not self.at(closer):
             items.append(self.expression())
-            if not self.at(closer):
-                self.take(",")
+            self.separator(closer)
         return items
+
+    def separator(self, closer: str) -> None:
+        """Consume a comma, unless the list ends here."""
+        if self.at(","):
+            self.take()
+        elif not self.at(closer):
+            found = self.shown(self.next) if self.next.kind != "end" else "the end"
+            raise self.error(f"Expected ',' or {closer!r}, but found {found}.")
 
     def deeper(self, *nodes: Node) -> int:
         """Depth of a node over ``nodes``; bounded, because trees are walked recursively."""
