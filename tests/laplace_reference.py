@@ -1,4 +1,4 @@
-"""The Laplace log marginal likelihood, written once more: dense, slow, straight from its definition.
+"""The Laplace log marginal likelihood once more: dense, slow, straight from its definition.
 
 Shares no code with the package. Derivatives are taken by finite differences of this value.
 """
@@ -40,8 +40,14 @@ def laplace_group(eta0: Array, A: Array, y: Array, n: Array) -> float:
 
 
 def laplace(
-    X: Array, Z: Array, y: Array, n: Array, offset: Array, codes: NDArray[np.int32],
-    beta: Array, Lambda: Array,
+    X: Array,
+    Z: Array,
+    y: Array,
+    n: Array,
+    offset: Array,
+    codes: NDArray[np.int32],
+    beta: Array,
+    Lambda: Array,
 ) -> float:
     """Σ_g of :func:`laplace_group`, without binomial coefficients."""
     eta0 = X @ beta + offset

@@ -8,8 +8,6 @@ Names are loaded when they are first used, so that the import itself costs next 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +22,8 @@ if TYPE_CHECKING:
         Status,
     )
     from multilogit.extras import MissingExtraError
-    from multilogit.fit import fit
+    from multilogit.fitting import fit
+    from multilogit.refit import Refitter
     from multilogit.result import Fit
 
 _HOME = {
@@ -36,9 +35,10 @@ _HOME = {
     "MissingExtraError": "extras",
     "MultilogitError": "errors",
     "OptionError": "errors",
+    "Refitter": "refit",
     "Status": "errors",
     "__version__": "_version",
-    "fit": "fit",
+    "fit": "fitting",
 }
 """Module that each public name lives in."""
 
@@ -51,6 +51,7 @@ __all__ = [
     "MissingExtraError",
     "MultilogitError",
     "OptionError",
+    "Refitter",
     "Status",
     "__version__",
     "fit",
@@ -67,15 +68,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Keeps ``ml.fit`` the function: importing the module ``multilogit.fit`` would replace it."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _HOME.get(name) == name:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -148,6 +148,20 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         estimate = estimate_grouped(compact, fixed, options)
     else:
         estimate = estimate_single(fixed, options)
+    return assemble(frame, compact, estimate, design, spec, aliased, options, began)
+
+
+def assemble(
+    frame: ModelFrame,
+    compact: ModelFrame,
+    estimate: Estimate,
+    design: Design,
+    spec: Spec,
+    aliased: tuple[str, ...],
+    options: Options,
+    began: float,
+) -> Fit:
+    """The result. ``compact`` is ``frame`` with its populations collapsed, if that pays."""
     coefficient = log_coefficient(frame.response)
     return Fit(
         spec=spec,

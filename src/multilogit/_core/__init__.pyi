@@ -36,3 +36,38 @@ class FixedData:
         self, w: NDArray[np.float64] | None, z: NDArray[np.float64], threads: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """X'diag(w)X, shape ``(p, p)``, and z'X, shape ``(k, p)``, for z ``(n, k)``, F-ordered."""
+
+class GroupedData:
+    """Rows of one grouping factor in tiles, and their Laplace likelihood (core/grouped.hpp)."""
+
+    def __init__(
+        self,
+        columns: list[NDArray[np.float64]],
+        p: int,
+        y: NDArray[np.float64],
+        n: NDArray[np.float64],
+        offset: NDArray[np.float64] | None,
+        codes: NDArray[np.int32],
+        groups: int,
+    ) -> None:
+        """The first p columns are X; codes lie in 0 .. groups - 1; all are copied."""
+
+    def set_structure(self, z: list[int], row: list[int], column: list[int]) -> None:
+        """Column a of Z is column ``z[a]``; theta_k is ``Lambda[row[k], column[k]]``."""
+
+    def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
+        """Replace successes and trials."""
+
+    def set_modes(self, u: NDArray[np.float64]) -> None:
+        """Start the next evaluation from u, shape ``(groups, q)``."""
+
+    def modes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """u, ``(groups, q)``, and Lambda H^-1 Lambda', packed, ``(groups, q (q + 1) / 2)``."""
+
+    def moments(self, beta: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Z'r, ``(groups, q)``, and Z'WZ, packed, ``(groups, q (q + 1) / 2)``, at b = 0."""
+
+    def evaluate(
+        self, psi: NDArray[np.float64], threads: int
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, int]:
+        """Value, gradient, Hessian, whether all modes were found, inner iterations."""

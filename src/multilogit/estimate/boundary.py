@@ -41,6 +41,9 @@ def snap(likelihood: GroupedLaplace, psi: Vector) -> Vector:
     p, structure = likelihood.p, likelihood.structure
     scale = _scale(likelihood)
     Lambda = structure.Lambda(psi[p:])
+    if max(structure.blocks) == 1:
+        visible = np.abs(Lambda.diagonal()) * scale >= _ZERO_SD
+        return psi if visible.all() else np.concatenate([psi[:p], psi[p:] * visible])
     scaled = (Lambda @ Lambda.T) * np.outer(scale, scale)
     rounded = False
     for block in structure.slices():
@@ -53,19 +56,15 @@ def snap(likelihood: GroupedLaplace, psi: Vector) -> Vector:
     if not rounded:
         return psi
     Lambda = cholesky(scaled, floor=0.5 * _ZERO_SD**2) / scale[:, None]
-    snapped = np.concatenate([psi[:p], Lambda[structure.rows, structure.columns]])
-    return psi if np.array_equal(snapped, psi) else snapped
+    return np.concatenate([psi[:p], Lambda[structure.rows, structure.columns]])
 
 
-def escape(likelihood: GroupedLaplace, psi: Vector) -> Vector | None:
-    """A point that is higher than a stationary ψ along a null direction of Σ, or None.
+def escape(likelihood: GroupedLaplace, saddle: Vector) -> Vector | None:
+    """A point that is higher than a stationary ψ with zero variances, or None.
 
-    None: every zero variance, if there is one, is a maximum on the boundary.
+    None: every zero variance is a maximum on the boundary.
     """
-    saddle = snap(likelihood, psi)
     zero = _first_zero_columns(likelihood, saddle)
-    if not zero:
-        return None
     evaluation = likelihood.evaluate(saddle)
     scale = _scale(likelihood)[likelihood.structure.rows]
     for elements in zero:

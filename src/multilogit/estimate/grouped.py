@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import ModelFrame
+from multilogit.data.model_frame import Column, ModelFrame, Response
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import boundary
 from multilogit.estimate.estimate import Estimate
@@ -51,16 +51,11 @@ def estimate_grouped(frame: ModelFrame, fixed: FixedLikelihood, options: Options
 def grouped_likelihood(frame: ModelFrame, threads: int) -> GroupedLaplace:
     """The Laplace likelihood of a binary frame whose bar terms share one grouping factor."""
     (grouping,) = (frame.groupings or {}).values()
-    response = frame.response
-    y, trials = response.counts[:, 0], response.trials
-    if response.weights is not None:
-        y, trials = y * response.weights, trials * response.weights
     return GroupedLaplace(
         frame.fixed.columns,
         [column for block in frame.random for column in block.columns],
         [len(block.columns) for block in frame.random],
-        np.ascontiguousarray(y),
-        trials,
+        *successes_and_trials(frame.response),
         grouping.codes,
         len(grouping.levels),
         offset=frame.offset,
@@ -68,21 +63,33 @@ def grouped_likelihood(frame: ModelFrame, threads: int) -> GroupedLaplace:
     )
 
 
+def successes_and_trials(response: Response) -> tuple[Column, Column]:
+    """y and n of a binary response, multiplied by the frequency weights."""
+    y, trials = response.counts[:, 0], response.trials
+    if response.weights is not None:
+        y, trials = y * response.weights, trials * response.weights
+    return np.ascontiguousarray(y), trials
+
+
 def search(likelihood: GroupedLaplace, start: Vector, options: Options) -> Estimate:
     """Maximise from ``start``; leave saddles at zero variances; return to the user's order."""
     solution = _climb(likelihood, start, options)
-    trace, n_evaluations = solution.trace, solution.n_evaluations
+    psi = solution.psi
     for _ in range(_MOST_ESCAPES):
         if not solution.converged:
             break
-        escaped = boundary.escape(likelihood, solution.psi)
+        psi = boundary.snap(likelihood, solution.psi)
+        escaped = None if psi is solution.psi else boundary.escape(likelihood, psi)
         if escaped is None:
             break
-        solution = _climb(likelihood, escaped, options)
-        trace += solution.trace
-        n_evaluations += solution.n_evaluations
-    solution = replace(solution, trace=trace, n_evaluations=n_evaluations)
-    return _finish(likelihood, solution)
+        again = _climb(likelihood, escaped, options)
+        solution = replace(
+            again,
+            trace=solution.trace + again.trace,
+            n_evaluations=solution.n_evaluations + again.n_evaluations,
+        )
+        psi = solution.psi
+    return _finish(likelihood, solution, psi)
 
 
 def _climb(likelihood: GroupedLaplace, start: Vector, options: Options) -> Solution:
@@ -207,10 +214,12 @@ def _range(block: slice) -> range:
 # -- the end -------------------------------------------------------------------------------
 
 
-def _finish(likelihood: GroupedLaplace, solution: Solution) -> Estimate:
-    """Restate the solution: zero variances exactly zero, user's order, diagonal ≥ 0."""
+def _finish(likelihood: GroupedLaplace, solution: Solution, psi: Vector) -> Estimate:
+    """Restate the solution at ``psi``, which is it but for invisible variances that are zero.
+
+    Effects in the user's order, diagonal of Λ not negative.
+    """
     p, structure = likelihood.p, likelihood.structure
-    psi = boundary.snap(likelihood, solution.psi) if solution.converged else solution.psi
     moved = psi is not solution.psi
     if likelihood.order != tuple(range(structure.q)):
         psi = permute(likelihood, psi, np.argsort(likelihood.order))

@@ -144,7 +144,7 @@ class GroupedLaplace:
         self.z_scale = np.array([_root_mean_square(column) for column in z])
         self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
         self.order: tuple[int, ...] = ()
-        self.reorder(tuple(range(self.structure.q)))
+        self.restart()
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
@@ -166,6 +166,10 @@ class GroupedLaplace:
     def set_response(self, y: Column, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
         self._data.set_response(y, trials)
+
+    def restart(self) -> None:
+        """Forget the modes and any reordering: what comes next depends on nothing before."""
+        self.reorder(tuple(range(self.structure.q)))
 
     def set_modes(self, u: Matrix) -> None:
         """Start the next evaluation from these û, shape ``(n_groups, q)``."""
