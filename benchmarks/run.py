@@ -70,7 +70,7 @@ def print_case(case: Case, results: dict[str, Run]) -> bool:
     print(f"\n{case.name}: {case.formula if len(case.formula) < 60 else case.formula[:57] + '...'}")
     print(f"{'engine':12} {'CPU s':>9} {'wall s':>9} {'ratio':>7} {'target':>7}  log-likelihood")
     for engine, run in results.items():
-        ratio, target = run["cpu"] / ours["cpu"], case.targets.get(engine)
+        ratio, target = run["cpu"] / ours["cpu"], case.peers.get(engine)
         verdict = ""
         if target is not None:
             reached = ratio >= target and ours["loglik"] >= run["loglik"] - 1e-6
@@ -85,7 +85,7 @@ def print_case(case: Case, results: dict[str, Run]) -> bool:
 def engines_of(case: Case, arguments: argparse.Namespace) -> list[str]:
     usable = [
         engine
-        for engine in case.targets
+        for engine in case.peers
         if (arguments.slow and shutil.which("Rscript") if engine in SLOW else PEERS.exists())
     ]
     return ["multilogit", *(e for e in usable if arguments.engine in (None, e))]
