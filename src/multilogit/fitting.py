@@ -44,7 +44,7 @@ def fit(
     baseline: object = None,
     start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
     max_iterations: int = 100,
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-8,
     threads: int | None = None,
     progress: Progress = False,
     missing: Literal["drop", "raise"] = "drop",

@@ -41,6 +41,8 @@ _ARMIJO = 1e-4
 _MIN_RIDGE = 1e-3
 """Least eigenvalue of the scaled −H + ρD, where ρ > 0."""
 _MAX_BACKTRACKS = 50
+_FLAT = 1e-6
+"""Newton decrement below which steps that do not shrink lead to infinity."""
 
 Recondition = Callable[[Vector], tuple[Objective, Vector] | None]
 
@@ -113,7 +115,7 @@ def maximise(
     start: Vector,
     *,
     max_iterations: int = 100,
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-8,
     gradient_tolerance: float = 1e-6,
     max_change: Vector | None = None,
     recondition: Recondition | None = None,
@@ -163,7 +165,7 @@ def maximise(
         With status
 
         * ``CONVERGED``: as above; or λ² is below the rounding of Q and no step improves Q;
-        * ``DIVERGING``: λ is below its tolerance, but the Newton steps do not shrink: Q
+        * ``DIVERGING``: λ is small (10⁻⁶), but the Newton steps do not shrink: Q
           approaches a supremum at infinity;
         * ``MAX_ITERATIONS``;
         * ``LINE_SEARCH_FAILED``: no step improves Q, and rounding does not explain it;
@@ -329,6 +331,12 @@ class _Climb:
             direction = newton_direction(evaluation.gradient, evaluation.hessian)
             norm = _max_abs(evaluation.gradient)
             settled = direction.ridge == 0.0 and direction.decrement <= self.tolerance
+            if (
+                direction.ridge == 0.0
+                and direction.decrement <= _FLAT
+                and self._runs_away(direction)
+            ):
+                return self._end(direction, Status.DIVERGING)
             if settled and (norm < self.gradient_tolerance or self.at_floor):
                 return self._end(direction, self._settled_status(direction))
             if iteration == self.max_iterations:
@@ -422,16 +430,18 @@ class _Climb:
     # -- verdicts ------------------------------------------------------------------------
 
     def _settled_status(self, direction: Direction) -> Status:
-        """Where λ is small: DIVERGING if Newton's steps are as long as ever.
+        """Where λ is small: a maximum, or the way to infinity."""
+        return Status.DIVERGING if self._runs_away(direction) else Status.CONVERGED
+
+    def _runs_away(self, direction: Direction) -> bool:
+        """Whether, λ being small, Newton's steps are as long as ever.
 
         At a maximum the steps shrink (to 0.9 of the one before at least, even at a
         degenerate one like −x⁸). Towards a supremum at infinity, as of −e^−x, λ → 0 while
         the steps stay what they were in the units of the start.
         """
         pending = _max_abs(direction.p * self.unit)
-        if pending > 1e-3 and pending >= 0.9 * self.last_change:
-            return Status.DIVERGING
-        return Status.CONVERGED
+        return pending > 1e-3 and pending >= 0.9 * self.last_change
 
     def _why_stuck(self, direction: Direction, trial: Evaluation) -> Status:
         """No step was accepted: rounding, or a failure."""

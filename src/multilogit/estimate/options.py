@@ -29,6 +29,6 @@ class Options:
 
     start: Vector | Literal["zero", "ols"] | None = None
     max_iterations: int = 100
-    tolerance: float = 1e-7
+    tolerance: float = 1e-8
     threads: int = 1
     callback: Callable[[TraceRow], None] | None = None
