@@ -18,10 +18,11 @@ BUILD := --no-build-isolation --config-settings=build-dir=build/venv
 .PHONY: demo test check lint format types imports sanitize bench bench-setup clean
 
 demo: $(VENV)/.demo
-	@$(BIN)/multilogit demo
+	@mkdir -p demo
+	@$(BIN)/multilogit demo --output demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q
 
 check:
 	@.ci/run

@@ -36,5 +36,5 @@ done
 import sys, multilogit
 if not multilogit.__file__.startswith('$PWD/$site'):
     sys.exit('sanitize: not the sanitized package: ' + multilogit.__file__)"
-"$python" -S -m pytest -q -p no:cacheprovider -p no:xdist -p no:faulthandler --capture=sys \
+"$python" -S -m pytest -q -p no:cacheprovider -p no:faulthandler --capture=sys \
   "${tests[@]}"
