@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
-from multilogit.data.populations import collapse, collapse_pays, log_coefficient
+from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import (
     Estimate,
@@ -21,8 +21,6 @@ from multilogit.estimate import (
     estimate_grouped,
     estimate_single,
     fixed_likelihood,
-    null_loglik,
-    saturated_loglik,
     split_aliased,
 )
 from multilogit.formula import Design, build_frame
@@ -148,30 +146,24 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         estimate = estimate_grouped(compact, fixed, options)
     else:
         estimate = estimate_single(fixed, options)
-    return assemble(frame, compact, estimate, design, spec, aliased, options, began)
+    return assemble(frame, estimate, design, spec, aliased, began)
 
 
 def assemble(
     frame: ModelFrame,
-    compact: ModelFrame,
     estimate: Estimate,
     design: Design,
     spec: Spec,
     aliased: tuple[str, ...],
-    options: Options,
     began: float,
 ) -> Fit:
-    """The result. ``compact`` is ``frame`` with its populations collapsed, if that pays."""
-    coefficient = log_coefficient(frame.response)
+    """The result: what estimation hands over, with the names of the model."""
     return Fit(
         spec=spec,
         design=design,
         frame=frame,
         solution=estimate.solution,
-        covariance=estimate.covariance(),
-        loglik=estimate.solution.evaluation.value + coefficient,
-        null_loglik=null_loglik(compact, options) + coefficient,
-        saturated_loglik=saturated_loglik(frame.response) + coefficient,
+        boundary=estimate.boundary,
         random=_random_effects(frame, estimate),
         aliased=aliased,
         diagnostics=(

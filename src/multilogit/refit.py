@@ -74,16 +74,8 @@ class Refitter:
         frame = self.fit.frame
         frame = frame.with_response(_checked(counts, frame.response))
         compact = self._collapsed(frame)
-        return assemble(
-            frame,
-            compact,
-            self._estimate(compact),
-            self.fit.design,
-            self.fit.spec,
-            self.fit.aliased,
-            self._options,
-            began,
-        )
+        estimate = self._estimate(compact)
+        return assemble(frame, estimate, self.fit.design, self.fit.spec, self.fit.aliased, began)
 
     def _collapsed(self, frame: ModelFrame) -> ModelFrame:
         if self._population is None:

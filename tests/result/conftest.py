@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from multilogit.data.model_frame import FixedColumns, Grouping, ModelFrame, RandomBlock, Response
+from multilogit.data.populations import log_coefficient
 from multilogit.errors import Diagnostic, Status
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution, TraceRow
@@ -90,26 +91,24 @@ def cbpp_frame() -> ModelFrame:
     )
 
 
-def cbpp_fit(**changes: Any) -> Fit:
-    """The fit, with some fields changed."""
+def cbpp_fit(*, loglik: float = -92.0262818647571, **changes: Any) -> Fit:
+    """The fit, with some fields changed; ``loglik`` with the binomial coefficients."""
     psi = np.array([*BETA, SD])
     d = psi.size
+    frame = cbpp_frame()
+    coefficient = log_coefficient(frame.response)
     values: dict[str, Any] = {
         "spec": Spec(FORMULA, {}),
         "design": None,
-        "frame": cbpp_frame(),
+        "frame": frame,
         "solution": Solution(
             psi,
-            Evaluation(-92.0262818647571, np.full(d, 2e-9), -np.eye(d)),
+            Evaluation(loglik - coefficient, np.full(d, 2e-9), -np.linalg.inv(covariance())),
             Status.CONVERGED,
             trace_rows(),
             3,
         ),
-        "covariance": covariance(),
-        "loglik": -92.0262818647571,
-        # stats::glm: null and residual deviance 154.8175, 114.1017 at loglik -99.0292.
-        "null_loglik": -99.0291994893634 - (154.817464300649 - 114.101691440856) / 2,
-        "saturated_loglik": -99.0291994893634 + 114.101691440856 / 2,
+        "boundary": np.zeros(d, dtype=bool),
         "random": (
             RandomEffects(
                 "herd",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -36,9 +38,9 @@ def test_measures_of_fit(cbpp: Fit) -> None:
 
 def test_deviance_of_a_single_level_fit_is_glm_s(make_cbpp: Any) -> None:
     # stats::glm without herds: 154.82 on 55, 114.10 on 52 degrees of freedom
-    mixed = make_cbpp()
-    solution = dataclasses.replace(mixed.solution, psi=mixed.solution.psi[:4])
-    fit = make_cbpp(random=(), loglik=-99.0291994893634, solution=solution)
+    solution = make_cbpp(loglik=-99.0291994893634).solution
+    solution = dataclasses.replace(solution, psi=solution.psi[:4])
+    fit = make_cbpp(random=(), solution=solution)
     assert fit.deviance == pytest.approx(114.101691440856, rel=1e-12)
     assert fit.null_deviance == pytest.approx(154.817464300649, rel=1e-12)
     assert (fit.df_residual, fit.df_null) == (52, 55)
@@ -47,6 +49,35 @@ def test_deviance_of_a_single_level_fit_is_glm_s(make_cbpp: Any) -> None:
     assert "    Null deviance: 154.82  on 55 degrees of freedom" in text
     assert "Residual deviance: 114.10  on 52 degrees of freedom" in text
     assert "Random effects" not in text
+
+
+def test_what_is_seldom_needed_is_computed_when_it_is_asked_for(make_cbpp: Any) -> None:
+    fit = make_cbpp()
+    expensive = {"covariance", "loglik", "null_loglik", "saturated_loglik"}
+    assert not expensive & set(vars(fit))
+    assert fit.loglik == pytest.approx(-92.0262818647571, rel=1e-15)
+    np.testing.assert_allclose(np.sqrt(np.diag(fit.covariance))[:4], fit.se, rtol=1e-15)
+    assert expensive & set(vars(fit)) == {"covariance", "loglik"}
+    assert fit.covariance is fit.covariance
+
+
+def test_parameters_on_the_boundary_have_no_standard_error(make_cbpp: Any) -> None:
+    boundary = np.array([False] * 4 + [True])
+    fit = make_cbpp(boundary=boundary)
+    assert np.isnan(fit.covariance[4]).all()
+    information = -fit.solution.evaluation.hessian[:4, :4]
+    np.testing.assert_allclose(fit.vcov @ information, np.eye(4), atol=1e-12)
+    assert fit.confint().loc["sd_(Intercept)|herd"].isna().all()
+
+
+def test_users_see_one_class_with_its_documentation() -> None:
+    public = [name for name in dir(Fit) if not name.startswith("_")]
+    assert {"coef", "confint", "deviance", "predict", "random_effects", "trace"} <= set(public)
+    for name in public:
+        assert inspect.getdoc(getattr(Fit, name)), name
+    described = inspect.getdoc(Fit) or ""
+    names = {*public, *(field.name for field in dataclasses.fields(Fit))}
+    assert [name for name in names if not re.search(rf"\b{name}\b", described)] == []
 
 
 def test_rows_without_information_are_not_observations(make_cbpp: Any) -> None:

@@ -39,10 +39,6 @@ class Estimate:
     mode_covariance: NDArray[np.float64] | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
-    def covariance(self) -> Matrix:
-        """(−H)⁻¹ of the parameters inside the boundary; NaN for those on it."""
-        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
-
 
 def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:
     """Inverse of −H over the free parameters, NaN elsewhere.

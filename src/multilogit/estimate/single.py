@@ -60,7 +60,7 @@ def start_values(likelihood: FixedLikelihood, options: Options) -> Vector:
     return start
 
 
-def null_loglik(frame: ModelFrame, options: Options) -> float:
+def null_loglik(frame: ModelFrame, threads: int = 1) -> float:
     """Log-likelihood (without coefficients) of the intercept, or the offset alone.
 
     As in R: the null model has an intercept if the model has one, and the offset.
@@ -72,7 +72,7 @@ def null_loglik(frame: ModelFrame, options: Options) -> float:
         return _constant_loglik(response)
     columns = [np.ones(response.trials.size)] if has_intercept else [np.zeros(response.trials.size)]
     likelihood = FixedLikelihood(
-        columns, response.counts, response.trials, frame.offset, response.weights, options.threads
+        columns, response.counts, response.trials, frame.offset, response.weights, threads
     )
     if not has_intercept:
         return likelihood.evaluate(np.zeros(n_logits)).value

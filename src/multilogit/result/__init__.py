@@ -1,0 +1,25 @@
+"""The frozen result of a fit.
+
+:class:`Fit` holds numbers and names; what follows from them is computed by pure functions of
+arrays and tables in :mod:`multilogit.inference`, :mod:`multilogit.predict` and
+:mod:`multilogit.report`, which know nothing of this package. A user sees one class; inside, it
+is built in layers, each of which knows only those below:
+
+``parts``, ``names``
+    What a fit is made of, and how its parameters are called.
+``measures``
+    The fields, and every single number: log-likelihoods, criteria, counts, how it ended.
+``estimates``
+    What was estimated: coefficients, Λ, Σ, conditional modes.
+``tables``
+    What is reported of it: intervals, tidy tables, the trace.
+``prediction``, ``content``, ``plots``
+    Functions of the layers below: predictions, the content of the summary, pictures.
+``fit``
+    The class.
+"""
+
+from multilogit.result.fit import Fit
+from multilogit.result.parts import RandomEffects, Spec
+
+__all__ = ["Fit", "RandomEffects", "Spec"]

@@ -1,0 +1,135 @@
+"""The class that :func:`multilogit.fit` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from multilogit.predict import Kind, Level, NewGroups
+from multilogit.report.summary import Summary
+from multilogit.result.content import content_of
+from multilogit.result.plots import Plots
+from multilogit.result.prediction import predict
+from multilogit.result.tables import Tables
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Tables):
+    """A fitted model: estimates, how they were found, and everything that follows from them.
+
+    A multinomial model with J categories has C = J − 1 logits, log Pr(category)/Pr(baseline);
+    its coefficients are named ``"logit[category] term"``. A fit is frozen: what it hands out
+    are copies. Whether to trust it is said by ``converged`` and ``diagnostics``.
+
+    ================  ==================================================================
+    Estimates         ``coef``, ``se``, ``vcov``, ``theta``, ``variance_components``,
+                      ``random_effects()``; ``covariance`` (of β and θ, an array)
+    Inference         ``summary()``, ``confint()``, ``tidy()``, ``glance()``
+    Measures          ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``, ``n_groups``,
+                      ``n_parameters``, ``df_residual``; ``null_loglik``,
+                      ``null_deviance``, ``df_null``, ``saturated_loglik``
+    How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
+    Predictions       ``predict()``
+    Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
+    ================  ==================================================================
+
+    Attributes
+    ----------
+    spec
+        What was asked for.
+    design
+        Rebuilds the design columns for new data.
+    frame
+        The data as estimation saw them (after aliased columns were dropped).
+    solution
+        ψ̂ = (β̂, θ̂), the objective there (a log-likelihood without binomial coefficients),
+        status and trace. β is ordered category by category (all columns for the first
+        non-baseline category, then the next); θ follows.
+    boundary
+        Shape ``(d,)``: the elements of ψ̂ that belong to zero variances.
+    random
+        One entry per grouping factor.
+    aliased
+        Names of columns that were dropped because they depend on earlier ones.
+    diagnostics
+        What a reader of the fit must know.
+    seconds
+        Wall time of the fit, s.
+
+    Examples
+    --------
+    >>> import multilogit as ml
+    >>> data = {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    >>> fit = ml.fit("y ~ x", data)
+    >>> list(fit.coef.index)
+    ['(Intercept)', 'x']
+    """
+
+    def predict(
+        self,
+        new: object = None,
+        kind: Kind = "response",
+        level: Level = "conditional",
+        new_groups: NewGroups = "error",
+        offset: object = None,
+    ) -> pd.Series | pd.DataFrame:
+        """Predictions for the data of the fit or for new data.
+
+        Parameters
+        ----------
+        new
+            New data in any form that :func:`multilogit.fit` takes; default: the data of the fit.
+        kind
+            ``"response"``: probabilities; ``"link"``: η = Xβ + offset + Zb; ``"class"``: the
+            most probable category.
+        level
+            ``"conditional"``: b at the conditional modes; ``"population"``: b = 0, the
+            prediction for a typical group (not the average over groups).
+        new_groups
+            What to do with levels of a grouping factor that the fit has not seen, in
+            conditional predictions: ``"error"``, or ``"population"`` for b = 0.
+        offset
+            Offset of the new data, a column name or one number per row; it replaces the
+            ``offset=`` of the fit and is needed where that was an array.
+
+        Returns
+        -------
+        Series or DataFrame
+            A Series for a binary response (probability of the second category) and for
+            classes; a DataFrame with a column per category (``"link"``: per logit) for a
+            multinomial response. The index is that of ``new`` if it is a pandas object; for
+            the data of the fit it is the row number (rows that were dropped do not appear).
+            NaN (None for classes) where a value that is needed is missing.
+
+        Raises
+        ------
+        OptionError
+            Unknown ``kind``, ``level`` or ``new_groups``.
+        DataError
+            New data that lack a column, have a new level of a factor among the fixed effects
+            or, with ``new_groups="error"``, a new group.
+        """
+        return predict(self, new, kind, level, new_groups, offset)
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the fit; they need the extra ``plot`` (matplotlib)."""
+        return Plots(self)
+
+    def summary(self) -> Summary:
+        """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
+        return Summary(content_of(self))
+
+    def __repr__(self) -> str:
+        """One line: formula, size, log-likelihood, how it ended."""
+        groups = "".join(f", {n} {name}" for name, n in self.n_groups.items())
+        ending = "converged" if self.converged else f"NOT converged ({self.status.value})"
+        return (
+            f"<Fit {self.spec.formula!r}: {self.n_obs} obs{groups}, "
+            f"logLik {self.loglik:.4f}, AIC {self.aic:.2f}, {ending}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        return self.summary()._repr_html_()

@@ -1,0 +1,159 @@
+"""The fields of a fit, and every single number that follows from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.model_frame import ModelFrame
+from multilogit.data.populations import log_coefficient
+from multilogit.errors import Diagnostic, Status
+from multilogit.estimate import information_inverse, null_loglik, saturated_loglik
+from multilogit.newton import Solution
+from multilogit.result.parts import RandomEffects, Spec
+
+if TYPE_CHECKING:
+    from multilogit.formula.design import Design
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measures:
+    """The fields, which :class:`multilogit.result.Fit` describes, and the measures of fit.
+
+    Only what estimation hands over is stored. The rest is computed when it is first asked
+    for, so that a refit in a bootstrap pays only for what it uses.
+    """
+
+    spec: Spec
+    design: Design
+    frame: ModelFrame
+    solution: Solution
+    boundary: NDArray[np.bool_]
+    random: tuple[RandomEffects, ...]
+    aliased: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    seconds: float
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Inverse of the observed information −ℓ″ of ψ = (β, θ), shape ``(d, d)``.
+
+        Rows and columns of parameters on their boundary (zero variances) are NaN; everything
+        is where the information is not positive definite.
+        """
+        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
+
+    # ------------------------------------------------------------------ log-likelihoods
+
+    @cached_property
+    def loglik(self) -> float:
+        """Full log-likelihood, with the binomial or multinomial coefficients (Czepiel, eq. 39)."""
+        return self.solution.evaluation.value + self._log_coefficient
+
+    @cached_property
+    def null_loglik(self) -> float:
+        """Full log-likelihood of the intercept (or the offset) alone, without random effects."""
+        return null_loglik(self.frame) + self._log_coefficient
+
+    @cached_property
+    def saturated_loglik(self) -> float:
+        """Full log-likelihood of the model in which every row has its own probabilities."""
+        return saturated_loglik(self.frame.response) + self._log_coefficient
+
+    @cached_property
+    def _log_coefficient(self) -> float:
+        return log_coefficient(self.frame.response)
+
+    @property
+    def deviance(self) -> float:
+        """Single level: residual deviance 2(ℓ_saturated − ℓ), as R's ``glm``.
+
+        Multilevel: −2ℓ with the marginal log-likelihood ℓ, as ``summary`` of lme4 prints it.
+        """
+        return self._deviance(self.loglik)
+
+    @property
+    def null_deviance(self) -> float:
+        """Deviance of the model with an intercept and the offset only, on :attr:`deviance`'s scale.
+
+        Without an intercept in the formula: of the offset alone, as R.
+        """
+        return self._deviance(self.null_loglik)
+
+    def _deviance(self, loglik: float) -> float:
+        return -2.0 * loglik if self.random else 2.0 * (self.saturated_loglik - loglik)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion −2ℓ + 2d, with the full log-likelihood."""
+        return -2.0 * self.loglik + 2.0 * self.n_parameters
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion −2ℓ + d log n, n = :attr:`n_obs` (as R)."""
+        return -2.0 * self.loglik + self.n_parameters * math.log(self.n_obs)
+
+    # ------------------------------------------------------------------ counts
+
+    @property
+    def n_obs(self) -> int:
+        """Number of observations as R's ``nobs`` counts them: rows that carry information.
+
+        Rows of the data that were used and have weight × trials > 0. Frequency weights and
+        trials do not multiply it: a row of 10 trials is one observation.
+        """
+        response = self.frame.response
+        carried = response.trials > 0.0
+        if response.weights is not None:
+            carried &= response.weights > 0.0
+        return int(np.count_nonzero(carried))
+
+    @property
+    def n_groups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {effects.group: effects.modes.shape[0] for effects in self.random}
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of estimated parameters d, β and θ together."""
+        return int(self.solution.psi.shape[0])
+
+    @property
+    def df_residual(self) -> int:
+        """Residual degrees of freedom: observations × logits − parameters."""
+        return self.n_obs * self._n_logits - self.n_parameters
+
+    @property
+    def df_null(self) -> int:
+        """Degrees of freedom of the null model, which has one intercept per logit or none."""
+        intercept = "(Intercept)" in self.frame.fixed.names
+        return (self.n_obs - int(intercept)) * self._n_logits
+
+    @property
+    def _n_logits(self) -> int:
+        return len(self.frame.response.categories) - 1
+
+    # ------------------------------------------------------------------ how it ended
+
+    @property
+    def status(self) -> Status:
+        """How the iteration ended."""
+        return self.solution.status
+
+    @property
+    def converged(self) -> bool:
+        """Whether the answer is to be trusted.
+
+        True if both stopping rules of the iteration hold and no diagnostic is an error.
+        """
+        return self.solution.converged and all(d.severity != "error" for d in self.diagnostics)
+
+    @property
+    def n_iterations(self) -> int:
+        """Newton steps taken."""
+        return sum(1 for row in self.solution.trace if not math.isnan(row.step))
