@@ -1,0 +1,591 @@
+// What Laplace's approximation and adaptive quadrature share: the rows of a unit of groups, its
+// conditional modes, and the derivatives of l_g that come through log|H| (DESIGN 4.2, 4.4; the
+// names are those of docs/mathematics).
+//
+//   eta = X beta + o + Z b,   b = Lambda u,   u ~ N(0, I_q),   A = Z Lambda
+//   f(u) = sum l_i - u'u / 2,   u^ = argmax f,   H = I + A'WA = LL'
+//
+// A unit is one group whose rows fill the lanes (S = double: per-group numbers are scalars), or as
+// many small groups as there are lanes, side by side (S = vd: lane j of every number belongs to
+// group j). The same code serves both; only the sum over rows differs.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "binomial.hpp"
+#include "gram.hpp"
+#include "simd.hpp"
+#include "small_cholesky.hpp"
+
+namespace multilogit {
+
+// What all units share during one evaluation: the point psi = (beta, theta) and the shapes.
+struct Point {
+  int p = 0;                   // columns of X, the first p of a tile
+  int q = 0;                   // random effects per group
+  int columns = 0;             // columns of a tile: X, then those of Z that are not in X
+  std::vector<int> z;          // q: the tile's column that is column a of Z
+  std::vector<double> beta;    // p
+  std::vector<double> Lambda;  // q x q, row-major, lower triangle
+  std::vector<int> theta_row;  // m: theta_k is Lambda[theta_row[k], theta_column[k]]
+  std::vector<int> theta_column;
+  std::vector<double> change;  // p + m: psi minus the psi of the stored mode derivatives
+
+  int m() const { return static_cast<int>(theta_row.size()); }
+  int size() const { return p + m(); }
+};
+
+// The rows of a unit.
+struct Rows {
+  const vd* x;       // tiles x columns
+  const vd* y;       // successes
+  const vd* n;       // trials
+  const vd* offset;  // null when there is none
+  std::size_t tiles;
+};
+
+// Modes and their derivatives, kept between evaluations. Component a of group g is at
+// [a * groups + g] of its array, so that the groups of a unit lie side by side.
+struct ModeStore {
+  std::size_t groups = 0;
+  std::vector<double> u;            // q x groups
+  std::vector<double> derivatives;  // (p + m) q x groups, or empty where that would be large
+  std::vector<double> covariance;   // q (q + 1) / 2 x groups: Lambda H^-1 Lambda'
+};
+
+// Sums over the groups seen so far, lanes apart.
+template <class S>
+struct Totals {
+  S value{};
+  std::vector<S> gradient;  // p + m; the part X'r of the first p is in `Flat`
+  std::vector<S> hessian;   // (p + m)^2, upper triangle; without X'(Omega - W)X
+
+  explicit Totals(int size) : gradient(size), hessian(static_cast<std::size_t>(size) * size) {}
+};
+
+// Weights of the one global product X'diag(omega - w)X and X'r, waiting for enough tiles.
+struct Flat {
+  std::vector<vd> weight, r;
+  const vd* x = nullptr;        // first waiting tile
+  std::size_t waiting = 0;      // number of waiting tiles
+  std::vector<double> gram;     // p x p, upper triangle
+  std::vector<double> product;  // p
+
+  explicit Flat(int p) : gram(static_cast<std::size_t>(p) * p), product(p) {}
+
+  void flush(const Point& at) {
+    const auto stride = static_cast<std::size_t>(at.columns);
+    for (std::size_t t = 0; t < waiting; t += kChunkTiles) {
+      const std::size_t tiles = std::min(kChunkTiles, waiting - t);
+      add_gram(x + t * stride, stride, at.p, &weight[t], tiles, gram.data(), at.p);
+      add_product(x + t * stride, stride, at.p, &r[t], tiles, product.data());
+    }
+    waiting = 0;
+  }
+};
+
+// Most random effects per group.
+constexpr int kMaxEffects = 16;
+
+namespace detail {
+
+// Row sums end in a scalar per group (rows in lanes) or stay apart (groups in lanes).
+template <class S>
+S over_rows(vd x);
+template <>
+inline double over_rows<double>(vd x) {
+  return sum(x);
+}
+template <>
+inline vd over_rows<vd>(vd x) {
+  return x;
+}
+
+inline vd to_lanes(double x) { return splat(x); }
+inline vd to_lanes(vd x) { return x; }
+
+}  // namespace detail
+
+template <int Q, class S>
+class GroupUnit {
+ public:
+  GroupUnit(const Point& at, int size)
+      : at_(at),
+        size_(size),
+        derivative_u_(static_cast<std::size_t>(kMaxQ) * size),
+        y_(static_cast<std::size_t>(kMaxQ) * size),
+        n_(static_cast<std::size_t>(kMaxQ) * size),
+        g_(static_cast<std::size_t>(kMaxQ) * size),
+        pw_(static_cast<std::size_t>(kMaxQ) * size),
+        dw_(static_cast<std::size_t>(kMaxQ) * size),
+        dw3_(static_cast<std::size_t>(kMaxS) * size),
+        m_(static_cast<std::size_t>(kMaxS) * size) {}
+
+  // Z'r and Z'WZ (packed) of the unit's groups at b = 0: component by component, lane by lane.
+  void moments(const Rows& rows, int groups, double* out) {
+    rows_ = rows;
+    linear_predictor();
+    const vd b[kMaxQ] = {};
+    S Rz[kMaxQ], Wzz[kMaxS];
+    sum_rows(b, Rz, Wzz);
+    for (int a = 0; a < q(); ++a) write(Rz[a], out + a * groups, groups);
+    for (int c = 0; c < s(); ++c) write(Wzz[c], out + (q() + c) * groups, groups);
+  }
+
+  int inner_iterations() const { return inner_iterations_; }
+
+ protected:
+  static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
+  static constexpr int kMaxS = kMaxQ * (kMaxQ + 1) / 2;
+  static constexpr int kMaxInner = 100;
+
+  int q() const { return Q > 0 ? Q : at_.q; }
+  int s() const { return q() * (q() + 1) / 2; }
+  static constexpr int pair(int a, int b) {
+    return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a;
+  }
+  double Lambda(int a, int b) const { return at_.Lambda[a * q() + b]; }
+  vd z(std::size_t t, int a) const { return rows_.x[t * at_.columns + at_.z[a]]; }
+  S& at(std::vector<S>& array, int component, int k) { return array[component * size_ + k]; }
+  const S& at(const std::vector<S>& array, int component, int k) const {
+    return array[component * size_ + k];
+  }
+
+  // eta0 = X beta + o
+  void linear_predictor() {
+    if (eta0_.size() < rows_.tiles)
+      for (auto* array : {&eta0_, &r_, &w_, &w3_, &w4_}) array->resize(rows_.tiles);
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const vd* x = rows_.x + t * at_.columns;
+      vd eta = rows_.offset ? rows_.offset[t] : vd{};
+      for (int k = 0; k < at_.p; ++k) eta += x[k] * at_.beta[k];
+      eta0_[t] = eta;
+    }
+  }
+
+  // eta of tile t at b = Lambda u.
+  vd predictor(std::size_t t, const vd* b) const {
+    vd eta = eta0_[t];
+    for (int a = 0; a < q(); ++a) eta += z(t, a) * b[a];
+    return eta;
+  }
+
+  void effects(const S* u, vd* b) const {
+    for (int a = 0; a < q(); ++a) {
+      S sum{};
+      for (int c = 0; c <= a; ++c) sum += Lambda(a, c) * u[c];
+      b[a] = detail::to_lanes(sum);
+    }
+  }
+
+  // ---- modes -----------------------------------------------------------------------------------
+
+  // Gradient A'r - u and Cholesky factor of H at u.
+  struct Score {
+    S gradient[kMaxQ];
+    S norm;  // |gradient|^2
+    SmallCholesky<kMaxQ, S> H;
+  };
+
+  void score(const S* u, Score& out) const {
+    vd b[kMaxQ];
+    effects(u, b);
+    S Rz[kMaxQ], Wzz[kMaxS];
+    sum_rows(b, Rz, Wzz);
+    factor_H(Wzz, out.H);
+    out.norm = S{};
+    for (int a = 0; a < q(); ++a) {
+      S g = -u[a];
+      for (int c = a; c < q(); ++c) g += Lambda(c, a) * Rz[c];
+      out.gradient[a] = g;
+      out.norm += g * g;
+    }
+  }
+
+  // Z'r and Z'WZ at b.
+  void sum_rows(const vd* b, S* Rz, S* Wzz) const {
+    vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
+      for (int a = 0; a < q(); ++a) {
+        rz[a] += row.r * z(t, a);
+        const vd wz = row.w * z(t, a);
+        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
+      }
+    }
+    for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
+    for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
+  }
+
+  // H = I + Lambda' Wzz Lambda
+  void factor_H(const S* Wzz, SmallCholesky<kMaxQ, S>& H) const {
+    S WL[kMaxQ * kMaxQ];
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S sum{};
+        for (int d = c; d < q(); ++d) sum += Wzz[pair(a, d)] * Lambda(d, c);
+        WL[a * kMaxQ + c] = sum;
+      }
+    S full[kMaxQ * kMaxQ];
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c <= a; ++c) {
+        S sum = S{} + (a == c ? 1.0 : 0.0);
+        for (int d = a; d < q(); ++d) sum += Lambda(d, a) * WL[d * kMaxQ + c];
+        full[a * kMaxQ + c] = sum;
+      }
+    H.factor(full, q());
+  }
+
+  // Newton's method for u^, damped by |gradient| alone: along the Newton direction |gradient|^2
+  // falls at rate 2, so halving finds an acceptable step, and f needs no logarithm here. (The
+  // undamped iteration cycles on binary data with large variances.) When the decrement is small,
+  // one more step is taken and not checked: it squares an error that enters l_g at first order.
+  bool find_modes() {
+    constexpr double kSmall = 1e-13;  // squared decrement: the step after it ends near 1e-13
+    constexpr double kSufficient = 1e-4;
+    Score here, there;
+    score(u_, here);
+    for (int iteration = 0; iteration < kMaxInner; ++iteration) {
+      ++inner_iterations_;
+      S step[kMaxQ], trial[kMaxQ];
+      for (int a = 0; a < q(); ++a) step[a] = here.gradient[a];
+      here.H.solve(step, q());
+      S decrement{};
+      for (int a = 0; a < q(); ++a) decrement += step[a] * here.gradient[a];
+      const auto done = decrement <= kSmall;
+      S length = S{} + 1.0;
+      if (all(done)) {
+        for (int a = 0; a < q(); ++a) u_[a] += step[a];
+        return true;
+      }
+      for (int halving = 0;; ++halving) {
+        for (int a = 0; a < q(); ++a) trial[a] = u_[a] + length * step[a];
+        score(trial, there);
+        const auto accepted =
+            either(there.norm <= (1.0 - 2.0 * kSufficient * length) * here.norm, done);
+        if (all(accepted)) break;
+        if (halving == 60) return false;
+        length = choose(accepted, length, 0.5 * length);
+      }
+      for (int a = 0; a < q(); ++a) u_[a] = trial[a];
+      here = there;
+    }
+    return false;
+  }
+
+  // ---- rows at the mode ------------------------------------------------------------------------
+
+  // r, w, w3, w4 of every row; f; H, L^-1, H^-1, B = L^-1 Lambda', K = Lambda H^-1 Lambda'.
+  void differentiate_rows() {
+    vd b[kMaxQ], value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    effects(u_, b);
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
+      value += row.value;
+      r_[t] = row.r;
+      w_[t] = row.w;
+      w3_[t] = row.w3;
+      w4_[t] = row.w4;
+      for (int a = 0; a < q(); ++a) {
+        rz[a] += row.r * z(t, a);
+        const vd wz = row.w * z(t, a);
+        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
+      }
+    }
+    for (int a = 0; a < q(); ++a) Rz_[a] = detail::over_rows<S>(rz[a]);
+    for (int c = 0; c < s(); ++c) Wzz_[c] = detail::over_rows<S>(wzz[c]);
+    factor_H(Wzz_, H_);
+    f_ = detail::over_rows<S>(value);
+    for (int a = 0; a < q(); ++a) f_ -= 0.5 * u_[a] * u_[a];
+    H_.inverse_factor(Linv_, q());
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S sum{}, inverse{};
+        for (int d = 0; d <= (a < c ? a : c); ++d) sum += Linv_[a * kMaxQ + d] * Lambda(c, d);
+        B_[a * kMaxQ + c] = sum;
+        for (int d = (a > c ? a : c); d < q(); ++d)
+          inverse += Linv_[d * kMaxQ + a] * Linv_[d * kMaxQ + c];
+        Hinv_[a * kMaxQ + c] = inverse;
+      }
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S k{};
+        for (int d = 0; d < q(); ++d) k += B_[d * kMaxQ + a] * B_[d * kMaxQ + c];
+        K_[a * kMaxQ + c] = k;
+      }
+  }
+
+  // With the G of the approximation (-H^-1 / 2 for Laplace's): h = diag(A G A'),
+  // v = H^-1 (S_u + A'(w3 h)), omega = w4 h - w3 A v. Then the products with the columns: rows of
+  // `cross_` are w z_a | omega z_a | w3 z_a z_b; omega - wbar and rbar wait in `flat`.
+  void weigh_rows(const S* S_u, const vd* wbar, const vd* rbar, Flat& flat) {
+    vd K[kMaxQ * kMaxQ], w3hz[kMaxQ] = {};
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S lg{};
+        for (int d = 0; d <= a; ++d) lg += Lambda(a, d) * G_[d * kMaxQ + c];
+        LambdaG_[a * kMaxQ + c] = lg;
+      }
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S k{};
+        for (int d = 0; d <= c; ++d) k += LambdaG_[a * kMaxQ + d] * Lambda(c, d);
+        K[a * kMaxQ + c] = detail::to_lanes(k);
+      }
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      vd h{};
+      for (int a = 0; a < q(); ++a) {
+        vd Kz{};
+        for (int c = 0; c < q(); ++c) Kz += K[a * kMaxQ + c] * z(t, c);
+        h += Kz * z(t, a);
+      }
+      w4_[t] *= h;  // from here on w4 h
+      const vd w3h = w3_[t] * h;
+      for (int a = 0; a < q(); ++a) w3hz[a] += w3h * z(t, a);
+    }
+    S w3h[kMaxQ], right[kMaxQ];
+    for (int a = 0; a < q(); ++a) w3h[a] = detail::over_rows<S>(w3hz[a]);
+    for (int a = 0; a < q(); ++a) {
+      right[a] = S_u[a];
+      for (int c = a; c < q(); ++c) right[a] += Lambda(c, a) * w3h[c];
+    }
+    for (int a = 0; a < q(); ++a) {
+      v_[a] = S{};
+      for (int c = 0; c < q(); ++c) v_[a] += Hinv_[a * kMaxQ + c] * right[c];
+    }
+    S Lv[kMaxQ];
+    for (int a = 0; a < q(); ++a) {
+      Lv[a] = S{};
+      for (int c = 0; c <= a; ++c) Lv[a] += Lambda(a, c) * v_[c];
+    }
+    // sum_i (w3 h - w A v)_i z_i
+    for (int a = 0; a < q(); ++a) {
+      Sz_[a] = w3h[a];
+      for (int c = 0; c < q(); ++c) Sz_[a] -= Wzz_[pair(a, c)] * Lv[c];
+    }
+    multiply_columns(Lv, wbar, rbar, flat);
+  }
+
+  void multiply_columns(const S* Lv, const vd* wbar, const vd* rbar, Flat& flat) {
+    const int height = 2 * q() + s();
+    cross_.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    left_.resize(kChunkTiles * height);
+    if (flat.waiting == 0) flat.x = rows_.x;
+    if (flat.weight.size() < flat.waiting + rows_.tiles) {
+      flat.weight.resize(flat.waiting + rows_.tiles);
+      flat.r.resize(flat.waiting + rows_.tiles);
+    }
+    for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
+      const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
+      for (std::size_t i = 0; i < tiles; ++i) {
+        const std::size_t t = t0 + i;
+        vd av{};
+        for (int a = 0; a < q(); ++a) av += z(t, a) * detail::to_lanes(Lv[a]);
+        const vd omega = w4_[t] - w3_[t] * av;
+        flat.weight[flat.waiting + t] = omega - wbar[t];
+        flat.r[flat.waiting + t] = rbar[t];
+        vd* left = &left_[i * height];
+        for (int a = 0; a < q(); ++a) {
+          left[a] = w_[t] * z(t, a);
+          left[q() + a] = omega * z(t, a);
+          const vd w3z = w3_[t] * z(t, a);
+          for (int c = 0; c <= a; ++c) left[2 * q() + pair(a, c)] = w3z * z(t, c);
+        }
+      }
+      add_cross(left_.data(), height, rows_.x + t0 * at_.columns, at_.columns, at_.columns, tiles,
+                cross_.data(), at_.columns, detail::over_rows<S>);
+    }
+    flat.waiting += rows_.tiles;
+    if (flat.waiting >= kChunkTiles) flat.flush(at_);
+  }
+
+  // ---- parameters ------------------------------------------------------------------------------
+
+  const S* cross(int row) const { return &cross_[static_cast<std::size_t>(row) * at_.columns]; }
+  S Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
+  S W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
+
+  // For every parameter k, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]):
+  //   n_k = H u_k = Z_k'r - A'W P_k,   D_k = P_k + z'zeta, and sums of D_k against weights:
+  //   pw = sum w P_k z, dw = sum w D_k z, g = sum omega P_k z + (1/2) sum omega z z' zeta,
+  //   y = Lambda'g,
+  //   dw3 = sum w3 D_k z z',   M_k = L^-1 H_k L^-T (packed, off-diagonal times sqrt 2).
+  void differentiate_modes() {
+    const int p = at_.p, m = at_.m();
+    for (int a = 0; a < q(); ++a)
+      for (int k = 0; k < p; ++k) {
+        at(pw_, a, k) = cross(a)[k];
+        at(g_, a, k) = cross(q() + a)[k];
+      }
+    for (int ab = 0; ab < s(); ++ab)
+      for (int k = 0; k < p; ++k) at(dw3_, ab, k) = cross(2 * q() + ab)[k];
+    for (int i = 0; i < m; ++i) {
+      const int row = at_.theta_row[i];
+      const S u = u_[at_.theta_column[i]];
+      for (int a = 0; a < q(); ++a) {
+        at(pw_, a, p + i) = Wzz_[pair(row, a)] * u;
+        at(g_, a, p + i) = Oz(row, a) * u;
+      }
+      for (int ab = 0; ab < s(); ++ab) at(dw3_, ab, p + i) = W3(ab, row) * u;
+    }
+    for (int k = 0; k < p + m; ++k) differentiate_mode(k);
+  }
+
+  void differentiate_mode(int k) {
+    const bool is_theta = k >= at_.p;
+    const int row = is_theta ? at_.theta_row[k - at_.p] : 0;
+    const int column = is_theta ? at_.theta_column[k - at_.p] : 0;
+    S n[kMaxQ], u[kMaxQ], y[kMaxQ];
+    for (int a = 0; a < q(); ++a) {
+      n[a] = S{};
+      for (int c = a; c < q(); ++c) n[a] -= Lambda(c, a) * at(pw_, c, k);
+    }
+    if (is_theta) n[column] += Rz_[row];
+    for (int a = 0; a < q(); ++a) {
+      u[a] = S{};
+      for (int c = 0; c < q(); ++c) u[a] += Hinv_[a * kMaxQ + c] * n[c];
+    }
+    for (int a = 0; a < q(); ++a) {
+      y[a] = S{};
+      for (int c = 0; c <= a; ++c) y[a] += Lambda(a, c) * u[c];
+    }
+    for (int a = 0; a < q(); ++a) {
+      S dw = at(pw_, a, k), g{}, half{};
+      for (int c = 0; c < q(); ++c) {
+        dw += Wzz_[pair(a, c)] * y[c];
+        half += Oz(a, c) * y[c];
+      }
+      // zeta = y + [theta] e_row u_column; P_k's own part of it is in g_ already
+      g = at(g_, a, k) + 0.5 * half;
+      if (is_theta) g -= 0.5 * Oz(row, a) * u_[column];
+      at(dw_, a, k) = dw;
+      at(g_, a, k) = g;
+      at(n_, a, k) = n[a];
+      at(derivative_u_, a, k) = u[a];
+    }
+    for (int ab = 0; ab < s(); ++ab)
+      for (int c = 0; c < q(); ++c) at(dw3_, ab, k) += W3(ab, c) * y[c];
+    differentiate_H(k, is_theta, row, column);
+    for (int a = 0; a < q(); ++a) {
+      S lg{};
+      for (int c = a; c < q(); ++c) lg += Lambda(c, a) * at(g_, c, k);
+      at(y_, a, k) = lg;
+    }
+  }
+
+  // M_k = B dw3 B' + [theta] (L^-1 e_b)(B Wzz e_a)' + transpose
+  void differentiate_H(int k, bool is_theta, int row, int column) {
+    S half[kMaxQ * kMaxQ], bw[kMaxQ];
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        S sum{};
+        for (int d = 0; d < q(); ++d) sum += B_[a * kMaxQ + d] * at(dw3_, pair(d, c), k);
+        half[a * kMaxQ + c] = sum;
+      }
+    for (int a = 0; a < q(); ++a) {
+      bw[a] = S{};
+      if (is_theta)
+        for (int d = 0; d < q(); ++d) bw[a] += B_[a * kMaxQ + d] * Wzz_[pair(d, row)];
+    }
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c <= a; ++c) {
+        S sum{};
+        for (int d = 0; d < q(); ++d) sum += half[a * kMaxQ + d] * B_[c * kMaxQ + d];
+        if (is_theta) {
+          if (a >= column) sum += Linv_[a * kMaxQ + column] * bw[c];
+          if (c >= column) sum += Linv_[c * kMaxQ + column] * bw[a];
+        }
+        at(m_, pair(a, c), k) = a == c ? sum : std::sqrt(2.0) * sum;
+      }
+  }
+
+  // ---- sums over groups ------------------------------------------------------------------------
+
+  // out_kl += a_k b_l + b_k a_l over the upper triangle.
+  void add_symmetric(const S* a, const S* b, S* out) const {
+    for (int k = 0; k < size_; ++k)
+      for (int l = k; l < size_; ++l) out[k * size_ + l] += a[k] * b[l] + b[k] * a[l];
+  }
+
+  // out_kl += a_k a_l times a factor.
+  void add_square(const S* a, S factor, S* out) const {
+    for (int k = 0; k < size_; ++k) {
+      const S ak = factor * a[k];
+      for (int l = k; l < size_; ++l) out[k * size_ + l] += ak * a[l];
+    }
+  }
+
+  // What log|H| contributes to X_kl, l = theta_i = Lambda[a, b]; of two thetas X_kl + X_lk counts.
+  S theta_pair(int k, int i) const {
+    const int a = at_.theta_row[i], b = at_.theta_column[i];
+    S x = u_[b] * at(g_, a, k) + Sz_[a] * at(derivative_u_, b, k) - v_[b] * at(dw_, a, k);
+    for (int c = 0; c < q(); ++c) x += 2.0 * at(dw3_, pair(a, c), k) * LambdaG_[c * kMaxQ + b];
+    if (k >= at_.p) {
+      const int row = at_.theta_row[k - at_.p], column = at_.theta_column[k - at_.p];
+      x += G_[b * kMaxQ + column] * Wzz_[pair(a, row)];
+    }
+    return x;
+  }
+
+  void add_pair(int k, int i, S x, Totals<S>& totals) const {
+    const int l = at_.p + i;
+    const auto upper = static_cast<std::size_t>(k <= l ? k : l) * size_ + (k <= l ? l : k);
+    totals.hessian[upper] += k == l ? 2.0 * x : x;
+  }
+
+  // ---- modes between evaluations ---------------------------------------------------------------
+
+  // u_ = u + sum_k u_k dpsi_k, predicted from the last evaluation.
+  void load(const ModeStore& modes, std::size_t g, int groups) {
+    for (int a = 0; a < q(); ++a) {
+      u_[a] = read(&modes.u[a * modes.groups + g], groups);
+      if (modes.derivatives.empty()) continue;
+      for (int k = 0; k < size_; ++k)
+        if (at_.change[k] != 0.0)
+          u_[a] +=
+              at_.change[k] *
+              read(&modes.derivatives[(static_cast<std::size_t>(k) * q() + a) * modes.groups + g],
+                   groups);
+    }
+  }
+
+  void store(ModeStore& modes, std::size_t g, int groups) {
+    for (int a = 0; a < q(); ++a) {
+      write(u_[a], &modes.u[a * modes.groups + g], groups);
+      for (int c = 0; c <= a; ++c)
+        write(K_[a * kMaxQ + c], &modes.covariance[pair(a, c) * modes.groups + g], groups);
+      if (modes.derivatives.empty()) continue;
+      for (int k = 0; k < size_; ++k)
+        write(at(derivative_u_, a, k),
+              &modes.derivatives[(static_cast<std::size_t>(k) * q() + a) * modes.groups + g],
+              groups);
+    }
+  }
+
+  static S read(const double* from, int groups) {
+    S out{};
+    std::memcpy(&out, from, sizeof(double) * groups);
+    return out;
+  }
+
+  static void write(S value, double* to, int groups) {
+    std::memcpy(to, &value, sizeof(double) * groups);
+  }
+
+  const Point& at_;
+  int size_;
+  int inner_iterations_ = 0;
+  Rows rows_{};
+  std::vector<vd> eta0_, r_, w_, w3_, w4_;  // per tile
+  std::vector<vd> left_;                    // a chunk of tiles x weights
+  std::vector<S> cross_;                    // weights x columns
+  S f_, u_[kMaxQ], v_[kMaxQ], Rz_[kMaxQ], Sz_[kMaxQ], Wzz_[kMaxS];
+  SmallCholesky<kMaxQ, S> H_;
+  S Linv_[kMaxQ * kMaxQ], B_[kMaxQ * kMaxQ], Hinv_[kMaxQ * kMaxQ], K_[kMaxQ * kMaxQ],
+      G_[kMaxQ * kMaxQ], LambdaG_[kMaxQ * kMaxQ];
+  std::vector<S> derivative_u_, y_, n_, g_, pw_, dw_, dw3_, m_;  // components x parameters
+};
+
+}  // namespace multilogit
