@@ -71,6 +71,15 @@ void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> row,
   self.set_structure(std::move(z), std::move(row), std::move(column));
 }
 
+void set_nodes(GroupedData& self, const Matrix& nodes, const Vector& log_weights) {
+  require(self.q() > 0, "call set_structure first");
+  require(nodes.shape(1) == static_cast<std::size_t>(self.q()) &&
+              nodes.shape(0) == log_weights.shape(0),
+          "nodes must have shape (k, q) and log_weights (k,)");
+  self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
+                 {log_weights.data(), log_weights.data() + log_weights.size()});
+}
+
 nb::tuple evaluate(GroupedData& self, const Vector& psi, std::size_t threads) {
   require(self.q() > 0, "call set_structure first");
   const auto size = static_cast<std::size_t>(self.size());
@@ -127,6 +136,7 @@ void bind_grouped(nb::module_& m) {
       .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("y"), nb::arg("n"),
            nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))
+      .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("set_modes", &set_modes, nb::arg("u"))
       .def("modes", &modes)

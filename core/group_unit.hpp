@@ -31,7 +31,9 @@ struct Point {
   std::vector<double> Lambda;  // q x q, row-major, lower triangle
   std::vector<int> theta_row;  // m: theta_k is Lambda[theta_row[k], theta_column[k]]
   std::vector<int> theta_column;
-  std::vector<double> change;  // p + m: psi minus the psi of the stored mode derivatives
+  std::vector<double> nodes;        // K^q x q: nodes of the standard normal; empty: Laplace
+  std::vector<double> log_weights;  // K^q
+  std::vector<double> change;       // p + m: psi minus the psi of the stored mode derivatives
 
   int m() const { return static_cast<int>(theta_row.size()); }
   int size() const { return p + m(); }

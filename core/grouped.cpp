@@ -33,10 +33,10 @@ void reduce(const Totals<S>& totals, SlotSum& out) {
 }
 
 // One worker's scratch space: both kinds of unit.
-template <int Q>
+template <template <int, class> class Kind, int Q>
 struct Worker {
-  LaplaceUnit<Q, double> large;
-  LaplaceUnit<Q, vd> small;
+  Kind<Q, double> large;
+  Kind<Q, vd> small;
   explicit Worker(const Point& point) : large(point, point.size()), small(point, point.size()) {}
 };
 
@@ -87,6 +87,11 @@ void GroupedData::set_structure(std::vector<int> z, std::vector<int> row, std::v
   point_.theta_row = std::move(row);
   point_.theta_column = std::move(column);
   set_modes(nullptr);
+}
+
+void GroupedData::set_nodes(std::vector<double> nodes, std::vector<double> log_weights) {
+  point_.nodes = std::move(nodes);
+  point_.log_weights = std::move(log_weights);
 }
 
 void GroupedData::set_modes(const double* u) {
@@ -167,16 +172,22 @@ GroupedData::Result GroupedData::evaluate(const double* psi, std::size_t threads
 
 template <int Q>
 GroupedData::Result GroupedData::evaluate_sized(std::size_t threads) {
+  return point_.nodes.empty() ? evaluate_units<LaplaceUnit, Q>(threads)
+                              : evaluate_units<QuadratureUnit, Q>(threads);
+}
+
+template <template <int, class> class Kind, int Q>
+GroupedData::Result GroupedData::evaluate_units(std::size_t threads) {
   const Point& point = point_;
   const int size = point.size(), p = point.p;
   const std::size_t slots = layout_.slots.size() - 1;
   threads = std::max<std::size_t>(1, std::min(threads, slots));
   std::vector<SlotSum> sums(slots);
-  std::vector<std::unique_ptr<Worker<Q>>> workers(threads);
+  std::vector<std::unique_ptr<Worker<Kind, Q>>> workers(threads);
 
   for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
-    if (!workers[w]) workers[w] = std::make_unique<Worker<Q>>(point);
-    Worker<Q>& worker = *workers[w];
+    if (!workers[w]) workers[w] = std::make_unique<Worker<Kind, Q>>(point);
+    Worker<Kind, Q>& worker = *workers[w];
     SlotSum& out = sums[slot];
     out.gradient.resize(size);
     out.hessian.resize(static_cast<std::size_t>(size) * size);

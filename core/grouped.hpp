@@ -8,6 +8,7 @@
 
 #include "laplace.hpp"
 #include "layout.hpp"
+#include "quadrature.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
@@ -30,6 +31,9 @@ class GroupedData {
   // Z and Lambda: column a of Z is column z[a] of the data; theta_k is Lambda[row[k], column[k]].
   // Modes start afresh at u = 0.
   void set_structure(std::vector<int> z, std::vector<int> row, std::vector<int> column);
+
+  // Quadrature by these nodes (nodes x q, row-major) and log weights; none: Laplace.
+  void set_nodes(std::vector<double> nodes, std::vector<double> log_weights);
 
   // l(psi), its gradient and Hessian at psi = (beta, theta), p + m numbers. The modes found are
   // where the next call starts from.
@@ -55,6 +59,8 @@ class GroupedData {
   Rows rows_of(const Unit& unit) const;
   template <int Q>
   Result evaluate_sized(std::size_t threads);
+  template <template <int, class> class Kind, int Q>
+  Result evaluate_units(std::size_t threads);
 
   Layout layout_;
   int columns_, p_;
