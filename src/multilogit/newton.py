@@ -206,7 +206,7 @@ def _checked_caps(max_change: Vector | None, size: int) -> Vector | None:
     caps = np.asarray(max_change, dtype=np.float64)
     if caps.shape != (size,) or not (caps > 0).all():
         raise OptionError(f"max_change must hold {size} positive caps (inf for none).")
-    return None if np.isinf(caps).all() else caps
+    return caps
 
 
 class Direction(NamedTuple):
@@ -233,13 +233,17 @@ def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
         return Direction(gradient.copy(), 0.0, 0.0, 0.0, 0.0)
     negative = -hessian
     factor, info = dpotrf(negative.T, lower=1, clean=0)
-    if info == 0:
-        pivots = factor.diagonal()
-        if (pivots * pivots > _SINGULAR * negative.diagonal()).all():
-            p = dpotrs(factor, gradient, lower=1)[0]
-            slope = float(gradient.dot(p))
-            return Direction(p, slope, math.sqrt(max(slope, 0.0)), 0.0, 0.0)
+    if info == 0 and _well_above_rounding(factor, negative):
+        p = dpotrs(factor, gradient, lower=1)[0]
+        slope = float(gradient.dot(p))
+        return Direction(p, slope, math.sqrt(max(slope, 0.0)), 0.0, 0.0)
     return _ridge_direction(gradient, negative)
+
+
+def _well_above_rounding(factor: Matrix, matrix: Matrix) -> bool:
+    """Whether the squared pivots of a Cholesky factor are more than what rounding leaves."""
+    pivots, diagonal = factor.diagonal().tolist(), matrix.diagonal().tolist()
+    return all(c * c > _SINGULAR * m for c, m in zip(pivots, diagonal, strict=True))
 
 
 def _ridge_direction(gradient: Vector, negative: Matrix) -> Direction:
@@ -277,9 +281,12 @@ class _Point(NamedTuple):
 
 def _usable(evaluation: Evaluation) -> bool:
     """Whether status is OK and all numbers are finite (then so are their sums)."""
-    if evaluation.status is not Status.OK or not math.isfinite(evaluation.value):
-        return False
-    return math.isfinite(evaluation.gradient.sum()) and math.isfinite(evaluation.hessian.sum())
+    return (
+        evaluation.status is Status.OK
+        and math.isfinite(evaluation.value)
+        and math.isfinite(sum(evaluation.gradient.tolist()))
+        and math.isfinite(evaluation.hessian.sum())
+    )
 
 
 def _why_unusable(evaluation: Evaluation) -> Status:
@@ -293,7 +300,7 @@ def _backtrack(promised: float, rise: float) -> float:
 
 
 def _max_abs(vector: Vector) -> float:
-    return float(np.abs(vector).max()) if vector.size else 0.0
+    return max(map(abs, vector.tolist()), default=0.0)  # for short vectors faster than NumPy
 
 
 class _Climb:
@@ -462,9 +469,7 @@ class _Climb:
 
     def _longest(self, p: Vector) -> float:
         """1, or the t at which the first cap is met."""
-        if self.caps is None:
-            return 1.0
-        return 1.0 / max(1.0, float((np.abs(p) / self.caps).max()))
+        return 1.0 if self.caps is None else 1.0 / max(1.0, _max_abs(p / self.caps))
 
     def _unit(self) -> Vector:
         """sqrt|H_kk|: the fixed metric in which lengths of steps are compared."""

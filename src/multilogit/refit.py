@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
@@ -47,7 +47,10 @@ class Refitter:
     def __init__(self, fit: Fit, *, threads: int = 1) -> None:
         self.fit = fit
         frame = fit.frame
-        self._compact, self._population = collapse(frame) if collapse_pays(frame) else (frame, None)
+        self._compact = frame
+        self._population: NDArray[np.int64] | None = None
+        if collapse_pays(frame):
+            self._compact, self._population = collapse(frame)
         if frame.random:
             self._likelihood = grouped_likelihood(self._compact, threads)
             self._start = _inside(fit, self._likelihood)

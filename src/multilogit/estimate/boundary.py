@@ -39,7 +39,7 @@ def snap(likelihood: GroupedLaplace, psi: Vector) -> Vector:
     scaled to mean square 1).
     """
     p, structure = likelihood.p, likelihood.structure
-    scale = _scale(likelihood)
+    scale = likelihood.scale
     Lambda = structure.Lambda(psi[p:])
     if max(structure.blocks) == 1:
         visible = np.abs(Lambda.diagonal()) * scale >= _ZERO_SD
@@ -66,7 +66,7 @@ def escape(likelihood: GroupedLaplace, saddle: Vector) -> Vector | None:
     """
     zero = _first_zero_columns(likelihood, saddle)
     evaluation = likelihood.evaluate(saddle)
-    scale = _scale(likelihood)[likelihood.structure.rows]
+    scale = likelihood.scale[likelihood.structure.rows]
     for elements in zero:
         index = likelihood.p + elements
         units = 1.0 / scale[elements]
@@ -103,8 +103,3 @@ def _first_zero_columns(likelihood: GroupedLaplace, psi: Vector) -> list[NDArray
         if zero.size:
             found.append(np.flatnonzero(structure.columns == block.start + zero[0]))
     return found
-
-
-def _scale(likelihood: GroupedLaplace) -> Vector:
-    """Root mean square of the columns of Z, in the present order of the effects."""
-    return likelihood.z_scale[list(likelihood.order)]

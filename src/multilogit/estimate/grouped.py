@@ -96,7 +96,7 @@ def _climb(likelihood: GroupedLaplace, start: Vector, options: Options) -> Solut
     coordinates = _Coordinates(likelihood)
     structure = likelihood.structure
     caps = np.full(start.size, np.inf)
-    caps[likelihood.p :] = _LONGEST / likelihood.z_scale[list(likelihood.order)][structure.rows]
+    caps[likelihood.p :] = _LONGEST / likelihood.scale[structure.rows]
     return maximise(
         likelihood,
         start,
@@ -122,7 +122,7 @@ class _Coordinates:
     def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
         likelihood = self.likelihood
         Lambda = likelihood.structure.Lambda(psi[likelihood.p :])
-        variance = (Lambda**2).sum(axis=1) * likelihood.z_scale[list(likelihood.order)] ** 2
+        variance = (Lambda**2).sum(axis=1) * likelihood.scale**2
         order = np.concatenate(
             [
                 block.start + np.argsort(-variance[block], kind="stable")
@@ -227,20 +227,19 @@ def _finish(likelihood: GroupedLaplace, solution: Solution, psi: Vector) -> Esti
     evaluation = likelihood.evaluate(psi) if moved else solution.evaluation
     Lambda = structure.Lambda(psi[p:])
     modes, covariance = likelihood.modes() @ Lambda.T, likelihood.mode_covariance()
-    sign = np.where(Lambda.diagonal() < 0, -1.0, 1.0)
-    flip = np.concatenate([np.ones(p), sign[structure.columns]])
-    zero_column = ~Lambda.any(axis=0)
-    on_boundary = np.concatenate([np.zeros(p, dtype=bool), zero_column[structure.columns]])
-    solution = replace(
-        solution,
-        psi=psi * flip,
-        evaluation=_flipped(evaluation, flip),
-        n_evaluations=solution.n_evaluations + moved,
+    if min(Lambda.diagonal().tolist()) < 0.0:
+        sign = np.where(Lambda.diagonal() < 0.0, -1.0, 1.0)
+        flip = np.concatenate([np.ones(p), sign[structure.columns]])
+        psi, evaluation, Lambda = psi * flip, _flipped(evaluation, flip), Lambda * sign
+    solution = Solution(
+        psi, evaluation, solution.status, solution.trace, solution.n_evaluations + moved
     )
+    on_boundary = np.zeros(psi.size, dtype=bool)
+    on_boundary[p:] = np.count_nonzero(Lambda, axis=0)[structure.columns] == 0
     return Estimate(
         solution,
         on_boundary,
-        Lambda=Lambda * sign,
+        Lambda=Lambda,
         modes=modes,
         mode_covariance=covariance,
         diagnostics=_diagnose(likelihood, solution, on_boundary),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ class CovarianceStructure:
     @property
     def diagonal(self) -> NDArray[np.bool_]:
         """Which elements of θ are on the diagonal of Λ."""
-        return self.rows == self.columns
+        return np.equal(self.rows, self.columns)
 
     def Lambda(self, theta: Vector) -> Matrix:
         """Λ(θ), shape ``(q, q)``."""
@@ -163,6 +164,11 @@ class GroupedLaplace:
             self.structure.columns.tolist(),
         )
 
+    @property
+    def scale(self) -> Vector:
+        """Root mean square of the columns of Z, in the present order of the effects."""
+        return self.z_scale[list(self.order)]
+
     def set_response(self, y: Column, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
         self._data.set_response(y, trials)
@@ -191,11 +197,15 @@ class GroupedLaplace:
 
 def _unpack(packed: Matrix, q: int) -> NDArray[np.float64]:
     """Symmetric q × q matrices from packed lower triangles, shape ``(k, q (q + 1) / 2)``."""
-    rows, columns = np.tril_indices(q)
-    out = np.empty((packed.shape[0], q, q))
-    out[:, rows, columns] = packed
-    out[:, columns, rows] = packed
-    return out
+    return packed[:, _packed_index(q)]
+
+
+@cache
+def _packed_index(q: int) -> NDArray[np.intp]:
+    """Where element (i, j) of a symmetric matrix stands in its lower triangle, row by row."""
+    index = np.zeros((q, q), dtype=np.intp)
+    index[np.tril_indices(q)] = np.arange(q * (q + 1) // 2)
+    return np.maximum(index, index.T)
 
 
 def _share_columns(x: list[Column], z: Sequence[Column]) -> tuple[list[Column], list[int]]:
