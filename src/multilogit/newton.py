@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dposv
 
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
@@ -232,9 +232,8 @@ def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
     if gradient.size == 0:
         return Direction(gradient.copy(), 0.0, 0.0, 0.0, 0.0)
     negative = -hessian
-    factor, info = dpotrf(negative.T, lower=1, clean=0)
+    factor, p, info = dposv(negative.T, gradient, lower=1)
     if info == 0 and _well_above_rounding(factor, negative):
-        p = dpotrs(factor, gradient, lower=1)[0]
         slope = float(gradient.dot(p))
         return Direction(p, slope, math.sqrt(max(slope, 0.0)), 0.0, 0.0)
     return _ridge_direction(gradient, negative)
