@@ -4,6 +4,10 @@ A specification (``RelativeEntropy()``, ``Normal(2.5)``) holds the user's option
 ``specification.bind(context)`` makes it a function of ψ for one model: an object with
 ``evaluate(psi) -> Evaluation``, like every other part of the objective. An object that has
 ``evaluate`` and no ``bind`` is taken as it is: that is how users bring their own priors.
+
+A bound prior may say ``depends_on_order = False``: its value does not change when the random
+effects of a block are reordered (Σ permuted, Λ its new Cholesky factor), so that estimation
+may use the order in which Newton's steps are best. Without that word it is taken to depend.
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ class PriorContext:
         random effects. ψ = (β logit by logit, θ).
     blocks
         Sizes of the blocks of correlated random effects.
+    threads
+        Threads that an evaluation may use.
     """
 
     columns: tuple[NDArray[np.float64], ...]
@@ -48,6 +54,7 @@ class PriorContext:
     theta_rows: NDArray[np.intp]
     theta_columns: NDArray[np.intp]
     blocks: tuple[int, ...] = ()
+    threads: int = 1
 
     @property
     def p(self) -> int:
@@ -58,6 +65,11 @@ class PriorContext:
     def n_logits(self) -> int:
         """C = J − 1."""
         return self.mean.size
+
+    @property
+    def n_categories(self) -> int:
+        """J."""
+        return self.n_logits + 1
 
     @property
     def n_beta(self) -> int:
@@ -73,6 +85,22 @@ class PriorContext:
     def size(self) -> int:
         """Length of ψ."""
         return self.n_beta + self.m
+
+    @property
+    def total_trials(self) -> float:
+        """Σ_i n_i."""
+        return float(self.trials.sum())
+
+    @property
+    def shares(self) -> Vector:
+        """Shape ``(J,)``: observed share of every category, the baseline first."""
+        return np.concatenate([[max(1.0 - float(self.mean.sum()), 0.0)], self.mean])
+
+    @property
+    def diagonal(self) -> NDArray[np.bool_]:
+        """Shape ``(m,)``: which elements of θ are on the diagonal of Λ."""
+        diagonal: NDArray[np.bool_] = self.theta_rows == self.theta_columns
+        return diagonal
 
 
 @runtime_checkable
@@ -91,3 +119,23 @@ class Prior(Protocol):
     def bind(self, context: PriorContext, /) -> BoundPrior:
         """The log density for one model."""
         ...
+
+
+def depends_on_order(bound: BoundPrior) -> bool:
+    """Whether log π may change when random effects are reordered within their blocks.
+
+    True for an object that does not say: a user's own function of ψ means the user's order.
+    """
+    return bool(getattr(bound, "depends_on_order", True))
+
+
+def embed(evaluation: Evaluation, size: int, first: int = 0) -> Evaluation:
+    """The same function of a part of ψ, from element ``first`` on, as a function of all of ψ."""
+    part = slice(first, first + evaluation.gradient.size)
+    if part == slice(0, size):
+        return evaluation
+    gradient = np.zeros(size)
+    hessian = np.zeros((size, size))
+    gradient[part] = evaluation.gradient
+    hessian[part, part] = evaluation.hessian
+    return Evaluation(evaluation.value, gradient, hessian, evaluation.status)

@@ -1,0 +1,168 @@
+"""Shannon entropy of the predictions: relative entropy the other way round.
+
+    log π(β) = λ Σ_i n_i H(π_i) − (floor / Σn) Σ_i n_i KL(1/J ‖ π_i),   λ = κ / Σ_i n_i
+
+with H = −Σ_j π_j log π_j at b = 0; up to a constant λΣn H(π_i) is −λ Σ n_i KL(π_i ‖ 1/J), where
+:class:`RelativeEntropy` has KL(1/J ‖ π_i). With A = log Σ_j e^η_j, W = diag π − ππ':
+
+    H = A − π'η,    ∂H/∂η = −Wη,    ∂²H/∂η² = −W − κ₃(·, ·, η).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from multilogit.errors import Status
+from multilogit.evaluation import Evaluation, Vector
+from multilogit.prior.base import BoundPrior, PriorContext, embed
+from multilogit.prior.covariance import (
+    CovariancePrior,
+    CovarianceRelativeEntropy,
+    check_covariance,
+    with_covariance,
+)
+from multilogit.prior.options import (
+    Strength,
+    checked_strength,
+    not_negative,
+    resolved_strength,
+)
+from multilogit.prior.rows import (
+    Block,
+    add_weighted_gram,
+    blocks,
+    centred,
+    contracted,
+    probabilities,
+    second_cumulant,
+)
+from multilogit.prior.specification import Specification
+
+
+@dataclass(frozen=True, slots=True)
+class ShannonEntropy(Specification):
+    """Predictions of high entropy, random effects near N(0, s²I).
+
+    Parameters
+    ----------
+    strength
+        κ: the entropy of every observation is weighted by λ = κ / Σn. None: p for a binary
+        model, pJ/2 with J categories. ``"cv"`` is chosen from the data when the model is
+        fitted; ``"auto"`` is not available, the evidence needs a prior whose integral is known.
+    floor
+        Pseudo-observations at 1/J (a :class:`RelativeEntropy` of that strength) that are added
+        to make the prior proper. 0: the entropy alone.
+    covariance
+        Prior of the random effects' covariance matrices; None: flat.
+
+    Raises
+    ------
+    OptionError
+        If an option has a value that cannot be used.
+
+    Notes
+    -----
+    What entropy alone (``floor=0``) cannot do. H lies between 0 and log J: it is an improper
+    prior, and all that it can take from a likelihood is κ log J. Where a coefficient is
+    separated, the likelihood rises like −e^−|η| and λH falls like λ|η|e^−|η|: the maximum is at
+    |η| ≈ 1/λ = Σn/κ, which is 20 for 80 observations and four coefficients, with a curvature of
+    e^−20. With κ of the order of p it is therefore as degenerate as maximum likelihood, in every
+    data set that is not tiny. The floor cures that: it falls without bound, and |η| stays near
+    log(Σn / floor).
+
+    With or without it, H is not concave where |η| > 1.543 (binary). The objective is concave
+    where |η_i| ≤ 1 + 1/λ in all rows; with λ small, no fit leaves that region. With few
+    observations per coefficient there may be several maxima.
+    """
+
+    strength: Strength = None
+    floor: float = 1.0
+    covariance: CovariancePrior | None = field(default_factory=CovarianceRelativeEntropy)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strength", checked_strength(self.strength, ("cv",)))
+        object.__setattr__(self, "floor", not_negative(self.floor, "floor"))
+        check_covariance(self.covariance)
+
+    @property
+    def needs_strength(self) -> bool:
+        """Whether the strength is ``"cv"``."""
+        return isinstance(self.strength, str)
+
+    def with_strength(self, kappa: float) -> ShannonEntropy:
+        """The same prior with the strength ``kappa``; the floor stays."""
+        return replace(self, strength=kappa)
+
+    def bind(self, context: PriorContext, /) -> BoundPrior:
+        """The log density of (β, θ) for one model.
+
+        Raises
+        ------
+        OptionError
+            If the strength is unresolved.
+        """
+        kappa = resolved_strength(self.strength, context)
+        bound = BoundShannonEntropy(context, kappa, self.floor)
+        return with_covariance(bound, self.covariance, context)
+
+
+class BoundShannonEntropy:
+    """λ Σ n_i H(π_i) − (floor / Σn) Σ n_i KL(1/J ‖ π_i), of β.
+
+    Parameters
+    ----------
+    context
+        The model.
+    kappa, floor
+        Pseudo-observations.
+    """
+
+    depends_on_order = False
+
+    def __init__(self, context: PriorContext, kappa: float, floor: float) -> None:
+        self.context = context
+        self.kappa = kappa
+        self.floor = floor
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """log π(ψ), its gradient and Hessian."""
+        context = self.context
+        sums = _Sums(context, self.kappa, self.floor)
+        for block in blocks(context, rows=8192):
+            sums.add(block, psi[: context.n_beta])
+        finite = math.isfinite(sums.value) and bool(np.isfinite(sums.hessian).all())
+        status = Status.OK if finite else Status.NOT_FINITE
+        return embed(Evaluation(sums.value, sums.gradient, sums.hessian, status), context.size)
+
+
+class _Sums:
+    """Value, gradient and Hessian, summed over blocks of rows."""
+
+    def __init__(self, context: PriorContext, kappa: float, floor: float) -> None:
+        self.entropy = kappa / context.total_trials  # λ, per trial
+        self.floor = floor / context.total_trials
+        self.value = 0.0
+        self.gradient = np.zeros(context.n_beta)
+        self.hessian = np.zeros((context.n_beta, context.n_beta))
+
+    def add(self, block: Block, beta: Vector) -> None:
+        """One block of rows."""
+        eta = block.predictor(beta)
+        pi, log_total = probabilities(eta)
+        n_logits, n_categories = eta.shape[0], pi.shape[0]
+        entropy = log_total - np.einsum("jm,jm->m", pi[1:], eta)
+        divergence = log_total - eta.sum(axis=0) / n_categories - math.log(n_categories)
+        self.value += float(block.trials @ (self.entropy * entropy - self.floor * divergence))
+
+        # α = Wη, with η_0 = 0
+        alpha = centred(pi, np.concatenate([np.zeros((1, eta.shape[1])), eta]))
+        score = -self.entropy * alpha + self.floor * (1.0 / n_categories - pi[1:])
+        self.gradient += ((block.trials * score) @ block.x.T).ravel()
+        for a in range(n_logits):
+            for b in range(a, n_logits):
+                weight = -(self.entropy + self.floor) * second_cumulant(pi, a, b)
+                weight -= self.entropy * contracted(pi, alpha, a, b)
+                add_weighted_gram(self.hessian, block.trials * weight, block.x, a, b)
