@@ -18,23 +18,28 @@ from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import (
     Estimate,
     Options,
-    estimate_grouped,
+    estimate_mixed,
     estimate_single,
     fixed_likelihood,
     split_aliased,
 )
 from multilogit.formula import Design, build_frame
 from multilogit.newton import TraceRow
+from multilogit.prior.base import BoundPrior, Prior
 from multilogit.result import Fit, RandomEffects, Spec
 
 Progress = bool | Callable[[TraceRow], None]
+
+_MOST_NODES = 150
+_MOST_PRODUCT_NODES = 5_000
+_MOST_EFFECTS = 16
 
 
 def fit(
     formula: str,
     data: Any,
     *,
-    prior: None = None,
+    prior: Prior | BoundPrior | None = None,
     nodes: int = 1,
     weights: str | NDArray[np.float64] | None = None,
     offset: str | NDArray[np.float64] | None = None,
@@ -59,9 +64,13 @@ def fit(
     data
         pandas, polars or Arrow table, dict of arrays, or the path of a CSV or Parquet file.
     prior
-        None: maximum likelihood (no other estimator in this version).
+        None: maximum likelihood. Otherwise the estimate is the mode of the posterior, or the
+        maximum of the penalised likelihood, which is the same thing: a specification such as
+        ``RelativeEntropy()``, a sum of several, or an object with
+        ``evaluate(psi) -> Evaluation``.
     nodes
-        1: Laplace approximation of the marginal likelihood (no other in this version).
+        1: Laplace approximation of the marginal likelihood. K > 1: adaptive Gauss–Hermite
+        quadrature with K nodes per random effect, K^q per group.
     weights, offset, trials
         Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known
         part of the linear predictor, number of trials.
@@ -119,8 +128,10 @@ def fit(
         baseline=baseline,
         missing=missing,
     )
-    _check_supported(frame)
+    _check_supported(frame, options)
     asked = {
+        "prior": prior,
+        "nodes": None if nodes == 1 else nodes,
         "weights": weights,
         "offset": offset,
         "trials": trials,
@@ -142,10 +153,7 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         frame = replace(frame, fixed=frame.fixed.keep(keep))
         compact = replace(compact, fixed=compact.fixed.keep(keep))
         fixed = fixed_likelihood(compact, options.threads)
-    if frame.random:
-        estimate = estimate_grouped(compact, fixed, options)
-    else:
-        estimate = estimate_single(fixed, options)
+    estimate = (estimate_mixed if frame.random else estimate_single)(compact, fixed, options)
     return assemble(frame, estimate, design, spec, aliased, began)
 
 
@@ -163,6 +171,7 @@ def assemble(
         design=design,
         frame=frame,
         solution=estimate.solution,
+        likelihood=estimate.likelihood,
         boundary=estimate.boundary,
         random=_random_effects(frame, estimate),
         aliased=aliased,
@@ -177,7 +186,7 @@ def assemble(
 
 
 def _options(
-    prior: None,
+    prior: Prior | BoundPrior | None,
     nodes: int,
     start: NDArray[np.float64] | Literal["zero", "ols"] | None,
     max_iterations: int,
@@ -186,10 +195,8 @@ def _options(
     progress: Progress,
 ) -> Options:
     """The options of the search, checked."""
-    if prior is not None:
-        raise OptionError("prior= is not available in this version: only maximum likelihood is.")
-    if nodes != 1:
-        raise OptionError(f"nodes={nodes!r} is not available in this version: only nodes=1 is.")
+    if not isinstance(nodes, int) or not 1 <= nodes <= _MOST_NODES:
+        raise OptionError(f"nodes={nodes!r}: give a whole number from 1 to {_MOST_NODES}.")
     if isinstance(start, str):
         if start not in ("zero", "ols"):
             raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
@@ -208,6 +215,8 @@ def _options(
         max_iterations=max_iterations,
         tolerance=tolerance,
         threads=threads or _processors(),
+        nodes=nodes,
+        prior=prior,
         callback=_print_row if progress is True else (progress or None),
     )
 
@@ -227,7 +236,7 @@ def _print_row(row: TraceRow) -> None:
     )
 
 
-def _check_supported(frame: ModelFrame) -> None:
+def _check_supported(frame: ModelFrame, options: Options) -> None:
     """Refuse what this version cannot estimate."""
     if not frame.fixed.columns:
         raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
@@ -245,29 +254,46 @@ def _check_supported(frame: ModelFrame) -> None:
             "is available in this version."
         )
     q = sum(len(block.columns) for block in frame.random)
-    if q > 16:
+    if q > _MOST_EFFECTS:
         raise OptionError(
-            f"{factors[0]!r} has {q} random effects per level; at most 16 are available."
+            f"{factors[0]!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
+            "available."
+        )
+    if options.nodes**q > _MOST_PRODUCT_NODES:
+        largest = int(_MOST_PRODUCT_NODES ** (1.0 / q))
+        raise OptionError(
+            f"nodes={options.nodes} makes {options.nodes}^{q} nodes per group for the {q} random "
+            f"effects of {factors[0]!r}; at most {_MOST_PRODUCT_NODES} are available: use "
+            f"nodes={largest} or less."
         )
 
 
 def _random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects, ...]:
-    if not frame.random:
+    """The random effects of each grouping factor, named."""
+    if estimate.Lambda is None:
         return ()
-    assert estimate.Lambda is not None
-    assert estimate.modes is not None
-    assert estimate.mode_covariance is not None
-    return (
-        RandomEffects(
-            group=frame.random[0].group,
-            names=tuple(name for block in frame.random for name in block.names),
-            blocks=tuple(len(block.columns) for block in frame.random),
-            theta=slice(len(frame.fixed.columns), estimate.solution.psi.size),
-            Lambda=estimate.Lambda,
-            modes=estimate.modes,
-            mode_covariance=estimate.mode_covariance,
-        ),
-    )
+    names = tuple(name for block in frame.random for name in block.names)
+    sizes = [len(block.columns) for block in frame.random]
+    groups = list(dict.fromkeys(block.group for block in frame.random))
+    found, theta = [], len(frame.fixed.columns)
+    for group, factor in zip(groups, estimate.factors, strict=True):
+        blocks = tuple(
+            size for size, block in zip(sizes, frame.random, strict=True) if block.group == group
+        )
+        m = sum(size * (size + 1) // 2 for size in blocks)
+        found.append(
+            RandomEffects(
+                group=group,
+                names=names[factor.effects],
+                blocks=blocks,
+                theta=slice(theta, theta + m),
+                Lambda=estimate.Lambda[factor.effects, factor.effects],
+                modes=factor.modes,
+                mode_covariance=factor.covariance,
+            )
+        )
+        theta += m
+    return tuple(found)
 
 
 def _aliased_diagnostics(aliased: tuple[str, ...]) -> tuple[Diagnostic, ...]:

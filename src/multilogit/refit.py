@@ -12,10 +12,11 @@ from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import DataError
 from multilogit.estimate import Estimate, Options, estimate_single, fixed_likelihood
-from multilogit.estimate.grouped import grouped_likelihood, search, successes_and_trials
+from multilogit.estimate.mixed import Target, mixed_likelihood, search, successes_and_trials
+from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
 from multilogit.fitting import assemble
-from multilogit.likelihood.grouped import GroupedLaplace
+from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.result import Fit
 
 _RESTART_SD = 0.1
@@ -51,12 +52,16 @@ class Refitter:
         self._population: NDArray[np.int64] | None = None
         if collapse_pays(frame):
             self._compact, self._population = collapse(frame)
+        self._start = fit.solution.psi
+        self._options = Options(
+            start=self._start,
+            threads=threads,
+            nodes=fit.spec.options.get("nodes", 1),
+            prior=fit.spec.options.get("prior"),
+        )
         if frame.random:
-            self._likelihood = grouped_likelihood(self._compact, threads)
+            self._likelihood = mixed_likelihood(self._compact, self._options)
             self._start = _inside(fit, self._likelihood)
-        else:
-            self._start = fit.solution.psi
-        self._options = Options(start=self._start, threads=threads)
 
     def __call__(self, counts: ArrayLike) -> Fit:
         """The fit to ``counts``: the response in place of the old one, everything else kept.
@@ -93,21 +98,25 @@ class Refitter:
         return self._compact.with_response(replace(self._compact.response, counts=counts))
 
     def _estimate(self, compact: ModelFrame) -> Estimate:
+        options = self._options
         if not compact.random:
-            return estimate_single(fixed_likelihood(compact, self._options.threads), self._options)
-        self._likelihood.set_response(*successes_and_trials(compact.response))
-        self._likelihood.restart()
-        return search(self._likelihood, self._start, self._options)
+            return estimate_single(compact, fixed_likelihood(compact, options.threads), options)
+        likelihood = self._likelihood
+        likelihood.set_response(*successes_and_trials(compact.response))
+        likelihood.restart()
+        # A prior may depend on the response: it is bound anew.
+        prior = bind_prior(options.prior, compact, likelihood.structure, options)
+        return search(Target(likelihood, prior), self._start, options)
 
 
-def _inside(fit: Fit, likelihood: GroupedLaplace) -> Vector:
+def _inside(fit: Fit, likelihood: MixedLikelihood) -> Vector:
     """ψ̂, with zero columns of Λ moved off the boundary."""
-    effects, structure = fit.random[0], likelihood.structure
-    Lambda = effects.Lambda.copy()
+    structure, p = likelihood.structure, likelihood.p
+    psi = fit.solution.psi.copy()
+    Lambda = structure.Lambda(psi[p:])
     for a in np.flatnonzero(~Lambda.any(axis=0)):
         Lambda[a, a] = _RESTART_SD / likelihood.z_scale[a]
-    psi = fit.solution.psi.copy()
-    psi[effects.theta] = Lambda[structure.rows, structure.columns]
+    psi[p:] = Lambda[structure.rows, structure.columns]
     return psi
 
 

@@ -124,7 +124,9 @@ def cbpp_fit(*, loglik: float = -92.0262818647571, **changes: Any) -> Fit:
         "diagnostics": (),
         "seconds": 0.0042,
     }
-    return Fit(**(values | changes))
+    values |= changes
+    values.setdefault("likelihood", values["solution"].evaluation)
+    return Fit(**values)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,9 @@ class GroupedData:
     def set_structure(self, z: list[int], row: list[int], column: list[int]) -> None:
         """Column a of Z is column ``z[a]``; theta_k is ``Lambda[row[k], column[k]]``."""
 
+    def set_nodes(self, nodes: NDArray[np.float64], log_weights: NDArray[np.float64]) -> None:
+        """Quadrature by these nodes, ``(k, q)``, and log weights, ``(k,)``."""
+
     def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
         """Replace successes and trials."""
 

@@ -4,8 +4,8 @@ Newton–Raphson itself is in :mod:`multilogit.newton`, the likelihoods are in
 :mod:`multilogit.likelihood`; here they meet the model.
 """
 
-from multilogit.estimate.estimate import Estimate, information_inverse
-from multilogit.estimate.grouped import estimate_grouped
+from multilogit.estimate.estimate import Estimate, FactorEstimate, information_inverse
+from multilogit.estimate.mixed import estimate_mixed
 from multilogit.estimate.options import Options
 from multilogit.estimate.rank import split_aliased
 from multilogit.estimate.single import (
@@ -17,8 +17,9 @@ from multilogit.estimate.single import (
 
 __all__ = [
     "Estimate",
+    "FactorEstimate",
     "Options",
-    "estimate_grouped",
+    "estimate_mixed",
     "estimate_single",
     "fixed_likelihood",
     "information_inverse",

@@ -18,8 +18,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.evaluation import Vector
-from multilogit.likelihood.grouped import GroupedLaplace, cholesky
+from multilogit.evaluation import Objective, Vector
+from multilogit.likelihood.covariance import cholesky
+from multilogit.likelihood.mixed import MixedLikelihood
 
 _ZERO_SD = 1e-4
 """A standard deviation below this, on the logit scale, is zero: ℓ is even in it, so it changes
@@ -32,7 +33,7 @@ _FIRST_STEP = 0.5
 _MOST_HALVINGS = 12
 
 
-def snap(likelihood: GroupedLaplace, psi: Vector) -> Vector:
+def snap(likelihood: MixedLikelihood, psi: Vector) -> Vector:
     """ψ with invisible variances exactly zero; the same object if there are none.
 
     What is invisible are eigenvalues of Σ, block by block, on the logit scale (columns of Z
@@ -59,13 +60,15 @@ def snap(likelihood: GroupedLaplace, psi: Vector) -> Vector:
     return np.concatenate([psi[:p], Lambda[structure.rows, structure.columns]])
 
 
-def escape(likelihood: GroupedLaplace, saddle: Vector) -> Vector | None:
+def escape(likelihood: MixedLikelihood, objective: Objective, saddle: Vector) -> Vector | None:
     """A point that is higher than a stationary ψ with zero variances, or None.
+
+    ``objective`` is the likelihood, or its sum with a prior.
 
     None: every zero variance is a maximum on the boundary.
     """
     zero = _first_zero_columns(likelihood, saddle)
-    evaluation = likelihood.evaluate(saddle)
+    evaluation = objective.evaluate(saddle)
     scale = likelihood.scale[likelihood.structure.rows]
     for elements in zero:
         index = likelihood.p + elements
@@ -74,26 +77,26 @@ def escape(likelihood: GroupedLaplace, saddle: Vector) -> Vector | None:
             evaluation.hessian[np.ix_(index, index)] * np.outer(units, units)
         )
         if curvature[-1] > _POSITIVE:
-            return _climb_out(likelihood, saddle, index, directions[:, -1] * units)
+            return _climb_out(objective, saddle, index, directions[:, -1] * units)
     return None
 
 
 def _climb_out(
-    likelihood: GroupedLaplace, saddle: Vector, index: NDArray[np.intp], direction: Vector
+    objective: Objective, saddle: Vector, index: NDArray[np.intp], direction: Vector
 ) -> Vector | None:
     """The first of the steps ½, ¼, … along ``direction`` that is higher than the saddle."""
-    level = likelihood.evaluate(saddle).value
+    level = objective.evaluate(saddle).value
     step = _FIRST_STEP
     for _ in range(_MOST_HALVINGS):
         trial = saddle.copy()
         trial[index] = step * direction
-        if likelihood.evaluate(trial).value > level:
+        if objective.evaluate(trial).value > level:
             return trial
         step *= 0.5
     return None
 
 
-def _first_zero_columns(likelihood: GroupedLaplace, psi: Vector) -> list[NDArray[np.intp]]:
+def _first_zero_columns(likelihood: MixedLikelihood, psi: Vector) -> list[NDArray[np.intp]]:
     """For each block with one, the elements of θ in its first zero column of Λ."""
     structure = likelihood.structure
     Lambda = structure.Lambda(psi[likelihood.p :])

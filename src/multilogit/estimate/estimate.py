@@ -9,35 +9,62 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from multilogit.errors import Diagnostic
-from multilogit.evaluation import Matrix
+from multilogit.evaluation import Evaluation, Matrix
 from multilogit.newton import Solution
 
 
 @dataclass(frozen=True, slots=True)
+class FactorEstimate:
+    """Conditional modes of one grouping factor.
+
+    Attributes
+    ----------
+    effects
+        Its effects: a slice of the rows of Λ.
+    modes
+        b̂ = Λû, shape ``(levels, q_f)``.
+    covariance
+        ΛH⁻¹Λ' at the modes, shape ``(levels, q_f, q_f)``.
+    """
+
+    effects: slice
+    modes: Matrix
+    covariance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
-    """A maximum of the likelihood.
+    """A maximum of Q = ℓ + log π.
 
     Attributes
     ----------
     solution
-        ψ̂ = (β̂, θ̂) in the order of the model, the log-likelihood there (without binomial
-        coefficients), its gradient and Hessian; status and trace of the search.
+        ψ̂ = (β̂, θ̂) in the order of the model; Q there, its gradient and Hessian; status and
+        trace of the search.
+    likelihood
+        ℓ(ψ̂), its gradient and Hessian, without binomial coefficients; the same object as
+        ``solution.evaluation`` where there is no prior.
     boundary
         Shape ``(d,)``: the elements of θ that belong to zero variances. The likelihood is
         even in them: their gradient is 0 and they are not correlated with any other.
-    Lambda, modes, mode_covariance
-        Λ̂, b̂ = Λ̂û and ΛH⁻¹Λ' as in :class:`multilogit.result.RandomEffects`; None without
-        random effects.
+    Lambda
+        Λ̂, shape ``(q, q)``; None without random effects.
+    factors
+        The random effects of each grouping factor.
     diagnostics
         What was noticed.
     """
 
     solution: Solution
+    likelihood: Evaluation
     boundary: NDArray[np.bool_]
     Lambda: Matrix | None = None
-    modes: Matrix | None = None
-    mode_covariance: NDArray[np.float64] | None = None
+    factors: tuple[FactorEstimate, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+
+    def covariance(self) -> Matrix:
+        """(−ℓ″)⁻¹ of the parameters inside the boundary; NaN for those on it."""
+        return information_inverse(self.likelihood.hessian, ~self.boundary)
 
 
 def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from multilogit.evaluation import Vector
 from multilogit.newton import TraceRow
+from multilogit.prior.base import BoundPrior, Prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Options:
         As in :func:`multilogit.newton.maximise`.
     threads
         Worker threads of the compiled core at most.
+    nodes
+        Nodes of adaptive quadrature per random effect; 1: Laplace's approximation.
+    prior
+        A specification, an object with ``evaluate``, or None: maximum likelihood.
     callback
         Called with each row of the trace.
     """
@@ -31,4 +36,6 @@ class Options:
     max_iterations: int = 100
     tolerance: float = 1e-8
     threads: int = 1
+    nodes: int = 1
+    prior: Prior | BoundPrior | None = None
     callback: Callable[[TraceRow], None] | None = None

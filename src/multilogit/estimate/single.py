@@ -9,9 +9,11 @@ from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.errors import OptionError
 from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
+from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
 from multilogit.likelihood.fixed import FixedLikelihood, start_ols
 from multilogit.newton import maximise
+from multilogit.objective import Sum
 
 
 def fixed_likelihood(frame: ModelFrame, threads: int) -> FixedLikelihood:
@@ -27,8 +29,10 @@ def fixed_likelihood(frame: ModelFrame, threads: int) -> FixedLikelihood:
     )
 
 
-def estimate_single(likelihood: FixedLikelihood, options: Options) -> Estimate:
-    """Maximum likelihood of a binomial or multinomial model (Czepiel, §§2.1–2.2).
+def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Options) -> Estimate:
+    """Maximum of Q for a binomial or multinomial model (Czepiel, §§2.1–2.2).
+
+    ``likelihood`` is that of ``frame``.
 
     Raises
     ------
@@ -36,15 +40,18 @@ def estimate_single(likelihood: FixedLikelihood, options: Options) -> Estimate:
         If ``options.start`` has the wrong length.
     """
     start = start_values(likelihood, options)
+    prior = bind_prior(options.prior, frame, None, options)
+    known = prior is None and not start.any()
     solution = maximise(
-        likelihood,
+        likelihood if prior is None else Sum((likelihood, prior)),
         start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         callback=options.callback,
-        first=None if start.any() else likelihood.at_zero,
+        first=likelihood.at_zero if known else None,
     )
-    return Estimate(solution, np.zeros(solution.psi.size, dtype=bool))
+    there = solution.evaluation if prior is None else likelihood.evaluate(solution.psi)
+    return Estimate(solution, there, np.zeros(solution.psi.size, dtype=bool))
 
 
 def start_values(likelihood: FixedLikelihood, options: Options) -> Vector:

@@ -1,16 +1,16 @@
-"""The Laplace log marginal likelihood of a model with one grouping factor.
+"""The log marginal likelihood of a model with one grouping factor.
 
     η = Xβ + o + Zb_g,   b_g = Λ(θ)u_g,   u_g ~ N(0, I_q),   ψ = (β, θ)
 
 Value, gradient and Hessian are exact and come from the compiled core; this module knows which
 element of θ is which element of Λ, and in which coordinates the core works. The mathematics is
-in ``docs/mathematics``; every formula is named in ``core/laplace.hpp``.
+in ``docs/mathematics``; every formula is named in ``core/group_unit.hpp``, ``core/laplace.hpp``
+and ``core/quadrature.hpp``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -19,84 +19,11 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
-
-Column = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class CovarianceStructure:
-    """Which elements of Λ are free: one lower triangle per block.
-
-    Attributes
-    ----------
-    blocks
-        Sizes of the blocks of correlated effects; they add up to q.
-    rows, columns
-        Element k of θ is ``Lambda[rows[k], columns[k]]``: block by block, each block's lower
-        triangle column by column.
-    """
-
-    blocks: tuple[int, ...]
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-    @classmethod
-    def of_blocks(cls, blocks: Sequence[int]) -> CovarianceStructure:
-        """The structure with blocks of these sizes."""
-        pairs = []
-        first = 0
-        for size in blocks:
-            block = range(first, first + size)
-            pairs += [(row, column) for column in block for row in block if row >= column]
-            first += size
-        rows, columns = np.array(pairs, dtype=np.intp).T
-        return cls(tuple(blocks), rows, columns)
-
-    def slices(self) -> list[slice]:
-        """The effects of each block."""
-        ends = np.cumsum(self.blocks).tolist()
-        return [slice(end - size, end) for size, end in zip(self.blocks, ends, strict=True)]
-
-    @property
-    def q(self) -> int:
-        """Random effects per group."""
-        return sum(self.blocks)
-
-    @property
-    def m(self) -> int:
-        """Length of θ."""
-        return len(self.rows)
-
-    @property
-    def diagonal(self) -> NDArray[np.bool_]:
-        """Which elements of θ are on the diagonal of Λ."""
-        return np.equal(self.rows, self.columns)
-
-    def Lambda(self, theta: Vector) -> Matrix:
-        """Λ(θ), shape ``(q, q)``."""
-        out = np.zeros((self.q, self.q))
-        out[self.rows, self.columns] = theta
-        return out
+from multilogit.likelihood.covariance import CovarianceStructure
+from multilogit.likelihood.mixed import Column, Order
 
 
-def cholesky(Sigma: Matrix, floor: float = 0.0) -> Matrix:
-    """The lower-triangular Λ ≥ 0 on the diagonal with ΛΛ' = Σ, also for singular Σ.
-
-    A column whose pivot is rounding (below 1e-14 of its variance), or at most ``floor``,
-    becomes zero.
-    """
-    q = Sigma.shape[0]
-    Lambda = np.zeros((q, q))
-    for k in range(q):
-        row = Lambda[k, :k]
-        pivot = Sigma[k, k] - row @ row
-        if pivot > max(1e-14 * Sigma[k, k], floor):
-            Lambda[k, k] = np.sqrt(pivot)
-            Lambda[k + 1 :, k] = (Sigma[k + 1 :, k] - Lambda[k + 1 :, :k] @ row) / Lambda[k, k]
-    return Lambda
-
-
-class GroupedLaplace:
+class GroupedLikelihood:
     """ℓ(ψ) for one grouping factor: an :class:`~multilogit.evaluation.Objective`.
 
     Parameters
@@ -115,6 +42,9 @@ class GroupedLaplace:
         Number of groups.
     offset
         Shape ``(n,)`` or None.
+    nodes
+        1: Laplace's approximation. K > 1: adaptive Gauss–Hermite quadrature with K nodes per
+        effect (product rule: K^q per group).
     threads
         Worker threads at most; the result does not depend on it.
 
@@ -136,6 +66,7 @@ class GroupedLaplace:
         n_groups: int,
         *,
         offset: Column | None = None,
+        nodes: int = 1,
         threads: int = 1,
     ) -> None:
         self.p = len(x)
@@ -144,25 +75,30 @@ class GroupedLaplace:
         columns, self._z_index = _share_columns(list(x), z)
         self.z_scale = np.array([_root_mean_square(column) for column in z])
         self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
-        self.order: tuple[int, ...] = ()
+        self.order: Order = ()
         self.restart()
+        if nodes > 1:
+            self._data.set_nodes(*product_rule(nodes, self.structure.q))
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
         value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
 
-    def reorder(self, order: tuple[int, ...]) -> None:
-        """Let row a of Λ belong to column ``order[a]`` of Z from now on; forgets the modes.
+    def reorder(self, order: Order, turn: Matrix | None = None) -> None:
+        """Let row a of Λ belong to column ``order[a]`` of Z from now on.
 
-        ``order`` may only permute within blocks.
+        ``order`` may only permute within blocks; û becomes ``turn @ û``, or is forgotten.
         """
+        u = None if turn is None else self.modes()[0] @ turn.T
         self.order = order
         self._data.set_structure(
             [self._z_index[a] for a in order],
             self.structure.rows.tolist(),
             self.structure.columns.tolist(),
         )
+        if u is not None:
+            self._data.set_modes(np.ascontiguousarray(u))
 
     @property
     def scale(self) -> Vector:
@@ -177,22 +113,33 @@ class GroupedLaplace:
         """Forget the modes and any reordering: what comes next depends on nothing before."""
         self.reorder(tuple(range(self.structure.q)))
 
-    def set_modes(self, u: Matrix) -> None:
-        """Start the next evaluation from these û, shape ``(n_groups, q)``."""
-        self._data.set_modes(np.ascontiguousarray(u))
+    def factors(self) -> tuple[slice, ...]:
+        """All effects belong to the one factor."""
+        return (slice(0, self.structure.q),)
 
-    def modes(self) -> Matrix:
+    def modes(self) -> tuple[Matrix, ...]:
         """û of the last evaluation, shape ``(n_groups, q)``."""
-        return np.asarray(self._data.modes()[0])
+        return (np.asarray(self._data.modes()[0]),)
 
-    def mode_covariance(self) -> NDArray[np.float64]:
+    def mode_covariance(self) -> tuple[NDArray[np.float64], ...]:
         """ΛH⁻¹Λ' of the last evaluation, shape ``(n_groups, q, q)``."""
-        return _unpack(np.asarray(self._data.modes()[1]), self.structure.q)
+        return (_unpack(np.asarray(self._data.modes()[1]), self.structure.q),)
 
-    def moments(self, beta: Vector) -> tuple[Matrix, NDArray[np.float64]]:
+    def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Z'r and Z'WZ of every group at b = 0; shapes ``(n_groups, q)``, ``(n_groups, q, q)``."""
         score, information = self._data.moments(beta)
-        return np.asarray(score), _unpack(np.asarray(information), self.structure.q)
+        return ((np.asarray(score), _unpack(np.asarray(information), self.structure.q)),)
+
+
+@cache
+def product_rule(nodes: int, q: int) -> tuple[Matrix, Vector]:
+    """Nodes, shape ``(nodes**q, q)``, and log weights for the standard normal in q dimensions."""
+    x, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    log_weight = np.log(weight / weight.sum())
+    grids = np.meshgrid(*[x] * q, indexing="ij")
+    logs = np.meshgrid(*[log_weight] * q, indexing="ij")
+    points = np.column_stack([grid.ravel() for grid in grids])
+    return np.ascontiguousarray(points), np.sum([log.ravel() for log in logs], axis=0)
 
 
 def _unpack(packed: Matrix, q: int) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import log_coefficient
 from multilogit.errors import Diagnostic, Status
 from multilogit.estimate import information_inverse, null_loglik, saturated_loglik
+from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution
 from multilogit.result.parts import RandomEffects, Spec
 
@@ -33,6 +34,7 @@ class Measures:
     design: Design
     frame: ModelFrame
     solution: Solution
+    likelihood: Evaluation
     boundary: NDArray[np.bool_]
     random: tuple[RandomEffects, ...]
     aliased: tuple[str, ...]
@@ -46,14 +48,14 @@ class Measures:
         Rows and columns of parameters on their boundary (zero variances) are NaN; everything
         is where the information is not positive definite.
         """
-        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
+        return information_inverse(self.likelihood.hessian, ~self.boundary)
 
     # ------------------------------------------------------------------ log-likelihoods
 
     @cached_property
     def loglik(self) -> float:
         """Full log-likelihood, with the binomial or multinomial coefficients (Czepiel, eq. 39)."""
-        return self.solution.evaluation.value + self._log_coefficient
+        return self.likelihood.value + self._log_coefficient
 
     @cached_property
     def null_loglik(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class Spec:
     """
 
     formula: str
-    options: dict[str, object]
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

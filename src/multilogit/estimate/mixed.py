@@ -1,7 +1,7 @@
-"""One grouping factor: start values, good coordinates for Λ, the boundary, the way back.
+"""Models with random effects: start values, good coordinates for Λ, the boundary, the way back.
 
 Newton's steps depend on how Σ = ΛΛ' is written. With the effect of larger variance first, Λ has
-no small pivot in front of a large one, and far fewer steps are needed; so the columns of Z are
+no small pivot in front of a large one, and far fewer steps are needed; so the effects are
 reordered during the search, and ψ̂ is stated in the user's order at its end.
 """
 
@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 from multilogit.data.model_frame import Column, ModelFrame, Response
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import boundary
-from multilogit.estimate.estimate import Estimate
+from multilogit.estimate.estimate import Estimate, FactorEstimate
 from multilogit.estimate.options import Options
-from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.estimate.priors import bind_prior
+from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
+from multilogit.likelihood.covariance import cholesky
 from multilogit.likelihood.fixed import FixedLikelihood, start_ols
-from multilogit.likelihood.grouped import GroupedLaplace, cholesky
+from multilogit.likelihood.grouped import GroupedLikelihood
+from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.newton import Solution, maximise
+from multilogit.objective import Sum
+from multilogit.prior.base import BoundPrior
 
 _LONGEST = 2.0
 """Cap on the change of a standard deviation in one step, on the logit scale."""
@@ -29,12 +34,39 @@ _REORDER = 2.0
 _LEAST_START = 0.1
 _LARGEST_START = 3.0
 """Range of the standard deviations to start from, on the logit scale."""
-
 _MOST_ESCAPES = 5
 
 
-def estimate_grouped(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
-    """Maximum of the Laplace likelihood of a model with one grouping factor.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is maximised: Q = ℓ + log π.
+
+    Attributes
+    ----------
+    likelihood
+        ℓ, and everything that is known of the random effects.
+    prior
+        log π; None: maximum likelihood.
+    """
+
+    likelihood: MixedLikelihood
+    prior: BoundPrior | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """Q as one objective."""
+        return self.likelihood if self.prior is None else Sum((self.likelihood, self.prior))
+
+    @property
+    def may_reorder(self) -> bool:
+        """Whether Q is the same in every order of the effects; a user's prior need not be."""
+        if max(self.likelihood.structure.blocks) == 1:
+            return False
+        return self.prior is None or not getattr(self.prior, "depends_on_order", True)
+
+
+def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
+    """Maximum of Q for a model with random effects.
 
     ``fixed`` is the likelihood of the same frame without its random effects.
 
@@ -43,15 +75,15 @@ def estimate_grouped(frame: ModelFrame, fixed: FixedLikelihood, options: Options
     OptionError
         If ``options.start`` has the wrong length.
     """
-    likelihood = grouped_likelihood(frame, options.threads)
-    start = start_values(likelihood, fixed, options)
-    return search(likelihood, start, options)
+    likelihood = mixed_likelihood(frame, options)
+    target = Target(likelihood, bind_prior(options.prior, frame, likelihood.structure, options))
+    return search(target, start_values(likelihood, fixed, options), options)
 
 
-def grouped_likelihood(frame: ModelFrame, threads: int) -> GroupedLaplace:
-    """The Laplace likelihood of a binary frame whose bar terms share one grouping factor."""
+def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
+    """The marginal likelihood of a binary frame whose bar terms share one grouping factor."""
     (grouping,) = (frame.groupings or {}).values()
-    return GroupedLaplace(
+    return GroupedLikelihood(
         frame.fixed.columns,
         [column for block in frame.random for column in block.columns],
         [len(block.columns) for block in frame.random],
@@ -59,7 +91,8 @@ def grouped_likelihood(frame: ModelFrame, threads: int) -> GroupedLaplace:
         grouping.codes,
         len(grouping.levels),
         offset=frame.offset,
-        threads=threads,
+        nodes=options.nodes,
+        threads=options.threads,
     )
 
 
@@ -71,39 +104,40 @@ def successes_and_trials(response: Response) -> tuple[Column, Column]:
     return np.ascontiguousarray(y), trials
 
 
-def search(likelihood: GroupedLaplace, start: Vector, options: Options) -> Estimate:
+def search(target: Target, start: Vector, options: Options) -> Estimate:
     """Maximise from ``start``; leave saddles at zero variances; return to the user's order."""
-    solution = _climb(likelihood, start, options)
+    solution = _climb(target, start, options)
     psi = solution.psi
     for _ in range(_MOST_ESCAPES):
         if not solution.converged:
             break
-        psi = boundary.snap(likelihood, solution.psi)
-        escaped = None if psi is solution.psi else boundary.escape(likelihood, psi)
+        psi = boundary.snap(target.likelihood, solution.psi)
+        if psi is solution.psi:
+            break
+        escaped = boundary.escape(target.likelihood, target.objective, psi)
         if escaped is None:
             break
-        again = _climb(likelihood, escaped, options)
+        again = _climb(target, escaped, options)
         solution = replace(
             again,
             trace=solution.trace + again.trace,
             n_evaluations=solution.n_evaluations + again.n_evaluations,
         )
         psi = solution.psi
-    return _finish(likelihood, solution, psi)
+    return _finish(target, solution, psi)
 
 
-def _climb(likelihood: GroupedLaplace, start: Vector, options: Options) -> Solution:
-    coordinates = _Coordinates(likelihood)
-    structure = likelihood.structure
+def _climb(target: Target, start: Vector, options: Options) -> Solution:
+    likelihood = target.likelihood
     caps = np.full(start.size, np.inf)
-    caps[likelihood.p :] = _LONGEST / likelihood.scale[structure.rows]
+    caps[likelihood.p :] = _LONGEST / likelihood.scale[likelihood.structure.rows]
     return maximise(
-        likelihood,
+        target.objective,
         start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         max_change=caps,
-        recondition=coordinates.recondition if max(structure.blocks) > 1 else None,
+        recondition=_Coordinates(target).recondition if target.may_reorder else None,
         callback=options.callback,
     )
 
@@ -112,15 +146,17 @@ def _climb(likelihood: GroupedLaplace, start: Vector, options: Options) -> Solut
 class _Coordinates:
     """The order of the effects within their blocks, larger variances first."""
 
-    likelihood: GroupedLaplace
+    target: Target
 
-    def recondition(self, psi: Vector) -> tuple[GroupedLaplace, Vector] | None:
+    def recondition(self, psi: Vector) -> tuple[Objective, Vector] | None:
         """The same point with the effects in a better order, or None."""
         order = self._better_order(psi)
-        return None if order is None else (self.likelihood, permute(self.likelihood, psi, order))
+        if order is None:
+            return None
+        return self.target.objective, permute(self.target.likelihood, psi, order)
 
     def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
-        likelihood = self.likelihood
+        likelihood = self.target.likelihood
         Lambda = likelihood.structure.Lambda(psi[likelihood.p :])
         variance = (Lambda**2).sum(axis=1) * likelihood.scale**2
         order = np.concatenate(
@@ -133,7 +169,7 @@ class _Coordinates:
         return order if worth_it else None
 
 
-def permute(likelihood: GroupedLaplace, psi: Vector, order: NDArray[np.intp]) -> Vector:
+def permute(likelihood: MixedLikelihood, psi: Vector, order: NDArray[np.intp]) -> Vector:
     """Reorder the effects: row a of the new Λ is row ``order[a]`` of the old; b̂ stays.
 
     With ΛΛ' = Σ, the new Λ is the Cholesky factor of the permuted Σ, and û turns with it.
@@ -141,17 +177,15 @@ def permute(likelihood: GroupedLaplace, psi: Vector, order: NDArray[np.intp]) ->
     p, structure = likelihood.p, likelihood.structure
     old = structure.Lambda(psi[p:])[order]
     new = cholesky(old @ old.T)
-    turn = np.linalg.lstsq(new, old, rcond=None)[0]
-    u = likelihood.modes()
-    likelihood.reorder(tuple(np.array(likelihood.order)[order].tolist()))
-    likelihood.set_modes(u @ turn.T)
+    turn: Matrix = np.linalg.lstsq(new, old, rcond=None)[0]
+    likelihood.reorder(tuple(np.array(likelihood.order)[order].tolist()), turn)
     return np.concatenate([psi[:p], new[structure.rows, structure.columns]])
 
 
 # -- start values --------------------------------------------------------------------------
 
 
-def start_values(likelihood: GroupedLaplace, fixed: FixedLikelihood, options: Options) -> Vector:
+def start_values(likelihood: MixedLikelihood, fixed: FixedLikelihood, options: Options) -> Vector:
     """ψ to start from: the user's, or the single-level fit and a moment estimate of Σ."""
     p, structure = likelihood.p, likelihood.structure
     start = options.start
@@ -183,23 +217,25 @@ def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> V
     return climb.psi
 
 
-def _moment_covariance(likelihood: GroupedLaplace, beta: Vector) -> Matrix:
+def _moment_covariance(likelihood: MixedLikelihood, beta: Vector) -> Matrix:
     """Σ on the logit scale (columns of Z scaled to mean square 1), by moments.
 
-    At the single-level fit the group score s = Z'r has E ss' = W + WΣW, W = Z'wZ. So Σ solves
-    Σ_g W_g Σ W_g = Σ_g (s_g s_g' − W_g), least squares over the blocks; its eigenvalues are
-    then brought into the range of start values.
+    At the single-level fit the group score s = Z'r has E ss' = W + WΣW, W = Z'wZ, if the other
+    factors are left out. So Σ solves Σ_g W_g Σ W_g = Σ_g (s_g s_g' − W_g), least squares over
+    the blocks; its eigenvalues are then brought into the range of start values.
     """
-    structure = likelihood.structure
-    s, W = likelihood.moments(beta)
-    s = s / likelihood.z_scale
-    W = W / np.outer(likelihood.z_scale, likelihood.z_scale)
+    structure, scale = likelihood.structure, likelihood.z_scale
     Sigma = np.zeros((structure.q, structure.q))
-    pairs = [(a, b) for c in structure.slices() for a in _range(c) for b in _range(c)]
-    a, b = np.array(pairs).T
-    left = np.einsum("gij,gij->ij", W[:, a][:, :, a], W[:, b][:, :, b])
-    right = s[:, a] * s[:, b] - W[:, a, b]
-    Sigma[a, b] = np.linalg.lstsq(left, right.sum(axis=0), rcond=None)[0]
+    for factor, (s, W) in zip(likelihood.factors(), likelihood.moments(beta), strict=True):
+        s = s / scale[factor]
+        W = W / np.outer(scale[factor], scale[factor])
+        inside = [c for c in structure.slices() if factor.start <= c.start < factor.stop]
+        pairs = [(a, b) for c in inside for a in _range(c) for b in _range(c)]
+        a, b = np.array(pairs).T - factor.start
+        left = np.einsum("gij,gij->ij", W[:, a][:, :, a], W[:, b][:, :, b])
+        right = s[:, a] * s[:, b] - W[:, a, b]
+        solved = np.linalg.lstsq(left, right.sum(axis=0), rcond=None)[0]
+        Sigma[a + factor.start, b + factor.start] = solved
     for block in structure.slices():
         values, vectors = np.linalg.eigh(Sigma[block, block])
         values = np.clip(values, _LEAST_START**2, _LARGEST_START**2)
@@ -214,35 +250,44 @@ def _range(block: slice) -> range:
 # -- the end -------------------------------------------------------------------------------
 
 
-def _finish(likelihood: GroupedLaplace, solution: Solution, psi: Vector) -> Estimate:
+def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
     """Restate the solution at ``psi``, which is it but for invisible variances that are zero.
 
     Effects in the user's order, diagonal of Λ not negative.
     """
+    likelihood = target.likelihood
     p, structure = likelihood.p, likelihood.structure
     moved = psi is not solution.psi
     if likelihood.order != tuple(range(structure.q)):
         psi = permute(likelihood, psi, np.argsort(likelihood.order))
         moved = True
-    evaluation = likelihood.evaluate(psi) if moved else solution.evaluation
+    evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
+    likelihood_there = evaluation if target.prior is None else likelihood.evaluate(psi)
     Lambda = structure.Lambda(psi[p:])
-    modes, covariance = likelihood.modes() @ Lambda.T, likelihood.mode_covariance()
+    factors = _factor_estimates(likelihood, Lambda)
     if min(Lambda.diagonal().tolist()) < 0.0:
         sign = np.where(Lambda.diagonal() < 0.0, -1.0, 1.0)
         flip = np.concatenate([np.ones(p), sign[structure.columns]])
-        psi, evaluation, Lambda = psi * flip, _flipped(evaluation, flip), Lambda * sign
-    solution = Solution(
-        psi, evaluation, solution.status, solution.trace, solution.n_evaluations + moved
-    )
+        psi, Lambda = psi * flip, Lambda * sign
+        evaluation, likelihood_there = _flipped(evaluation, flip), _flipped(likelihood_there, flip)
     on_boundary = np.zeros(psi.size, dtype=bool)
     on_boundary[p:] = np.count_nonzero(Lambda, axis=0)[structure.columns] == 0
     return Estimate(
-        solution,
+        Solution(psi, evaluation, solution.status, solution.trace, solution.n_evaluations + moved),
+        likelihood_there,
         on_boundary,
         Lambda=Lambda,
-        modes=modes,
-        mode_covariance=covariance,
-        diagnostics=_diagnose(likelihood, solution, on_boundary),
+        factors=factors,
+        diagnostics=_diagnose(solution.status, Lambda),
+    )
+
+
+def _factor_estimates(likelihood: MixedLikelihood, Lambda: Matrix) -> tuple[FactorEstimate, ...]:
+    """b̂ = Λû and its conditional covariance, factor by factor."""
+    parts = zip(likelihood.factors(), likelihood.modes(), likelihood.mode_covariance(), strict=True)
+    return tuple(
+        FactorEstimate(effects, u @ Lambda[effects, effects].T, covariance)
+        for effects, u, covariance in parts
     )
 
 
@@ -256,22 +301,19 @@ def _flipped(evaluation: Evaluation, flip: Vector) -> Evaluation:
     )
 
 
-def _diagnose(
-    likelihood: GroupedLaplace, solution: Solution, on_boundary: NDArray[np.bool_]
-) -> tuple[Diagnostic, ...]:
-    if not (solution.status is Status.CONVERGED and on_boundary.any()):
+def _diagnose(status: Status, Lambda: Matrix) -> tuple[Diagnostic, ...]:
+    """A singular Σ is worth knowing."""
+    rank = int(np.count_nonzero(Lambda.any(axis=0)))
+    q = Lambda.shape[0]
+    if status is not Status.CONVERGED or rank == q:
         return ()
-    structure = likelihood.structure
-    Lambda = structure.Lambda(solution.psi[likelihood.p :])
-    rank = int(Lambda.any(axis=0).sum())
-    zero = np.flatnonzero(~Lambda.any(axis=1)).tolist()
     return (
         Diagnostic(
             "singular",
             "info",
-            f"The random-effects covariance is singular (rank {rank} of {structure.q}): the "
-            "likelihood is largest on the boundary of the parameter space.",
+            f"The random-effects covariance is singular (rank {rank} of {q}): the likelihood is "
+            "largest on the boundary of the parameter space.",
             "Estimates stand; consider a simpler random-effects structure.",
-            {"rank": rank, "zero_effects": zero},
+            {"rank": rank, "zero_effects": np.flatnonzero(~Lambda.any(axis=1)).tolist()},
         ),
     )
