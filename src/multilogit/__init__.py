@@ -23,38 +23,72 @@ if TYPE_CHECKING:
     )
     from multilogit.extras import MissingExtraError
     from multilogit.fitting import fit
+    from multilogit.prior import (
+        Cauchy,
+        CovarianceRelativeEntropy,
+        Jeffreys,
+        Normal,
+        RelativeEntropy,
+        ShannonEntropy,
+        SoftPenalty,
+        StudentT,
+        Wishart,
+    )
     from multilogit.refit import Refitter
     from multilogit.result import Fit
+    from multilogit.separability import Separation, separation
 
 _HOME = {
+    "Cauchy": "prior",
+    "CovarianceRelativeEntropy": "prior",
     "DataError": "errors",
     "Diagnostic": "errors",
     "Fit": "result",
     "FormulaError": "errors",
     "InputError": "errors",
+    "Jeffreys": "prior",
     "MissingExtraError": "extras",
     "MultilogitError": "errors",
+    "Normal": "prior",
     "OptionError": "errors",
     "Refitter": "refit",
+    "RelativeEntropy": "prior",
+    "Separation": "separability",
+    "ShannonEntropy": "prior",
+    "SoftPenalty": "prior",
     "Status": "errors",
+    "StudentT": "prior",
+    "Wishart": "prior",
     "__version__": "_version",
     "fit": "fitting",
+    "separation": "separability",
 }
 """Module that each public name lives in."""
 
 __all__ = [
+    "Cauchy",
+    "CovarianceRelativeEntropy",
     "DataError",
     "Diagnostic",
     "Fit",
     "FormulaError",
     "InputError",
+    "Jeffreys",
     "MissingExtraError",
     "MultilogitError",
+    "Normal",
     "OptionError",
     "Refitter",
+    "RelativeEntropy",
+    "Separation",
+    "ShannonEntropy",
+    "SoftPenalty",
     "Status",
+    "StudentT",
+    "Wishart",
     "__version__",
     "fit",
+    "separation",
 ]
 
 

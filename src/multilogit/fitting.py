@@ -154,7 +154,7 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         compact = replace(compact, fixed=compact.fixed.keep(keep))
         fixed = fixed_likelihood(compact, options.threads)
     estimate = (estimate_mixed if frame.random else estimate_single)(compact, fixed, options)
-    return assemble(frame, estimate, design, spec, aliased, began)
+    return assemble(frame, estimate, design, spec, options, aliased, began)
 
 
 def assemble(
@@ -162,6 +162,7 @@ def assemble(
     estimate: Estimate,
     design: Design,
     spec: Spec,
+    options: Options,
     aliased: tuple[str, ...],
     began: float,
 ) -> Fit:
@@ -182,6 +183,7 @@ def assemble(
             *_status_diagnostics(estimate.solution.status),
         ),
         seconds=time.perf_counter() - began,
+        options=options,
     )
 
 

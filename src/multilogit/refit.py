@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import DataError
-from multilogit.estimate import Estimate, Options, estimate_single, fixed_likelihood
+from multilogit.estimate import Estimate, estimate_single, fixed_likelihood
 from multilogit.estimate.mixed import Target, mixed_likelihood, search, successes_and_trials
 from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
@@ -53,12 +53,7 @@ class Refitter:
         if collapse_pays(frame):
             self._compact, self._population = collapse(frame)
         self._start = fit.solution.psi
-        self._options = Options(
-            start=self._start,
-            threads=threads,
-            nodes=fit.spec.options.get("nodes", 1),
-            prior=fit.spec.options.get("prior"),
-        )
+        self._options = replace(fit.options, start=self._start, threads=threads, callback=None)
         if frame.random:
             self._likelihood = mixed_likelihood(self._compact, self._options)
             self._start = _inside(fit, self._likelihood)
@@ -83,7 +78,8 @@ class Refitter:
         frame = frame.with_response(_checked(counts, frame.response))
         compact = self._collapsed(frame)
         estimate = self._estimate(compact)
-        return assemble(frame, estimate, self.fit.design, self.fit.spec, self.fit.aliased, began)
+        fit = self.fit
+        return assemble(frame, estimate, fit.design, fit.spec, self._options, fit.aliased, began)
 
     def _collapsed(self, frame: ModelFrame) -> ModelFrame:
         if self._population is None:

@@ -25,7 +25,7 @@ from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.newton import Solution, maximise
 from multilogit.objective import Sum
-from multilogit.prior.base import BoundPrior
+from multilogit.prior import BoundPrior, depends_on_order
 
 _LONGEST = 2.0
 """Cap on the change of a standard deviation in one step, on the logit scale."""
@@ -62,7 +62,7 @@ class Target:
         """Whether Q is the same in every order of the effects; a user's prior need not be."""
         if max(self.likelihood.structure.blocks) == 1:
             return False
-        return self.prior is None or not getattr(self.prior, "depends_on_order", True)
+        return self.prior is None or not depends_on_order(self.prior)
 
 
 def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
@@ -177,7 +177,7 @@ def permute(likelihood: MixedLikelihood, psi: Vector, order: NDArray[np.intp]) -
     p, structure = likelihood.p, likelihood.structure
     old = structure.Lambda(psi[p:])[order]
     new = cholesky(old @ old.T)
-    turn: Matrix = np.linalg.lstsq(new, old, rcond=None)[0]
+    turn = np.asarray(np.linalg.lstsq(new, old, rcond=None)[0], dtype=np.float64)
     likelihood.reorder(tuple(np.array(likelihood.order)[order].tolist()), turn)
     return np.concatenate([psi[:p], new[structure.rows, structure.columns]])
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from multilogit.data.model_frame import ModelFrame
-from multilogit.errors import OptionError
 from multilogit.estimate.options import Options
 from multilogit.likelihood.covariance import CovarianceStructure
-from multilogit.prior.base import BoundPrior, Prior, PriorContext
+from multilogit.prior import BoundPrior, Prior, PriorContext, bind
 
 _NO_THETA = np.zeros(0, dtype=np.intp)
 
@@ -19,23 +18,14 @@ def bind_prior(
     structure: CovarianceStructure | None,
     options: Options,
 ) -> BoundPrior | None:
-    """log π for the model of a frame; an object without ``bind`` is one already.
+    """log π for the model of a frame.
 
     Raises
     ------
     OptionError
-        If ``prior`` is neither.
+        If ``prior`` is no prior, or does not fit the model.
     """
-    if prior is None:
-        return None
-    if isinstance(prior, Prior):
-        return prior.bind(prior_context(frame, structure, options))
-    if isinstance(prior, BoundPrior):
-        return prior
-    raise OptionError(
-        f"prior={prior!r} is not a prior: use one of multilogit's, or an object with "
-        "evaluate(psi) -> Evaluation."
-    )
+    return None if prior is None else bind(prior, prior_context(frame, structure, options))
 
 
 def prior_context(

@@ -9,6 +9,11 @@ from multilogit.report.content import Content, Equation, RandomRow
 from multilogit.result.names import logit_names
 from multilogit.result.tables import Tables
 
+_SOURCES = {
+    "likelihood": "from the observed information of the likelihood",
+    "posterior": "from the posterior: the likelihood alone has no maximum here",
+}
+
 
 def content_of(fit: Tables) -> Content:
     """All that the summary shows, as plain values."""
@@ -34,15 +39,16 @@ def content_of(fit: Tables) -> Content:
 
 def _title(fit: Tables) -> str:
     kind = "logistic" if fit.frame.response.family == "binomial" else "multinomial logistic"
+    method = "maximum a posteriori" if fit.penalised else "maximum likelihood"
     if not fit.random:
-        return f"{kind.capitalize()} regression fit by maximum likelihood"
-    nodes = fit.spec.options.get("nodes", 1)
-    method = (
+        return f"{kind.capitalize()} regression fit by {method}"
+    nodes = fit.options.nodes
+    integral = (
         "Laplace approximation"
         if nodes == 1
         else f"adaptive Gauss-Hermite quadrature, {nodes} nodes"
     )
-    return f"Multilevel {kind} regression fit by maximum likelihood ({method})"
+    return f"Multilevel {kind} regression fit by {method} ({integral})"
 
 
 def _call(fit: Tables) -> tuple[tuple[str, str], ...]:
@@ -57,6 +63,12 @@ def _call(fit: Tables) -> tuple[tuple[str, str], ...]:
     if fit.spec.options:
         options = ", ".join(f"{key}={_shown(value)}" for key, value in fit.spec.options.items())
         lines.append(("Options", options))
+    if fit.penalised:
+        source = {
+            "likelihood": "-l'', the observed information",
+            "posterior": "-Q'', the posterior",
+        }
+        lines.append(("Std. errors", f"from {source[fit.se_source]}"))
     return tuple(lines)
 
 

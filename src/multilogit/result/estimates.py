@@ -27,17 +27,28 @@ class Estimates(Measures):
 
     @property
     def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of β̂: the β block of the inverse observed information of (β, θ)."""
+        """Covariance matrix of β̂: the β block of :attr:`covariance`."""
         names = coefficient_names(self.frame)
         k = len(names)
         return pd.DataFrame(self.covariance[:k, :k], index=names, columns=names, copy=True)
 
     @property
     def se(self) -> pd.Series:
-        """Standard errors of β̂, from :attr:`vcov`."""
+        """Standard errors of β̂, from :attr:`vcov`: see :attr:`se_source`."""
         names = coefficient_names(self.frame)
         variance = self.covariance.diagonal()[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="se")
+
+    @property
+    def posterior_sd(self) -> pd.Series:
+        """Standard deviations of β in the posterior's Gaussian approximation, from −Q″.
+
+        Smaller than :attr:`se`, which repeats the experiment and keeps the prior. The same
+        where there is no prior.
+        """
+        names = coefficient_names(self.frame)
+        variance = self.posterior_covariance.diagonal()[: len(names)]
+        return pd.Series(np.sqrt(variance), index=names, name="posterior_sd")
 
     @property
     def theta(self) -> pd.Series:

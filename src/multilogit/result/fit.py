@@ -25,6 +25,8 @@ class Fit(Tables):
     ================  ==================================================================
     Estimates         ``coef``, ``se``, ``vcov``, ``theta``, ``variance_components``,
                       ``random_effects()``; ``covariance`` (of β and θ, an array)
+    With a prior      ``penalised``, ``log_prior``, ``effective_df``, ``se_source``,
+                      ``posterior_sd``, ``posterior_covariance``
     Inference         ``summary()``, ``confint()``, ``tidy()``, ``glance()``
     Measures          ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``, ``n_groups``,
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
@@ -43,9 +45,11 @@ class Fit(Tables):
     frame
         The data as estimation saw them (after aliased columns were dropped).
     solution
-        ψ̂ = (β̂, θ̂), the objective there (a log-likelihood without binomial coefficients),
+        ψ̂ = (β̂, θ̂), the objective Q = ℓ + log π there (ℓ without binomial coefficients),
         status and trace. β is ordered category by category (all columns for the first
         non-baseline category, then the next); θ follows.
+    likelihood
+        ℓ(ψ̂) without binomial coefficients, its gradient and Hessian: Q itself without a prior.
     boundary
         Shape ``(d,)``: the elements of ψ̂ that belong to zero variances.
     random
@@ -56,6 +60,8 @@ class Fit(Tables):
         What a reader of the fit must know.
     seconds
         Wall time of the fit, s.
+    options
+        Options of the search, the prior and the number of quadrature nodes among them.
 
     Examples
     --------

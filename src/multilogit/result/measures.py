@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import log_coefficient
 from multilogit.errors import Diagnostic, Status
-from multilogit.estimate import information_inverse, null_loglik, saturated_loglik
+from multilogit.estimate import Options, information_inverse, null_loglik, saturated_loglik
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution
 from multilogit.result.parts import RandomEffects, Spec
@@ -40,15 +40,43 @@ class Measures:
     aliased: tuple[str, ...]
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
+    options: Options = field(default_factory=Options)
+
+    @property
+    def penalised(self) -> bool:
+        """Whether a prior was used: the estimate is a posterior mode, not maximum likelihood."""
+        return self.options.prior is not None
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
-        """Inverse of the observed information −ℓ″ of ψ = (β, θ), shape ``(d, d)``.
+        """Inverse of the observed information −ℓ″ of ψ = (β, θ) at ψ̂, shape ``(d, d)``.
 
         Rows and columns of parameters on their boundary (zero variances) are NaN; everything
-        is where the information is not positive definite.
+        is where the information is not positive definite. Then, if there is a prior, it is
+        the inverse of −Q″ instead, and :attr:`se_source` says so.
         """
+        return self._likelihood_covariance if self._likelihood_rules else self.posterior_covariance
+
+    @cached_property
+    def posterior_covariance(self) -> NDArray[np.float64]:
+        """Inverse of −Q″, Q = ℓ + log π: covariance of the posterior's Gaussian approximation."""
+        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
+
+    @property
+    def se_source(self) -> str:
+        """What standard errors are made of: ``"likelihood"`` (−ℓ″) or ``"posterior"`` (−Q″)."""
+        return "likelihood" if self._likelihood_rules else "posterior"
+
+    @cached_property
+    def _likelihood_covariance(self) -> NDArray[np.float64]:
         return information_inverse(self.likelihood.hessian, ~self.boundary)
+
+    @property
+    def _likelihood_rules(self) -> bool:
+        if not self.penalised:
+            return True
+        free = ~self.boundary
+        return bool(np.isfinite(self._likelihood_covariance[np.ix_(free, free)]).all())
 
     # ------------------------------------------------------------------ log-likelihoods
 
@@ -91,14 +119,19 @@ class Measures:
         return -2.0 * loglik if self.random else 2.0 * (self.saturated_loglik - loglik)
 
     @property
+    def log_prior(self) -> float:
+        """log π(ψ̂), up to the constants that the prior leaves out; 0 without a prior."""
+        return self.solution.evaluation.value - self.likelihood.value
+
+    @property
     def aic(self) -> float:
-        """Akaike's criterion −2ℓ + 2d, with the full log-likelihood."""
-        return -2.0 * self.loglik + 2.0 * self.n_parameters
+        """Akaike's criterion −2ℓ + 2d, full log-likelihood, d = :attr:`effective_df`."""
+        return -2.0 * self.loglik + 2.0 * self.effective_df
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion −2ℓ + d log n, n = :attr:`n_obs` (as R)."""
-        return -2.0 * self.loglik + self.n_parameters * math.log(self.n_obs)
+        """Schwarz's criterion −2ℓ + d log n, d = :attr:`effective_df`, n = :attr:`n_obs`."""
+        return -2.0 * self.loglik + self.effective_df * math.log(self.n_obs)
 
     # ------------------------------------------------------------------ counts
 
@@ -124,6 +157,19 @@ class Measures:
     def n_parameters(self) -> int:
         """Number of estimated parameters d, β and θ together."""
         return int(self.solution.psi.shape[0])
+
+    @cached_property
+    def effective_df(self) -> float:
+        """Effective number of parameters tr{(−Q″)⁻¹(−ℓ″)} of a penalised fit (Gray 1992, §3).
+
+        Without a prior: :attr:`n_parameters`.
+        """
+        if not self.penalised:
+            return float(self.n_parameters)
+        free = ~self.boundary
+        information = -self.likelihood.hessian[np.ix_(free, free)]
+        spread = self.posterior_covariance[np.ix_(free, free)]
+        return float(np.einsum("ij,ji->", spread, information))
 
     @property
     def df_residual(self) -> int:
