@@ -36,7 +36,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("formula",),
     ("inference",),
     ("predict",),
-    ("separation",),
+    ("separability",),
     ("evidence",),
     ("report",),
     ("plot",),

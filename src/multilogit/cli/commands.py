@@ -16,6 +16,7 @@ from multilogit.demo import FORMULA, contraception
 from multilogit.errors import InputError, MultilogitError
 from multilogit.fitting import fit as fit_model
 from multilogit.result import Fit
+from multilogit.separability import separation as find_separation
 
 CONVERGED, NOT_TRUSTED, BAD_INPUT = 0, 1, 2
 
@@ -103,6 +104,36 @@ def fit(
         result = fit_model(formula, data, **given)
         typer.echo(to_json(result) if as_json else str(result.summary()))
     raise typer.Exit(exit_code(result))
+
+
+@app.command()
+def separation(
+    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
+    weights: Annotated[str | None, typer.Option(help="Column of frequency weights.")] = None,
+    offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
+    trials: Annotated[str | None, typer.Option(help="Column with the number of trials.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Reference category.")] = None,
+    missing: Annotated[str | None, typer.Option(help="Missing values: drop or raise.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say which coefficients have no finite maximum likelihood estimate, and why.
+
+    Exit code 0: the data overlap, all are finite; 1: the responses are separated;
+    2: the input cannot be used.
+    """
+    options: dict[str, Any] = {
+        "weights": weights,
+        "offset": offset,
+        "trials": trials,
+        "baseline": baseline,
+        "missing": missing,
+    }
+    with one_message():
+        given = {name: value for name, value in options.items() if value is not None}
+        found = find_separation(formula, data, **given)
+        typer.echo(to_json(found) if as_json else found.summary())
+    raise typer.Exit(NOT_TRUSTED if found.separated else CONVERGED)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A fit as one JSON document of plain values."""
+"""A fit, or a finding of separation, as one JSON document of plain values."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from multilogit._version import __version__
 from multilogit.errors import Diagnostic
 from multilogit.result import Fit
+from multilogit.separability import Separation
 
 
 def plain(value: object) -> Any:
@@ -66,6 +67,27 @@ def document(fit: Fit) -> dict[str, Any]:
     }
 
 
-def to_json(fit: Fit) -> str:
+def separation_document(found: Separation) -> dict[str, Any]:
+    """What :func:`multilogit.separation` found.
+
+    Keys: ``multilogit`` (version), ``formula``, ``kind``, ``infinite`` and ``direction`` (by
+    coefficient), ``rows`` and ``boundary_rows`` (row numbers from 0), ``aliased``,
+    ``diagnostics``.
+    """
+    return {
+        "multilogit": __version__,
+        "formula": found.formula,
+        "kind": found.kind,
+        "infinite": found.infinite.to_dict(),
+        "direction": plain(found.direction.to_dict()),
+        "rows": plain(found.rows),
+        "boundary_rows": plain(found.boundary_rows),
+        "aliased": list(found.aliased),
+        "diagnostics": [_diagnostic(diagnostic) for diagnostic in found.diagnostics],
+    }
+
+
+def to_json(result: Fit | Separation) -> str:
     """The document as text; numbers are written so that they read back exactly."""
-    return json.dumps(document(fit), indent=2, ensure_ascii=False, allow_nan=False)
+    found = separation_document(result) if isinstance(result, Separation) else document(result)
+    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)

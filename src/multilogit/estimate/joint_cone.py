@@ -1,0 +1,132 @@
+"""Do fixed and random effects together predict every row? The cone of [X, Z].
+
+Overlap of X keeps β finite at any fixed Σ. But as Σ grows, group g contributes the probability
+that its random effects satisfy all its rows, x̄_i'δ + z̄_i'u_g > 0 with x̄ = (2y − 1)x and z̄
+alike. Where a common δ makes that possible in every group, the likelihood does not vanish as
+β = σδ and Σ = σ²S grow together: (β, Σ) may run off, or be very large. It need not: the limit can
+be lower than the maximum. So this is a warning, not a proof.
+
+A group with equal rows and opposite outcomes forbids it, and so does any set of groups without
+such a δ: a few hundred rows of the largest groups settle most data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.evaluation import Matrix, Vector
+
+_SLACK = 1e-7
+"""Least margin, of columns with entries of at most 1, that counts as separation."""
+_FIRST_ROWS = 400
+_GROWTH = 5
+_MOST_ROWS = 20_000
+_MOST_UNKNOWNS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """x̄, z̄ and groups of the rows that one linear program looks at."""
+
+    x: Matrix
+    z: Matrix
+    codes: NDArray[np.intp]
+    strict: NDArray[np.bool_]
+
+
+def jointly_separated(
+    columns: Sequence[Vector],
+    z_columns: Sequence[Vector],
+    codes: NDArray[np.int32],
+    counts: Vector,
+    trials: Vector,
+) -> bool | None:
+    """Whether fixed and random effects of one grouping factor predict every row without error.
+
+    Parameters
+    ----------
+    columns, z_columns
+        p columns of X and q of Z, each of shape ``(n,)``.
+    codes
+        Shape ``(n,)``: group of each row, from 0.
+    counts, trials
+        Shape ``(n,)``: successes out of trials; rows without trials say nothing.
+
+    Returns
+    -------
+    bool or None
+        True: β and Σ may run off together. False: they cannot. None: the groups that were
+        looked at are separated, and all of them are too many to look at.
+    """
+    X, Z = _scaled(columns), _scaled(z_columns)
+    effective = Z.any(axis=1)
+    both = (counts > 0.0) & (counts < trials)
+    if (both & effective).any():
+        return False
+    informative = trials > 0.0
+    size = np.bincount(codes, informative)
+    for groups in _larger_and_larger(size, Z.shape[1]):
+        rows = np.flatnonzero(informative & np.isin(codes, groups))
+        sign = np.where(counts[rows] > 0.0, 1.0, -1.0)[:, None]
+        part = _Rows(X[rows] * sign, Z[rows] * sign, codes[rows], effective[rows])
+        if not _margin(part, X[both & ~effective]) > _SLACK:
+            return False
+        if groups.size == np.count_nonzero(size):
+            return True
+    return None
+
+
+def _scaled(columns: Sequence[Vector]) -> Matrix:
+    matrix = np.column_stack(columns)
+    largest = np.abs(matrix).max(axis=0)
+    largest[largest == 0.0] = 1.0
+    scaled: Matrix = matrix / largest
+    return scaled
+
+
+def _larger_and_larger(size: Vector, q: int) -> list[NDArray[np.intp]]:
+    """Sets of groups, the largest groups first, each about five times the one before."""
+    order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
+    total = np.cumsum(size[order])
+    sets, wanted = [], _FIRST_ROWS
+    while True:
+        n_groups = min(int(np.searchsorted(total, wanted)) + 1, order.size)
+        if total[n_groups - 1] > _MOST_ROWS or n_groups * q > _MOST_UNKNOWNS:
+            return sets
+        sets.append(order[:n_groups])
+        if n_groups == order.size:
+            return sets
+        wanted *= _GROWTH
+
+
+def _margin(rows: _Rows, equal: Matrix) -> float:
+    """max t: x̄'δ + z̄'u_g ≥ t on rows that Z touches, ≥ 0 on others, x'δ = 0 on ``equal``."""
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array, csr_array, hstack
+
+    n, p = rows.x.shape
+    q = rows.z.shape[1]
+    _, group = np.unique(rows.codes, return_inverse=True)
+    at = (np.repeat(np.arange(n), q), (group[:, None] * q + np.arange(q)).ravel())
+    n_unknowns = int(group.max()) * q + q
+    Z = coo_array((rows.z.ravel(), at), shape=(n, n_unknowns))
+    t = rows.strict.astype(np.float64)[:, None]
+    A = hstack([csr_array(-rows.x), -Z, csr_array(t)], format="csr")
+    objective = np.zeros(A.shape[1])
+    objective[-1] = -1.0
+    wide = np.zeros((equal.shape[0], A.shape[1]))
+    wide[:, :p] = equal
+    solution = linprog(
+        objective,
+        A_ub=A,
+        b_ub=np.zeros(n),
+        A_eq=csr_array(wide) if equal.size else None,
+        b_eq=np.zeros(equal.shape[0]) if equal.size else None,
+        bounds=(-1.0, 1.0),
+        method="highs",
+    )
+    return 0.0 if solution.x is None else float(solution.x[-1])

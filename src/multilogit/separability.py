@@ -1,0 +1,497 @@
+"""Separation: which coefficients have no finite maximum likelihood estimate, and why.
+
+:func:`separation` answers before any fit; :func:`shows_symptoms` and :func:`explain_divergence`
+recognise a fit that suffers from it. The linear programs are in
+:mod:`multilogit.estimate.recession`. (The module is not called ``separation``: importing it would
+hide the function ``multilogit.separation``.)
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multilogit.data.model_frame import ModelFrame, Response
+from multilogit.data.populations import collapse
+from multilogit.errors import Diagnostic, MultilogitError, OptionError, Status
+from multilogit.estimate import fixed_likelihood, split_aliased
+from multilogit.estimate.joint_cone import jointly_separated
+from multilogit.estimate.recession import (
+    Kind,
+    Recession,
+    certifies_overlap,
+    find_separation,
+)
+from multilogit.evaluation import Matrix, Vector
+from multilogit.formula import build_frame
+
+__all__ = [
+    "Separation",
+    "explain_divergence",
+    "find_separation",
+    "separation",
+    "separation_diagnostic",
+    "shows_symptoms",
+]
+
+_WIDTH = 88
+_MOST_NAMES = 8
+_MOST_VARIANCE = 1.0
+"""Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion:
+p / (n w̄) in a healthy fit, where w̄ is the average of π(1 − π)."""
+
+POSITIVE, NEGATIVE, UNDETERMINED, FINITE = "+inf", "-inf", "infinite, sign not unique", "finite"
+
+_SUSPECT = {
+    Status.DIVERGING,
+    Status.MAX_ITERATIONS,
+    Status.LINE_SEARCH_FAILED,
+    Status.NOT_FINITE,
+    Status.INNER_FAILED,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """Whether the fixed effects separate the responses, with the proof.
+
+    Attributes
+    ----------
+    formula
+        As given.
+    kind
+        ``"overlap"``: every maximum likelihood estimate is finite. ``"complete"``: a linear
+        combination of the predictors predicts every row without error. ``"quasi-complete"``:
+        it predicts some rows without error, and leaves the others undecided.
+    infinite
+        For each coefficient ``"finite"``, ``"+inf"``, ``"-inf"``, or
+        ``"infinite, sign not unique"``: directions of either sign raise the likelihood.
+    direction
+        The certificate d, by coefficient, max |d| = 1: x_i'd is at least 0 for every observed
+        success and at most 0 for every failure (several categories: x_i'd of the observed
+        category is the largest), and strictly so for ``rows``. The likelihood rises for ever
+        along it. Zero where the data overlap.
+    rows
+        Row numbers of the data (from 0) that d predicts without error.
+    boundary_rows
+        The rows that are left; they determine the finite coefficients.
+    aliased
+        Columns that were left out because they depend on earlier ones.
+    diagnostics
+        What else was noticed: rows dropped, and whether fixed and random effects together
+        predict every row.
+    """
+
+    formula: str
+    kind: Kind
+    infinite: pd.Series
+    direction: pd.Series
+    rows: NDArray[np.int64]
+    boundary_rows: NDArray[np.int64]
+    aliased: tuple[str, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def separated(self) -> bool:
+        """Whether at least one maximum likelihood estimate is infinite."""
+        return self.kind != "overlap"
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that carry information."""
+        return self.rows.size + self.boundary_rows.size
+
+    def summary(self) -> str:
+        """The finding in words, the table of coefficients, and what to do."""
+        return _summary(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    __repr__ = __str__
+
+
+def separation(
+    formula: str,
+    data: Any,
+    *,
+    weights: str | NDArray[np.float64] | None = None,
+    offset: str | NDArray[np.float64] | None = None,
+    trials: str | NDArray[np.float64] | None = None,
+    baseline: object = None,
+    missing: Literal["drop", "raise"] = "drop",
+) -> Separation:
+    """Find coefficients whose maximum likelihood estimate is infinite, without fitting.
+
+    Parameters
+    ----------
+    formula, data, weights, offset, trials, baseline, missing
+        As for :func:`multilogit.fit`. An offset makes no difference, and neither do weights
+        other than 0. With random effects, what is found concerns the fixed effects: they are
+        finite at every Σ where X overlaps. A diagnostic warns where fixed and random effects
+        together predict every row, so that β and Σ may run off together.
+
+    Returns
+    -------
+    Separation
+
+    Raises
+    ------
+    FormulaError, DataError, OptionError
+        As for :func:`multilogit.fit`.
+
+    Notes
+    -----
+    Linear programs over the cone of directions in which the likelihood never falls: Konis
+    (2007), *Linear programming algorithms for detecting separated data in binary logistic
+    regression models*. A coefficient is infinite if the cone is not flat in it; its sign is
+    reported if the least and the largest value over the cone agree on it. Margins below 1e-8,
+    as cosines in orthonormal coordinates of the predictors, count as 0.
+
+    Examples
+    --------
+    >>> import multilogit as ml
+    >>> data = {"y": [0, 0, 0, 1, 1, 1], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    >>> found = ml.separation("y ~ x", data)
+    >>> found.kind
+    'complete'
+    >>> found.infinite["x"]
+    '+inf'
+    """
+    frame, _ = build_frame(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        trials=trials,
+        baseline=baseline,
+        missing=missing,
+    )
+    if not frame.fixed.columns:
+        raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
+    finding = _find(frame)
+    infinite = pd.Series(finding.limits(), index=finding.names, name="infinite")
+    joint = () if finding.recession.kind != "overlap" else _joint_diagnostics(frame)
+    return Separation(
+        formula=formula,
+        kind=finding.recession.kind,
+        infinite=infinite,
+        direction=pd.Series(finding.recession.direction, index=finding.names, name="direction"),
+        rows=finding.rows,
+        boundary_rows=finding.boundary_rows,
+        aliased=finding.aliased,
+        diagnostics=(*frame.diagnostics, *joint),
+    )
+
+
+# -- a fit that suffers from it ----------------------------------------------------------------
+
+
+def shows_symptoms(
+    status: Status, covariance: Matrix, at_zero: Matrix, p: int, n_trials: float
+) -> bool:
+    """Whether a maximum likelihood fit looks as separation makes it look. Costs no pass.
+
+    It does where the search did not converge, where the information is singular, or where the
+    linear predictor has an average variance above 1: tr(Cov X'NX) / N. Separation makes that
+    average huge, because the information dies out along the way; a healthy fit has p / (N w̄).
+
+    Parameters
+    ----------
+    status
+        How the search ended.
+    covariance
+        Shape ``(d, d)``: of the estimates; the first p(J − 1) are β.
+    at_zero
+        Shape ``(p (J - 1), p (J - 1))``: Hessian of the single-level log-likelihood at β = 0,
+        −X'NX (J − 1)/J² in its first block: the second moments of X for free.
+    p
+        Columns of X.
+    n_trials
+        N = Σ n_i, weights included.
+    """
+    if status in _SUSPECT:
+        return True
+    if status is not Status.CONVERGED:
+        return False
+    n_logits = at_zero.shape[0] // p
+    categories = n_logits + 1
+    gram = -at_zero[:p, :p] * (categories**2 / n_logits)
+    blocks = [slice(p * c, p * (c + 1)) for c in range(n_logits)]
+    variance = sum(float((covariance[block, block] * gram).sum()) for block in blocks)
+    return not variance <= _MOST_VARIANCE * n_trials
+
+
+def explain_divergence(frame: ModelFrame, beta: Vector | None = None) -> tuple[Diagnostic, ...]:
+    """Diagnostics of a maximum likelihood fit that shows the symptoms of separation.
+
+    Parameters
+    ----------
+    frame
+        The data of the fit, aliased columns dropped, populations collapsed or not. With random
+        effects, the fixed effects are looked at by themselves, then together with them.
+    beta
+        Where the search ended, shape ``(p (J - 1),)``: often its gradient proves overlap, and
+        no linear program is needed. Not for models with random effects.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        ``"separation"`` (error); or ``"joint-separation"`` (warning): fixed and random effects
+        together predict every row; or nothing, where this is not the reason.
+    """
+    if not frame.random and beta is not None and np.isfinite(beta).all():
+        counts, trials = _weighted(frame.response)
+        if certifies_overlap(frame.fixed.columns, counts, trials, beta, frame.offset):
+            return ()
+    try:
+        finding = _find(frame)
+    except MultilogitError:  # a second opinion that cannot be had changes nothing
+        return ()
+    if finding.recession.kind == "overlap":
+        return _joint_diagnostics(frame)
+    return (_error(finding, bool(frame.random)),)
+
+
+def separation_diagnostic(
+    frame: ModelFrame, recession: Recession, severity: Literal["error", "warning"] = "warning"
+) -> Diagnostic:
+    """The diagnostic for a cone found elsewhere (``infinite="freeze"``).
+
+    Parameters
+    ----------
+    frame
+        The data that ``recession`` was found on, aliased columns dropped.
+    recession
+        Not an overlap.
+    severity
+        ``"warning"``: the infinite estimates are reported as such.
+    """
+    population = np.arange(frame.response.trials.size)
+    finding = _Finding(frame, population, recession, _names(frame, frame.fixed.names), ())
+    return replace(
+        _error(finding, bool(frame.random)),
+        severity=severity,
+        remedy="They are reported as infinite, the others at that limit; "
+        "prior=ml.RelativeEntropy() gives finite estimates.",
+    )
+
+
+# -- how it is found ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A recession cone in terms of the user's rows and names."""
+
+    frame: ModelFrame
+    population: NDArray[np.intp]
+    """Row of the cone for each row of the frame."""
+    recession: Recession
+    names: list[str]
+    aliased: tuple[str, ...]
+
+    @property
+    def _separated(self) -> NDArray[np.bool_]:
+        return self.recession.separated[self.population] & self._informative
+
+    @property
+    def _informative(self) -> NDArray[np.bool_]:
+        response = self.frame.response
+        carried = response.trials > 0.0
+        if response.weights is not None:
+            carried &= response.weights > 0.0
+        return carried
+
+    def _numbers(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        rows = self.frame.rows
+        return np.flatnonzero(mask).astype(np.int64) if rows is None else rows[mask]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The user's numbers of the rows that are separated."""
+        return self._numbers(self._separated)
+
+    @property
+    def boundary_rows(self) -> NDArray[np.int64]:
+        """Those of the rows that are left."""
+        return self._numbers(self._informative & ~self._separated)
+
+    @property
+    def trials(self) -> tuple[int, int]:
+        """Trials in separated rows, and in all: what a collapsed frame counts as rows."""
+        trials = self.frame.response.trials
+        return round(float(trials[self._separated].sum())), round(float(trials.sum()))
+
+    def limits(self) -> list[str]:
+        """One word for each coefficient."""
+        recession = self.recession
+        words = {1: POSITIVE, -1: NEGATIVE, 0: UNDETERMINED}
+        return [
+            words[int(sign)] if infinite else FINITE
+            for infinite, sign in zip(recession.infinite, recession.signs, strict=True)
+        ]
+
+
+def _find(frame: ModelFrame) -> _Finding:
+    """Populations of X alone, aliased columns left out, then the linear programs."""
+    counts, trials = _weighted(frame.response)
+    bare = ModelFrame(
+        response=replace(frame.response, counts=counts, trials=trials, weights=None),
+        fixed=frame.fixed,
+    )
+    compact, population = collapse(bare)
+    informative = compact.response.trials > 0.0
+    used = replace(
+        compact,
+        response=replace(
+            compact.response,
+            counts=compact.response.counts[informative],
+            trials=compact.response.trials[informative],
+        ),
+        fixed=replace(compact.fixed, columns=tuple(c[informative] for c in compact.fixed.columns)),
+    )
+    keep, dropped = split_aliased(fixed_likelihood(used, 1), used.fixed)
+    fixed = compact.fixed.keep(keep)
+    recession = find_separation(fixed.columns, compact.response.counts, compact.response.trials)
+    aliased = tuple(frame.fixed.names[k] for k in dropped)
+    return _Finding(frame, population, recession, _names(frame, fixed.names), aliased)
+
+
+def _weighted(response: Response) -> tuple[Matrix, Vector]:
+    """Counts and trials with the frequency weights multiplied in."""
+    w = response.weights
+    if w is None:
+        return response.counts, response.trials
+    return np.asfortranarray(response.counts * w[:, None]), response.trials * w
+
+
+def _names(frame: ModelFrame, terms: Sequence[str]) -> list[str]:
+    """Coefficient names as in ``Fit.coef``."""
+    response = frame.response
+    if response.family == "binomial":
+        return list(terms)
+    return [f"logit[{category}] {term}" for category in response.categories[1:] for term in terms]
+
+
+def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
+    """A warning where fixed and random effects of one factor together predict every row."""
+    groups = {block.group for block in frame.random}
+    if len(groups) != 1 or frame.response.family != "binomial" or frame.groupings is None:
+        return ()
+    (group,) = groups
+    counts, trials = _weighted(frame.response)
+    together = jointly_separated(
+        frame.fixed.columns,
+        [column for block in frame.random for column in block.columns],
+        frame.groupings[group].codes,
+        counts[:, 0],
+        trials,
+    )
+    if not together:
+        return ()
+    return (
+        Diagnostic(
+            "joint-separation",
+            "warning",
+            f"Fixed and random effects of {group!r} together predict every row without error: "
+            "the likelihood does not vanish as fixed effects and variances grow together, and "
+            "their estimates may be very large or infinite.",
+            "Use a prior that keeps variances bounded, such as prior=ml.RelativeEntropy(), or a "
+            "model with fewer random effects.",
+            {"group": group},
+        ),
+    )
+
+
+# -- in words ----------------------------------------------------------------------------------
+
+
+def _error(finding: _Finding, multilevel: bool) -> Diagnostic:
+    """The diagnostic of a separated fit."""
+    limits = dict(zip(finding.names, finding.limits(), strict=True))
+    infinite = {name: limit for name, limit in limits.items() if limit != FINITE}
+    separated, total = finding.trials
+    one = len(infinite) == 1
+    kind = finding.recession.kind
+    remedy = "Use prior=ml.RelativeEntropy() for finite estimates"
+    remedy += "." if multilevel else ", or infinite='freeze' to estimate the others at this limit."
+    return Diagnostic(
+        "separation",
+        "error",
+        f"{kind.capitalize()} separation: the maximum likelihood estimate{'' if one else 's'} of "
+        f"{_listed(infinite)} {'is' if one else 'are'} infinite. {separated} of {total} "
+        f"observations are predicted without error; ml.separation() names the rows.",
+        remedy,
+        {
+            "kind": kind,
+            "infinite": infinite,
+            "separated": separated,
+            "observations": total,
+            "direction": dict(
+                zip(finding.names, finding.recession.direction.tolist(), strict=True)
+            ),
+        },
+    )
+
+
+def _listed(infinite: dict[str, str]) -> str:
+    """``'NV' (+inf), 'x' (sign not unique)``; the first few of many."""
+    shown = [
+        f"{name!r} ({limit.removeprefix('infinite, ')})"
+        for name, limit in list(infinite.items())[:_MOST_NAMES]
+    ]
+    more = len(infinite) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+_EXPLAINED: dict[Kind, str] = {
+    "overlap": "The data overlap: no linear combination of the predictors separates the "
+    "responses, and every maximum likelihood estimate of a coefficient is finite.",
+    "complete": "Complete separation: the direction below predicts all {total} rows without "
+    "error. The likelihood rises for ever along it, and coefficients have no finite maximum "
+    "likelihood estimates.",
+    "quasi-complete": "Quasi-complete separation: the direction below predicts {rows} of {total} "
+    "rows without error and leaves the other {left} undecided. The likelihood rises for ever "
+    "along it; those {left} rows determine the coefficients that stay finite.",
+}
+
+
+def _summary(found: Separation) -> str:
+    counts = {"total": found.n_rows, "rows": found.rows.size, "left": found.boundary_rows.size}
+    parts = [
+        f"Separation: {found.formula}",
+        _wrap(_EXPLAINED[found.kind].format(**counts)),
+    ]
+    if found.separated:
+        table = pd.DataFrame({"estimate": found.infinite, "direction": found.direction})
+        parts.append(table.to_string(float_format=lambda x: f"{x + 0.0:.4g}"))
+        parts.append(_wrap(f"Rows predicted without error: {_row_list(found.rows)}."))
+        parts.append(
+            _wrap(
+                "What to do: a prior gives finite estimates, ml.fit(..., "
+                "prior=ml.RelativeEntropy()). Look also whether a predictor is a consequence of "
+                "the response, or a level too rare to be kept apart."
+            )
+        )
+    if found.aliased:
+        named = ", ".join(map(repr, found.aliased))
+        parts.append(_wrap(f"Left out, because they depend on earlier columns: {named}."))
+    label = {"error": "ERROR", "warning": "Warning", "info": "Note"}
+    parts += [_wrap(f"{label[d.severity]}: {d}", "  ") for d in found.diagnostics]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row_list(rows: NDArray[np.int64]) -> str:
+    shown = ", ".join(map(str, rows[:20].tolist()))
+    return f"{shown}, ... ({rows.size} in all)" if rows.size > 20 else shown
+
+
+def _wrap(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
