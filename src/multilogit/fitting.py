@@ -16,6 +16,7 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import (
+    MOST_PRODUCT_NODES,
     Estimate,
     Options,
     estimate_mixed,
@@ -30,8 +31,7 @@ from multilogit.result import Fit, RandomEffects, Spec
 
 Progress = bool | Callable[[TraceRow], None]
 
-_MOST_NODES = 150
-_MOST_PRODUCT_NODES = 5_000
+_MOST_NODES = 151
 _MOST_EFFECTS = 16
 
 
@@ -40,7 +40,7 @@ def fit(
     data: Any,
     *,
     prior: Prior | BoundPrior | None = None,
-    nodes: int = 1,
+    nodes: int | Literal["auto"] = 1,
     weights: str | NDArray[np.float64] | None = None,
     offset: str | NDArray[np.float64] | None = None,
     trials: str | NDArray[np.float64] | None = None,
@@ -70,7 +70,9 @@ def fit(
         ``evaluate(psi) -> Evaluation``.
     nodes
         1: Laplace approximation of the marginal likelihood. K > 1: adaptive Gauss–Hermite
-        quadrature with K nodes per random effect, K^q per group.
+        quadrature with K nodes per random effect, K^q per group. ``"auto"``: more and more
+        nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a diagnostic
+        say how many.
     weights, offset, trials
         Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known
         part of the linear predictor, number of trials.
@@ -183,13 +185,13 @@ def assemble(
             *_status_diagnostics(estimate.solution.status),
         ),
         seconds=time.perf_counter() - began,
-        options=options,
+        options=replace(options, nodes=estimate.nodes),
     )
 
 
 def _options(
     prior: Prior | BoundPrior | None,
-    nodes: int,
+    nodes: int | Literal["auto"],
     start: NDArray[np.float64] | Literal["zero", "ols"] | None,
     max_iterations: int,
     tolerance: float,
@@ -197,8 +199,8 @@ def _options(
     progress: Progress,
 ) -> Options:
     """The options of the search, checked."""
-    if not isinstance(nodes, int) or not 1 <= nodes <= _MOST_NODES:
-        raise OptionError(f"nodes={nodes!r}: give a whole number from 1 to {_MOST_NODES}.")
+    if nodes != "auto" and not (isinstance(nodes, int) and 1 <= nodes <= _MOST_NODES):
+        raise OptionError(f"nodes={nodes!r}: give a number from 1 to {_MOST_NODES}, or 'auto'.")
     if isinstance(start, str):
         if start not in ("zero", "ols"):
             raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
@@ -261,11 +263,11 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
             f"{factors[0]!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
             "available."
         )
-    if options.nodes**q > _MOST_PRODUCT_NODES:
-        largest = int(_MOST_PRODUCT_NODES ** (1.0 / q))
+    if options.nodes != "auto" and options.nodes**q > MOST_PRODUCT_NODES:
+        largest = int(MOST_PRODUCT_NODES ** (1.0 / q))
         raise OptionError(
             f"nodes={options.nodes} makes {options.nodes}^{q} nodes per group for the {q} random "
-            f"effects of {factors[0]!r}; at most {_MOST_PRODUCT_NODES} are available: use "
+            f"effects of {factors[0]!r}; at most {MOST_PRODUCT_NODES} are available: use "
             f"nodes={largest} or less."
         )
 

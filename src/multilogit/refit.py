@@ -12,8 +12,9 @@ from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import DataError
 from multilogit.estimate import Estimate, estimate_single, fixed_likelihood
-from multilogit.estimate.mixed import Target, mixed_likelihood, search, successes_and_trials
+from multilogit.estimate.mixed import mixed_likelihood, successes_and_trials
 from multilogit.estimate.priors import bind_prior
+from multilogit.estimate.search import Target, search
 from multilogit.evaluation import Vector
 from multilogit.fitting import assemble
 from multilogit.likelihood.mixed import MixedLikelihood

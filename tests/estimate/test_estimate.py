@@ -26,7 +26,8 @@ from multilogit.estimate import (
     information_inverse,
     split_aliased,
 )
-from multilogit.estimate.mixed import mixed_likelihood, permute
+from multilogit.estimate.mixed import mixed_likelihood
+from multilogit.estimate.search import permute
 
 Array = NDArray[np.float64]
 

@@ -51,6 +51,8 @@ class Estimate:
         Λ̂, shape ``(q, q)``; None without random effects.
     factors
         The random effects of each grouping factor.
+    nodes
+        Quadrature nodes per random effect that were used.
     diagnostics
         What was noticed.
     """
@@ -60,6 +62,7 @@ class Estimate:
     boundary: NDArray[np.bool_]
     Lambda: Matrix | None = None
     factors: tuple[FactorEstimate, ...] = ()
+    nodes: int = 1
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def covariance(self) -> Matrix:

@@ -1,68 +1,21 @@
-"""Models with random effects: start values, good coordinates for Λ, the boundary, the way back.
-
-Newton's steps depend on how Σ = ΛΛ' is written. With the effect of larger variance first, Λ has
-no small pivot in front of a large one, and far fewer steps are needed; so the effects are
-reordered during the search, and ψ̂ is stated in the user's order at its end.
-"""
+"""Models with random effects: likelihood, prior, start values, search, accuracy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, ModelFrame, Response
-from multilogit.errors import Diagnostic, OptionError, Status
-from multilogit.estimate import boundary
-from multilogit.estimate.estimate import Estimate, FactorEstimate
+from multilogit.estimate.accuracy import check_laplace, climb_ladder
+from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
-from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
-from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.fixed import FixedLikelihood, start_ols
+from multilogit.estimate.search import Target, search
+from multilogit.estimate.starts import start_values
+from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
-from multilogit.newton import Solution, maximise
-from multilogit.objective import Sum
-from multilogit.prior import BoundPrior, depends_on_order
-
-_LONGEST = 2.0
-"""Cap on the change of a standard deviation in one step, on the logit scale."""
-_REORDER = 2.0
-"""Reorder when a variance exceeds one that stands before it by this factor."""
-_LEAST_START = 0.1
-_LARGEST_START = 3.0
-"""Range of the standard deviations to start from, on the logit scale."""
-_MOST_ESCAPES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is maximised: Q = ℓ + log π.
-
-    Attributes
-    ----------
-    likelihood
-        ℓ, and everything that is known of the random effects.
-    prior
-        log π; None: maximum likelihood.
-    """
-
-    likelihood: MixedLikelihood
-    prior: BoundPrior | None = None
-
-    @property
-    def objective(self) -> Objective:
-        """Q as one objective."""
-        return self.likelihood if self.prior is None else Sum((self.likelihood, self.prior))
-
-    @property
-    def may_reorder(self) -> bool:
-        """Whether Q is the same in every order of the effects; a user's prior need not be."""
-        if max(self.likelihood.structure.blocks) == 1:
-            return False
-        return self.prior is None or not depends_on_order(self.prior)
 
 
 def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
@@ -73,11 +26,18 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     Raises
     ------
     OptionError
-        If ``options.start`` has the wrong length.
+        If ``options.start`` has the wrong length, or quadrature needs too many nodes.
     """
     likelihood = mixed_likelihood(frame, options)
     target = Target(likelihood, bind_prior(options.prior, frame, likelihood.structure, options))
-    return search(target, start_values(likelihood, fixed, options), options)
+    start = start_values(likelihood, fixed, options)
+    if options.nodes == "auto":
+        return climb_ladder(target, start, options)
+    estimate = search(target, start, options)
+    if options.nodes > 1:
+        return replace(estimate, nodes=options.nodes)
+    noticed = check_laplace(target, estimate, frame)
+    return replace(estimate, diagnostics=estimate.diagnostics + noticed)
 
 
 def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
@@ -91,7 +51,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
         grouping.codes,
         len(grouping.levels),
         offset=frame.offset,
-        nodes=options.nodes,
+        nodes=1 if options.nodes == "auto" else options.nodes,
         threads=options.threads,
     )
 
@@ -102,218 +62,3 @@ def successes_and_trials(response: Response) -> tuple[Column, Column]:
     if response.weights is not None:
         y, trials = y * response.weights, trials * response.weights
     return np.ascontiguousarray(y), trials
-
-
-def search(target: Target, start: Vector, options: Options) -> Estimate:
-    """Maximise from ``start``; leave saddles at zero variances; return to the user's order."""
-    solution = _climb(target, start, options)
-    psi = solution.psi
-    for _ in range(_MOST_ESCAPES):
-        if not solution.converged:
-            break
-        psi = boundary.snap(target.likelihood, solution.psi)
-        if psi is solution.psi:
-            break
-        escaped = boundary.escape(target.likelihood, target.objective, psi)
-        if escaped is None:
-            break
-        again = _climb(target, escaped, options)
-        solution = replace(
-            again,
-            trace=solution.trace + again.trace,
-            n_evaluations=solution.n_evaluations + again.n_evaluations,
-        )
-        psi = solution.psi
-    return _finish(target, solution, psi)
-
-
-def _climb(target: Target, start: Vector, options: Options) -> Solution:
-    likelihood = target.likelihood
-    caps = np.full(start.size, np.inf)
-    caps[likelihood.p :] = _LONGEST / likelihood.scale[likelihood.structure.rows]
-    return maximise(
-        target.objective,
-        start,
-        max_iterations=options.max_iterations,
-        tolerance=options.tolerance,
-        max_change=caps,
-        recondition=_Coordinates(target).recondition if target.may_reorder else None,
-        callback=options.callback,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Coordinates:
-    """The order of the effects within their blocks, larger variances first."""
-
-    target: Target
-
-    def recondition(self, psi: Vector) -> tuple[Objective, Vector] | None:
-        """The same point with the effects in a better order, or None."""
-        order = self._better_order(psi)
-        if order is None:
-            return None
-        return self.target.objective, permute(self.target.likelihood, psi, order)
-
-    def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
-        likelihood = self.target.likelihood
-        Lambda = likelihood.structure.Lambda(psi[likelihood.p :])
-        variance = (Lambda**2).sum(axis=1) * likelihood.scale**2
-        order = np.concatenate(
-            [
-                block.start + np.argsort(-variance[block], kind="stable")
-                for block in likelihood.structure.slices()
-            ]
-        )
-        worth_it = (variance[order] > _REORDER * variance).any()
-        return order if worth_it else None
-
-
-def permute(likelihood: MixedLikelihood, psi: Vector, order: NDArray[np.intp]) -> Vector:
-    """Reorder the effects: row a of the new Λ is row ``order[a]`` of the old; b̂ stays.
-
-    With ΛΛ' = Σ, the new Λ is the Cholesky factor of the permuted Σ, and û turns with it.
-    """
-    p, structure = likelihood.p, likelihood.structure
-    old = structure.Lambda(psi[p:])[order]
-    new = cholesky(old @ old.T)
-    turn = np.asarray(np.linalg.lstsq(new, old, rcond=None)[0], dtype=np.float64)
-    likelihood.reorder(tuple(np.array(likelihood.order)[order].tolist()), turn)
-    return np.concatenate([psi[:p], new[structure.rows, structure.columns]])
-
-
-# -- start values --------------------------------------------------------------------------
-
-
-def start_values(likelihood: MixedLikelihood, fixed: FixedLikelihood, options: Options) -> Vector:
-    """ψ to start from: the user's, or the single-level fit and a moment estimate of Σ."""
-    p, structure = likelihood.p, likelihood.structure
-    start = options.start
-    if isinstance(start, np.ndarray) and start.shape == (p + structure.m,):
-        return start
-    beta = _start_beta(fixed, start, structure.m)
-    Sigma = _moment_covariance(likelihood, beta)
-    if start is None:
-        # Population-averaged effects are smaller than conditional ones (Zeger, Liang & Albert
-        # 1988): by about this factor, for the average variance of Zb.
-        beta = beta * np.sqrt(1.0 + 0.346 * float(Sigma.diagonal().sum()))
-    Lambda = cholesky(Sigma) / likelihood.z_scale[:, None]
-    return np.concatenate([beta, Lambda[structure.rows, structure.columns]])
-
-
-def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> Vector:
-    p = fixed.n_parameters
-    if isinstance(start, np.ndarray):
-        if start.shape != (p,):
-            raise OptionError(
-                f"start has {start.size} values; give {p} fixed effects, or {p + m} values: "
-                "fixed effects and theta."
-            )
-        return start
-    if start == "ols":
-        return start_ols(fixed)
-    # The first steps bring nearly all; where data are separated, more would lead astray.
-    climb = maximise(fixed, np.zeros(p), max_iterations=2, tolerance=0.1, first=fixed.at_zero)
-    return climb.psi
-
-
-def _moment_covariance(likelihood: MixedLikelihood, beta: Vector) -> Matrix:
-    """Σ on the logit scale (columns of Z scaled to mean square 1), by moments.
-
-    At the single-level fit the group score s = Z'r has E ss' = W + WΣW, W = Z'wZ, if the other
-    factors are left out. So Σ solves Σ_g W_g Σ W_g = Σ_g (s_g s_g' − W_g), least squares over
-    the blocks; its eigenvalues are then brought into the range of start values.
-    """
-    structure, scale = likelihood.structure, likelihood.z_scale
-    Sigma = np.zeros((structure.q, structure.q))
-    for factor, (s, W) in zip(likelihood.factors(), likelihood.moments(beta), strict=True):
-        s = s / scale[factor]
-        W = W / np.outer(scale[factor], scale[factor])
-        inside = [c for c in structure.slices() if factor.start <= c.start < factor.stop]
-        pairs = [(a, b) for c in inside for a in _range(c) for b in _range(c)]
-        a, b = np.array(pairs).T - factor.start
-        left = np.einsum("gij,gij->ij", W[:, a][:, :, a], W[:, b][:, :, b])
-        right = s[:, a] * s[:, b] - W[:, a, b]
-        solved = np.linalg.lstsq(left, right.sum(axis=0), rcond=None)[0]
-        Sigma[a + factor.start, b + factor.start] = solved
-    for block in structure.slices():
-        values, vectors = np.linalg.eigh(Sigma[block, block])
-        values = np.clip(values, _LEAST_START**2, _LARGEST_START**2)
-        Sigma[block, block] = (vectors * values) @ vectors.T
-    return Sigma
-
-
-def _range(block: slice) -> range:
-    return range(block.start, block.stop)
-
-
-# -- the end -------------------------------------------------------------------------------
-
-
-def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
-    """Restate the solution at ``psi``, which is it but for invisible variances that are zero.
-
-    Effects in the user's order, diagonal of Λ not negative.
-    """
-    likelihood = target.likelihood
-    p, structure = likelihood.p, likelihood.structure
-    moved = psi is not solution.psi
-    if likelihood.order != tuple(range(structure.q)):
-        psi = permute(likelihood, psi, np.argsort(likelihood.order))
-        moved = True
-    evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
-    likelihood_there = evaluation if target.prior is None else likelihood.evaluate(psi)
-    Lambda = structure.Lambda(psi[p:])
-    factors = _factor_estimates(likelihood, Lambda)
-    if min(Lambda.diagonal().tolist()) < 0.0:
-        sign = np.where(Lambda.diagonal() < 0.0, -1.0, 1.0)
-        flip = np.concatenate([np.ones(p), sign[structure.columns]])
-        psi, Lambda = psi * flip, Lambda * sign
-        evaluation, likelihood_there = _flipped(evaluation, flip), _flipped(likelihood_there, flip)
-    on_boundary = np.zeros(psi.size, dtype=bool)
-    on_boundary[p:] = np.count_nonzero(Lambda, axis=0)[structure.columns] == 0
-    return Estimate(
-        Solution(psi, evaluation, solution.status, solution.trace, solution.n_evaluations + moved),
-        likelihood_there,
-        on_boundary,
-        Lambda=Lambda,
-        factors=factors,
-        diagnostics=_diagnose(solution.status, Lambda),
-    )
-
-
-def _factor_estimates(likelihood: MixedLikelihood, Lambda: Matrix) -> tuple[FactorEstimate, ...]:
-    """b̂ = Λû and its conditional covariance, factor by factor."""
-    parts = zip(likelihood.factors(), likelihood.modes(), likelihood.mode_covariance(), strict=True)
-    return tuple(
-        FactorEstimate(effects, u @ Lambda[effects, effects].T, covariance)
-        for effects, u, covariance in parts
-    )
-
-
-def _flipped(evaluation: Evaluation, flip: Vector) -> Evaluation:
-    """The evaluation with the signs of some parameters changed."""
-    return Evaluation(
-        evaluation.value,
-        evaluation.gradient * flip,
-        evaluation.hessian * np.outer(flip, flip),
-        evaluation.status,
-    )
-
-
-def _diagnose(status: Status, Lambda: Matrix) -> tuple[Diagnostic, ...]:
-    """A singular Σ is worth knowing."""
-    rank = int(np.count_nonzero(Lambda.any(axis=0)))
-    q = Lambda.shape[0]
-    if status is not Status.CONVERGED or rank == q:
-        return ()
-    return (
-        Diagnostic(
-            "singular",
-            "info",
-            f"The random-effects covariance is singular (rank {rank} of {q}): the likelihood is "
-            "largest on the boundary of the parameter space.",
-            "Estimates stand; consider a simpler random-effects structure.",
-            {"rank": rank, "zero_effects": np.flatnonzero(~Lambda.any(axis=1)).tolist()},
-        ),
-    )

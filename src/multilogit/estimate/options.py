@@ -25,7 +25,8 @@ class Options:
     threads
         Worker threads of the compiled core at most.
     nodes
-        Nodes of adaptive quadrature per random effect; 1: Laplace's approximation.
+        Nodes of adaptive quadrature per random effect; 1: Laplace's approximation;
+        ``"auto"``: as many as are needed.
     prior
         A specification, an object with ``evaluate``, or None: maximum likelihood.
     callback
@@ -36,6 +37,6 @@ class Options:
     max_iterations: int = 100
     tolerance: float = 1e-8
     threads: int = 1
-    nodes: int = 1
+    nodes: int | Literal["auto"] = 1
     prior: Prior | BoundPrior | None = None
     callback: Callable[[TraceRow], None] | None = None

@@ -77,13 +77,19 @@ class GroupedLikelihood:
         self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
         self.order: Order = ()
         self.restart()
-        if nodes > 1:
-            self._data.set_nodes(*product_rule(nodes, self.structure.q))
+        self.set_nodes(nodes)
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
         value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    def set_nodes(self, nodes: int) -> None:
+        """Nodes per effect from now on; 1: Laplace's approximation."""
+        points, log_weights = product_rule(nodes, self.structure.q)
+        if nodes == 1:  # the same number by a shorter way
+            points, log_weights = points[:0], log_weights[:0]
+        self._data.set_nodes(points, log_weights)
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
         """Let row a of Λ belong to column ``order[a]`` of Z from now on.

@@ -1,0 +1,61 @@
+"""Quadrature chosen automatically, and the warning where Laplace's approximation is poor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import multilogit as ml
+
+
+def tiny_clusters(sd: float, seed: int = 1, groups: int = 300, size: int = 4) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(groups), size)
+    x = rng.normal(size=g.size)
+    eta = -1.0 + 0.5 * x + sd * rng.normal(size=groups)[g]
+    y = (rng.random(g.size) < 1 / (1 + np.exp(-eta))).astype(int)
+    return pd.DataFrame({"y": y, "x": x, "g": g})
+
+
+def test_auto_ends_where_more_nodes_change_nothing() -> None:
+    data = tiny_clusters(4.0)
+    auto = ml.fit("y ~ x + (1 | g)", data, nodes="auto")
+    exact = ml.fit("y ~ x + (1 | g)", data, nodes=151)
+    assert auto.converged
+    assert auto.options.nodes > 5
+    assert auto.loglik == pytest.approx(exact.loglik, abs=2e-3)
+    np.testing.assert_allclose(auto.coef, exact.coef, atol=0.02 * auto.se.min())
+    (said,) = [d for d in auto.diagnostics if d.code == "nodes"]
+    assert said.facts["nodes"] == auto.options.nodes
+    assert "quadrature, " + str(auto.options.nodes) in str(auto.summary())
+
+
+def test_auto_needs_few_nodes_for_large_groups() -> None:
+    auto = ml.fit("y ~ x + (1 | g)", tiny_clusters(0.5, groups=20, size=60), nodes="auto")
+    assert auto.options.nodes <= 9
+
+
+def test_laplace_warns_with_numbers_where_it_is_poor_and_only_there() -> None:
+    poor = ml.fit("y ~ x + (1 | g)", tiny_clusters(4.0))
+    (warning,) = [d for d in poor.diagnostics if d.code == "laplace-accuracy"]
+    assert warning.severity == "warning"
+    assert warning.facts["moved"] > 0.3
+    assert "nodes=" in warning.remedy
+    good = ml.fit("y ~ x + (1 | g)", tiny_clusters(0.7, groups=30, size=50))
+    assert not good.diagnostics
+
+
+def test_the_check_changes_nothing() -> None:
+    data = tiny_clusters(4.0)
+    again = ml.Refitter(ml.fit("y ~ x + (1 | g)", data))(data["y"])
+    first = ml.fit("y ~ x + (1 | g)", data)
+    assert again.loglik == pytest.approx(first.loglik, abs=1e-9)
+
+
+def test_too_many_nodes_are_refused_with_a_number_that_works() -> None:
+    data = tiny_clusters(1.0).assign(z=lambda d: d.x**2, w=lambda d: d.x**3)
+    with pytest.raises(ml.OptionError, match=r"9\^4 nodes per group .* nodes=8 or less"):
+        ml.fit("y ~ x + (1 + x + z + w | g)", data, nodes=9)
+    with pytest.raises(ml.OptionError, match="from 1 to 151, or 'auto'"):
+        ml.fit("y ~ x + (1 | g)", data, nodes=0)
