@@ -46,6 +46,7 @@ def fit(
     trials: str | NDArray[np.float64] | None = None,
     baseline: object = None,
     start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
+    starts: int = 1,
     max_iterations: int = 100,
     tolerance: float = 1e-8,
     threads: int | None = None,
@@ -81,6 +82,9 @@ def fit(
     start
         ``"zero"``, ``"ols"`` (linear regression), or values: the fixed effects, and for a
         multilevel model optionally theta behind them.
+    starts
+        Search from so many starts and report the highest maximum of a multilevel model; the
+        others are named in ``fit.diagnostics``.
     max_iterations
         Newton iterations at most.
     tolerance
@@ -120,7 +124,7 @@ def fit(
     True
     """
     began = time.perf_counter()
-    options = _options(prior, nodes, start, max_iterations, tolerance, threads, progress)
+    options = _options(prior, nodes, start, starts, max_iterations, tolerance, threads, progress)
     frame, design = build_frame(
         formula,
         data,
@@ -139,6 +143,7 @@ def fit(
         "trials": trials,
         "baseline": baseline,
         "start": start,
+        "starts": None if starts == 1 else starts,
         "missing": None if missing == "drop" else missing,
     }
     spec = Spec(formula, {name: value for name, value in asked.items() if value is not None})
@@ -193,6 +198,7 @@ def _options(
     prior: Prior | BoundPrior | None,
     nodes: int | Literal["auto"],
     start: NDArray[np.float64] | Literal["zero", "ols"] | None,
+    starts: int,
     max_iterations: int,
     tolerance: float,
     threads: int | None,
@@ -208,6 +214,8 @@ def _options(
         start = np.ascontiguousarray(start, dtype=np.float64)
         if start.ndim != 1 or not np.isfinite(start).all():
             raise OptionError("start must be one vector of finite numbers.")
+    if not isinstance(starts, int) or starts < 1:
+        raise OptionError(f"starts={starts!r}: give a number from 1 on.")
     if max_iterations < 0:
         raise OptionError(f"max_iterations={max_iterations}: give a number from 0 on.")
     if not 0 < tolerance < 1:

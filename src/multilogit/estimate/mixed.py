@@ -9,9 +9,10 @@ import numpy as np
 from multilogit.data.model_frame import Column, ModelFrame, Response
 from multilogit.estimate.accuracy import check_laplace, climb_ladder
 from multilogit.estimate.estimate import Estimate
+from multilogit.estimate.multistart import search_from_many
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
-from multilogit.estimate.search import Target, search
+from multilogit.estimate.search import Target
 from multilogit.estimate.starts import start_values
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.grouped import GroupedLikelihood
@@ -33,7 +34,7 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     start = start_values(likelihood, fixed, options)
     if options.nodes == "auto":
         return climb_ladder(target, start, options)
-    estimate = search(target, start, options)
+    estimate = search_from_many(target, start, options)
     if options.nodes > 1:
         return replace(estimate, nodes=options.nodes)
     noticed = check_laplace(target, estimate, frame)

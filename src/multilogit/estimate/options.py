@@ -27,6 +27,8 @@ class Options:
     nodes
         Nodes of adaptive quadrature per random effect; 1: Laplace's approximation;
         ``"auto"``: as many as are needed.
+    starts
+        Number of starts of a model with random effects; the highest maximum counts.
     prior
         A specification, an object with ``evaluate``, or None: maximum likelihood.
     callback
@@ -38,5 +40,6 @@ class Options:
     tolerance: float = 1e-8
     threads: int = 1
     nodes: int | Literal["auto"] = 1
+    starts: int = 1
     prior: Prior | BoundPrior | None = None
     callback: Callable[[TraceRow], None] | None = None

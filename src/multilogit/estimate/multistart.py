@@ -1,0 +1,113 @@
+"""Several maxima: the Laplace objective can have them where groups are few and variances large."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from multilogit.errors import Diagnostic
+from multilogit.estimate.estimate import Estimate, information_inverse
+from multilogit.estimate.options import Options
+from multilogit.estimate.search import Target, search
+from multilogit.evaluation import Vector
+
+_SAME = 1e-5
+"""Maxima that differ by less than this in Q, or by |Q| / 10⁸, are one."""
+_SEED = 20_251
+_SMALLEST_SD, _LARGEST_SD = 0.1, 30.0
+"""Range of the standard deviations to start from, on the logit scale."""
+_FEW_GROUPS = 30
+_LARGE_SD = 3.0
+"""With fewer groups and a larger standard deviation a second maximum is looked for by default."""
+
+
+def search_from_many(target: Target, start: Vector, options: Options) -> Estimate:
+    """The highest maximum found from ``options.starts`` starts; all are in its diagnostics.
+
+    One start is looked at twice where a second maximum is likely.
+    """
+    first = search(target, start, options)
+    found = [first]
+    if options.starts > 1:
+        for other in _scattered(target, start, first, options.starts - 1):
+            found.append(_again(target, other, options))
+    elif _doubtful(target, first):
+        found.append(_again(target, _stretched(target, first), options))
+    maxima = _distinct(found)
+    best = maxima[0]
+    return replace(best, diagnostics=(*best.diagnostics, *_report(maxima)))
+
+
+def _again(target: Target, start: Vector, options: Options) -> Estimate:
+    target.likelihood.restart()
+    return search(target, start, options)
+
+
+def _doubtful(target: Target, estimate: Estimate) -> bool:
+    """Whether groups are few and a variance is large."""
+    if not estimate.solution.converged or estimate.Lambda is None:
+        return False
+    few = min(factor.modes.shape[0] for factor in estimate.factors) <= _FEW_GROUPS
+    sd = np.sqrt((estimate.Lambda**2).sum(axis=1)) * target.likelihood.z_scale
+    return few and bool(sd.max() > _LARGE_SD)
+
+
+def _stretched(target: Target, estimate: Estimate) -> Vector:
+    """Standard deviations three times as large, fixed effects twice."""
+    p = target.likelihood.p
+    psi = estimate.solution.psi
+    return np.concatenate([2.0 * psi[:p], 3.0 * psi[p:]])
+
+
+def _scattered(target: Target, start: Vector, first: Estimate, count: int) -> list[Vector]:
+    """Random starts: β within three standard errors, standard deviations log-uniform."""
+    likelihood = target.likelihood
+    p, structure = likelihood.p, likelihood.structure
+    rng = np.random.default_rng(_SEED)
+    variance = information_inverse(first.solution.evaluation.hessian, ~first.boundary).diagonal()
+    spread = np.sqrt(np.where(np.isfinite(variance[:p]), variance[:p], 1.0))
+    centre = first.solution.psi[:p] if first.solution.converged else start[:p]
+    starts = []
+    for _ in range(count):
+        sd = np.exp(rng.uniform(np.log(_SMALLEST_SD), np.log(_LARGEST_SD), structure.q))
+        theta = np.where(structure.diagonal, (sd / likelihood.z_scale)[structure.rows], 0.0)
+        beta = centre * rng.uniform(0.5, 2.5) + 3.0 * spread * rng.normal(size=p)
+        starts.append(np.concatenate([beta, theta]))
+    return starts
+
+
+def _distinct(found: list[Estimate]) -> list[Estimate]:
+    """Converged maxima, highest first, each once; the first search if none converged."""
+    converged = [estimate for estimate in found if estimate.solution.converged]
+    maxima: list[Estimate] = []
+    for estimate in sorted(converged, key=_height, reverse=True):
+        if all(not _same(estimate, other) for other in maxima):
+            maxima.append(estimate)
+    return maxima or [found[0]]
+
+
+def _height(estimate: Estimate) -> float:
+    return estimate.solution.evaluation.value
+
+
+def _same(a: Estimate, b: Estimate) -> bool:
+    return abs(_height(a) - _height(b)) <= max(_SAME, 1e-8 * abs(_height(a)))
+
+
+def _report(maxima: list[Estimate]) -> tuple[Diagnostic, ...]:
+    if len(maxima) == 1:
+        return ()
+    values = [_height(estimate) for estimate in maxima]
+    shown = ", ".join(f"{value:.4f}" for value in values)
+    return (
+        Diagnostic(
+            "several-maxima",
+            "warning",
+            f"The objective has {len(maxima)} maxima ({shown}, without binomial coefficients); "
+            "the highest is reported.",
+            "Laplace's approximation makes such maxima on small groups: use nodes='auto', or a "
+            "prior.",
+            {"values": values, "psi": [estimate.solution.psi.tolist() for estimate in maxima]},
+        ),
+    )
