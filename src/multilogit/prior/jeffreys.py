@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
@@ -37,6 +36,7 @@ from multilogit.prior.base import BoundPrior, PriorContext, embed
 from multilogit.prior.covariance import CovariancePrior, check_covariance, with_covariance
 from multilogit.prior.options import positive
 from multilogit.prior.rows import (
+    BLOCK_ROWS,
     Array,
     Block,
     add_weighted_gram,
@@ -113,14 +113,15 @@ class BoundJeffreys:
         self.context = context
         self.power = power
         self._root = _root(context)  # X'diag(n)X = RR'
+        self._inverse_root = np.linalg.inv(self._root)
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """log π(ψ); −∞ where F is singular to rounding."""
         context, root = self.context, self._root
         beta = psi[: context.n_beta]
         try:
-            factor = cholesky(self._information(beta), lower=True, check_finite=False)
-        except LinAlgError:
+            factor = _cholesky(self._information(beta))
+        except np.linalg.LinAlgError:
             return self._singular()
         pass_ = _Derivatives(context.p, context.n_logits, factor)
         for block, x in self._whitened():
@@ -151,8 +152,8 @@ class BoundJeffreys:
 
     def _whitened(self) -> Iterator[tuple[Block, Array]]:
         """The blocks of rows, each with x̃ = R⁻¹x, shape ``(p, m)``."""
-        for block in blocks(self.context):
-            yield block, solve_triangular(self._root, block.x, lower=True, check_finite=False)
+        for block in blocks(self.context, BLOCK_ROWS):
+            yield block, self._inverse_root @ block.x
 
     def _singular(self) -> Evaluation:
         """Where the determinant is 0 to rounding."""
@@ -176,9 +177,8 @@ class _Derivatives:
     def __init__(self, p: int, n_logits: int, factor: Matrix) -> None:
         d = p * n_logits
         self.p, self.n_logits = p, n_logits
-        self.factor = factor
-        inverse_root = solve_triangular(factor, np.eye(d), lower=True)
-        self.inverse = inverse_root.T @ inverse_root  # G
+        self.inverse_factor = np.linalg.inv(factor)
+        self.inverse = self.inverse_factor.T @ self.inverse_factor  # G
         self.gradient = np.zeros(d)
         self.hessian = np.zeros((d, d))
         self.pairs = np.triu_indices(p)
@@ -203,7 +203,7 @@ class _Derivatives:
         d = self.gradient.size
         m = self._tensor()
         for _ in range(2):  # L⁻¹ from both sides of every F_k
-            m = solve_triangular(self.factor, m.reshape(d, d * d), lower=True, check_finite=False)
+            m = self.inverse_factor @ m.reshape(d, d * d)
             m = np.moveaxis(m.reshape(d, d, d), 0, 1)
         # F_k has moved to the last index.
         flat = np.moveaxis(m, 2, 0).reshape(d, d * d)
@@ -237,13 +237,17 @@ def _root(context: PriorContext) -> Matrix:
     for block in blocks(context):
         add_weighted_gram(gram, block.trials, block.x, 0, 0)
     try:
-        root: Matrix = cholesky(gram, lower=True)
-    except LinAlgError:
+        return _cholesky(gram)
+    except np.linalg.LinAlgError:
         raise OptionError(
             "The columns of the fixed effects are linearly dependent: Jeffreys' prior is not "
             f"defined. Drop one of {', '.join(map(repr, context.names))}."
         ) from None
-    return root
+
+
+def _cholesky(matrix: Matrix) -> Matrix:
+    """L, lower-triangular, ``matrix`` = LL'. NumPy's: two BLAS in turn wait for each other."""
+    return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
 
 
 def _quadratic(pi: Array, v: Array) -> Array:

@@ -133,9 +133,10 @@ class BoundShannonEntropy:
         sums = _Sums(context, self.kappa, self.floor)
         for block in blocks(context, rows=8192):
             sums.add(block, psi[: context.n_beta])
-        finite = math.isfinite(sums.value) and bool(np.isfinite(sums.hessian).all())
+        hessian = 0.5 * (sums.hessian + sums.hessian.T)  # symmetric to the last digit
+        finite = math.isfinite(sums.value) and bool(np.isfinite(hessian).all())
         status = Status.OK if finite else Status.NOT_FINITE
-        return embed(Evaluation(sums.value, sums.gradient, sums.hessian, status), context.size)
+        return embed(Evaluation(sums.value, sums.gradient, hessian, status), context.size)
 
 
 class _Sums:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaln
 
 from multilogit.evaluation import Evaluation, Vector
 from multilogit.prior.base import BoundPrior, PriorContext, embed
@@ -140,7 +141,7 @@ class BoundStudentT:
         self.scale = scale
         self.size = size
         proper = scale[np.isfinite(scale)]
-        each = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df) - 0.5 * math.log(math.pi * df)
+        each = -float(betaln(0.5, 0.5 * df)) - 0.5 * math.log(df)  # Γ(½) = √π
         self._constant = proper.size * each - float(np.log(proper).sum())
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
