@@ -111,3 +111,14 @@ def test_admissions(capsys: pytest.CaptureFixture[str]) -> None:
     assert steps == pytest.approx(published, rel=1e-6)
     assert "499.98  on 399" in printed
     assert "480.34  on 397" in printed
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_inline_mathematics_survives_markdown(path: Path) -> None:
+    """Markdown eats the backslash of ``\\,`` and ``\\{`` in inline mathematics."""
+    text = re.sub(
+        r"^```.*?^```$|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.M | re.S
+    )
+    inline = re.findall(r"\$([^$\n]+)\$", text)
+    assert [math for math in inline if re.search(r"\\[^A-Za-z]|\*", math)] == []
+    assert all(line.count("$") % 2 == 0 for line in text.splitlines())
