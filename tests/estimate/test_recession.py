@@ -239,10 +239,11 @@ def test_multinomial_designs_agree_with_all_extreme_rays(seed: int, n: int) -> N
 
 @given(seed=st.integers(0, 10**6))
 def test_newton_diverges_where_the_data_are_separated_and_only_there(seed: int) -> None:
+    # Small whole numbers: data that overlap do so by a margin, and their estimates are moderate.
     rng = np.random.default_rng(seed)
     n = int(rng.integers(8, 25))
-    X = np.column_stack([np.ones(n), rng.normal(size=n), rng.random(n) < 0.4]).astype(float)
-    y = (rng.random(n) < expit(X @ rng.normal(size=3) * 3)) * 1.0
+    X = np.column_stack([np.ones(n), rng.integers(-2, 3, size=n), rng.random(n) < 0.4])
+    y = (rng.random(n) < expit(X @ rng.normal(size=3) * 2)) * 1.0
     if np.linalg.matrix_rank(X) < 3 or y.min() == y.max():
         return
     found = find(X, y)
@@ -265,10 +266,9 @@ def test_signs_are_those_of_ridge_estimates_as_the_penalty_vanishes(seed: int) -
     weak, weaker = (ridge(X, y, penalty) for penalty in (1e-5, 1e-7))
     moved = weaker - weak
     for j in range(3):
-        if found.infinite[j] and found.signs[j]:
+        if found.signs[j]:
             assert np.sign(weaker[j]) == np.sign(moved[j]) == found.signs[j]
-        elif not found.infinite[j]:
-            assert abs(moved[j]) < 0.2
+            assert abs(moved[j]) > 0.2
 
 
 def ridge(X: Array, y: Array, penalty: float) -> Array:

@@ -34,7 +34,7 @@ class _Rows:
 
     x: Matrix
     z: Matrix
-    codes: NDArray[np.intp]
+    codes: NDArray[np.int32]
     strict: NDArray[np.bool_]
 
 
@@ -63,12 +63,12 @@ def jointly_separated(
         looked at are separated, and all of them are too many to look at.
     """
     X, Z = _scaled(columns), _scaled(z_columns)
-    effective = Z.any(axis=1)
+    effective: NDArray[np.bool_] = np.any(Z, axis=1)
     both = (counts > 0.0) & (counts < trials)
     if (both & effective).any():
         return False
     informative = trials > 0.0
-    size = np.bincount(codes, informative)
+    size = np.bincount(codes, informative).astype(np.float64)
     for groups in _larger_and_larger(size, Z.shape[1]):
         rows = np.flatnonzero(informative & np.isin(codes, groups))
         sign = np.where(counts[rows] > 0.0, 1.0, -1.0)[:, None]
@@ -92,7 +92,8 @@ def _larger_and_larger(size: Vector, q: int) -> list[NDArray[np.intp]]:
     """Sets of groups, the largest groups first, each about five times the one before."""
     order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
     total = np.cumsum(size[order])
-    sets, wanted = [], _FIRST_ROWS
+    sets: list[NDArray[np.intp]] = []
+    wanted = _FIRST_ROWS
     while True:
         n_groups = min(int(np.searchsorted(total, wanted)) + 1, order.size)
         if total[n_groups - 1] > _MOST_ROWS or n_groups * q > _MOST_UNKNOWNS:

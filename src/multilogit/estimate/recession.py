@@ -5,7 +5,7 @@ vector x̄ = x_i ⊗ (e_y − e_k) (two categories: x̄ = (2y − 1)x). The log-
 along d where x̄'d ≥ 0 for all of them: the *recession cone*. It is {0} where the data overlap,
 and then, and only then, the maximum likelihood estimate is finite (Albert & Anderson 1984).
 
-1. *Coordinates.* X = QR; rows of Q scaled to length 1. Margins x̄'γ, γ = Rd, are then cosines:
+1. *Coordinates.* X = QR; rows of Q scaled to length 1. Margins q̄'γ, γ = Rd, are then cosines:
    what is found does not depend on the units of X or on how it is parametrised.
 2. *Both outcomes at one point* (aggregated data): x̄'d = 0. These equations are solved first,
    by a null space; the cone is sought within it.
@@ -46,6 +46,8 @@ _LP_TOLERANCE = 1e-10
 """Primal and dual feasibility asked of HiGHS: its least."""
 _DEPENDENT = 1e-10
 """Part of a column's norm that others leave: below, it is aliased (as ``split_aliased``)."""
+_NEARLY_DEPENDENT = 1e-4
+"""Below this part, R comes from a QR decomposition: X'X has lost half of the digits."""
 _FIRST_ROWS = 200
 _MORE_ROWS = 60
 """Rows of the first linear program, and rows added at a time, at least."""
@@ -176,13 +178,13 @@ def certifies_overlap(
     pi = _softmax(eta)
     unseen = pi[~observed]
     gradient = X.T @ (y - n[:, None] * pi[:, 1:])
-    R = np.linalg.qr(np.sqrt(n)[:, None] * X, mode="r")
+    R = _upper(np.sqrt(n)[:, None] * X)
     if not (np.abs(R.diagonal()) > 0.0).all() or not np.isfinite(gradient).all():
         return False
     size = float(np.linalg.norm(solve_triangular(R, gradient, trans="T")))
     size += 16 * np.finfo(float).eps * float(np.sqrt(n.sum()))  # its rounding
     least = float(unseen.min()) if unseen.size else 1.0
-    return size < least * np.sqrt(min(float(n.min()), 1.0) / logits)
+    return bool(size < least * np.sqrt(min(float(n.min()), 1.0) / logits))
 
 
 def _softmax(eta: Matrix) -> Matrix:
@@ -219,21 +221,21 @@ def _overlap(observed: Mask, p: int) -> Recession:
 
 
 class _Orthonormal:
-    """X = QR with columns scaled first: rows of Q of length 1, and the way back to β."""
+    """X = QR with columns scaled first: rows of Q of length 1, and the way back to β.
+
+    R is the Cholesky factor of X'X unless that is too near singular: Q need not be orthonormal
+    to the last digit, as long as the same R leads to γ and back.
+    """
 
     def __init__(self, X: Matrix) -> None:
         self.p = X.shape[1]
         self.scale = np.linalg.norm(X, axis=0)
         self.scale[self.scale == 0.0] = 1.0
-        Q, self.R = np.linalg.qr(X / self.scale)
-        pivots = np.abs(self.R.diagonal())
-        if X.shape[0] < self.p or not (pivots > _DEPENDENT).all():
-            raise DataError(
-                "The columns are linearly dependent on the rows that have trials; drop those "
-                "that depend on others."
-            )
+        X = X / self.scale
+        self.R = _factor(X)
         self.tolerance = max(MARGIN, 16 * np.finfo(float).eps * float(np.linalg.cond(self.R)))
-        lengths = np.linalg.norm(Q, axis=1)
+        Q = solve_triangular(self.R, X.T, trans="T").T
+        lengths = np.sqrt(np.einsum("ij,ij->i", Q, Q))
         lengths[lengths == 0.0] = 1.0
         self.rows = Q / lengths[:, None]
 
@@ -241,13 +243,42 @@ class _Orthonormal:
         """D = R⁻¹γ in the user's units, for γ of shape ``(K,)`` or ``(K, r)``."""
         blocks = gamma.reshape(gamma.shape[0] // self.p, self.p, -1)
         back = [solve_triangular(self.R, block) / self.scale[:, None] for block in blocks]
-        return np.concatenate(back).reshape(gamma.shape)
+        coefficients: Matrix = np.concatenate(back).reshape(gamma.shape)
+        return coefficients
 
     def functionals(self, n_logits: int) -> Matrix:
         """Shape ``(K, K)``: row j gives the sign of coefficient j from γ, of length 1."""
         inverse = solve_triangular(self.R, np.eye(self.p))
         inverse /= np.linalg.norm(inverse, axis=1, keepdims=True)
         return np.kron(np.eye(n_logits), inverse)
+
+
+def _factor(X: Matrix) -> Matrix:
+    """Upper-triangular R with X'X = R'R, for columns of length 1.
+
+    Raises
+    ------
+    DataError
+        If a column depends on earlier ones.
+    """
+    try:
+        R = np.asarray(np.linalg.cholesky(X.T @ X).T, dtype=np.float64)
+        if (R.diagonal() > _NEARLY_DEPENDENT).all():
+            return R
+    except np.linalg.LinAlgError:
+        pass
+    R = _upper(X)
+    if X.shape[0] < X.shape[1] or not (np.abs(R.diagonal()) > _DEPENDENT).all():
+        raise DataError(
+            "The columns are linearly dependent on the rows that have trials; drop those that "
+            "depend on others."
+        )
+    return R
+
+
+def _upper(A: Matrix) -> Matrix:
+    """R of A = QR."""
+    return np.asarray(np.linalg.qr(A, mode="r"), dtype=np.float64)
 
 
 class _Cone:
@@ -270,7 +301,7 @@ class _Cone:
         gamma = (self.subspace @ alpha).reshape(self.n_logits, -1)
         eta = np.zeros(self.observed.shape)
         np.matmul(self.rows, gamma.T, out=eta[:, 1:])
-        out = eta[np.arange(len(eta)), self.winner][:, None] - eta
+        out: Matrix = eta[np.arange(len(eta)), self.winner][:, None] - eta
         out[self.observed] = np.inf
         return out
 
@@ -299,14 +330,14 @@ class _Cone:
         patterns, which = np.unique(self.observed[several], axis=0, return_inverse=True)
         for number, pattern in enumerate(patterns):
             members = self.rows[several[which.ravel() == number]]
-            factor = np.linalg.qr(members, mode="r")
+            factor = _upper(members)
             first, *others = np.flatnonzero(pattern)
             for other in others:
                 contrast = np.zeros(self.n_logits + 1)
                 contrast[other], contrast[first] = 1.0, -1.0
                 stack = np.concatenate([stack, np.kron(contrast[1:], factor)])
             if stack.shape[0] > 4 * size:
-                stack = np.linalg.qr(stack, mode="r")
+                stack = _upper(stack)
         return null_space(stack, self.tolerance)
 
     # -- the relative interior -------------------------------------------------------------
@@ -456,4 +487,5 @@ def _worst(numbers: Index, badness: Vector, at_most: int) -> Index:
     padded = np.full(at_most * length, np.inf)
     padded[: numbers.size] = badness
     at = padded.reshape(at_most, length).argmin(axis=1) + length * np.arange(at_most)
-    return numbers[at[at < numbers.size]]
+    worst: Index = numbers[at[at < numbers.size]]
+    return worst
