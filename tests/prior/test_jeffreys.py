@@ -97,7 +97,7 @@ def test_many_blocks_of_rows_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_context(4, n=50, n_logits=2)
     psi = point(model)
     whole = Jeffreys().bind(model).evaluate(psi)
-    monkeypatch.setattr("multilogit.prior.jeffreys.BLOCK_ROWS", 7)
+    monkeypatch.setattr("multilogit.prior.rows.BLOCK_ROWS", 7)
     parts = Jeffreys().bind(model).evaluate(psi)
     np.testing.assert_allclose(parts.hessian, whole.hessian, rtol=1e-11, atol=1e-12)
 

@@ -17,14 +17,14 @@ categories (V = 0 in the row and column of the baseline) and α = π∘(q − π
     κ₃(·, V) = α,    κ₄(·, ·, V) = diag α − απ' − πα' − 2WVW.
 
 The last trace is ⟨M_k, M_l⟩, M_k = L⁻¹F_kL⁻ᵀ, F = LL'. The tensor of all F_k is symmetric in its
-three indices; one product of the pairs x_k x_l with the weighted x_m gives it. All of it is done
+three indices; with x_k among the weights, it is a sum of weighted Gram matrices. All of it is done
 in coordinates where X'diag(n)X = I, so that nothing depends on how X is parametrised.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
 
@@ -36,13 +36,12 @@ from multilogit.prior.base import BoundPrior, PriorContext, embed
 from multilogit.prior.covariance import CovariancePrior, check_covariance, with_covariance
 from multilogit.prior.options import positive
 from multilogit.prior.rows import (
-    BLOCK_ROWS,
     Array,
-    Block,
-    add_weighted_gram,
+    Sums,
     blocks,
     centred,
     contracted,
+    predictor,
     probabilities,
     second_cumulant,
     third_cumulant,
@@ -68,8 +67,8 @@ class Jeffreys(Specification):
 
     Notes
     -----
-    With random effects the information is that of the population predictor, b = 0. Time per
-    evaluation grows like n p³: seconds where p is in the hundreds.
+    With random effects the information is that of the population predictor, b = 0. An
+    evaluation takes .15 s for 100 000 rows and 30 columns, and grows like n p³.
 
     References
     ----------
@@ -102,7 +101,7 @@ class BoundJeffreys:
     Parameters
     ----------
     context
-        The model.
+        The model. Its columns are copied once, in coordinates where X'diag(n)X = I.
     power
         Multiplies the log determinant.
     """
@@ -112,48 +111,65 @@ class BoundJeffreys:
     def __init__(self, context: PriorContext, power: float) -> None:
         self.context = context
         self.power = power
-        self._root = _root(context)  # X'diag(n)X = RR'
-        self._inverse_root = np.linalg.inv(self._root)
+        root = _root(context)  # R: X'diag(n)X = RR', x̃ = R⁻¹x, β̃_j = R'β_j
+        self.log_det_root = float(np.log(root.diagonal()).sum())
+        self._to_beta = np.kron(np.eye(context.n_logits), root)
+        self._columns = _whitened(context.columns, _inverse(root))
+        self._sums = Sums(self._columns, context.threads)
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """log π(ψ); −∞ where F is singular to rounding."""
-        context, root = self.context, self._root
-        beta = psi[: context.n_beta]
+        context = self.context
+        pi, _ = probabilities(predictor(context, psi[: context.n_beta]))
         try:
-            factor = _cholesky(self._information(beta))
+            factor = _cholesky(self._information(pi))
         except np.linalg.LinAlgError:
             return self._singular()
-        pass_ = _Derivatives(context.p, context.n_logits, factor)
-        for block, x in self._whitened():
-            pass_.add(block, x, probabilities(block.predictor(beta))[0])
-        gradient, hessian = pass_.finish()
+        inverse = _inverse(factor)
+        gradient, hessian = self._fourth_cumulants(pi, inverse.T @ inverse)
+        hessian -= _trace_of_products(self._third_cumulants(pi), inverse)
 
-        log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-        log_det += 2.0 * context.n_logits * float(np.log(root.diagonal()).sum())
-        back = np.kron(np.eye(context.n_logits), root)  # dβ̃/dβ transposed: β̃_j = R'β_j
+        log_det = float(np.log(factor.diagonal()).sum()) + context.n_logits * self.log_det_root
+        back = self._to_beta
         hessian = back @ hessian @ back.T
         evaluation = Evaluation(
-            self.power * log_det,
+            2.0 * self.power * log_det,
             self.power * (back @ gradient),
             0.5 * self.power * (hessian + hessian.T),
         )
         return embed(evaluation, context.size)
 
-    def _information(self, beta: Vector) -> Matrix:
-        """F in the coordinates where X'diag(n)X = I."""
-        context = self.context
-        information = np.zeros((context.n_beta, context.n_beta))
-        for block, x in self._whitened():
-            pi, _ = probabilities(block.predictor(beta))
-            for a, b in combinations_with_replacement(range(context.n_logits), 2):
-                weight = block.trials * second_cumulant(pi, a, b)
-                add_weighted_gram(information, weight, x, a, b)
-        return information
+    def _information(self, pi: Array) -> Matrix:
+        """F = Σ n X'WX."""
+        trials = self.context.trials
+        weights = {(a, b): trials * second_cumulant(pi, a, b) for a, b in self._pairs()}
+        return self._sums.derivatives(np.zeros_like(pi[1:]), weights)[1]
 
-    def _whitened(self) -> Iterator[tuple[Block, Array]]:
-        """The blocks of rows, each with x̃ = R⁻¹x, shape ``(p, m)``."""
-        for block in blocks(self.context, BLOCK_ROWS):
-            yield block, self._inverse_root @ block.x
+    def _fourth_cumulants(self, pi: Array, inverse: Matrix) -> tuple[Vector, Matrix]:
+        """Σ n X'κ₃(·, V) and Σ n X'κ₄(·, ·, V)X, with V = XGX' and G = ``inverse``."""
+        trials = self.context.trials
+        v = _leverages(self._columns, inverse, len(pi) - 1)
+        alpha = centred(pi, _quadratic(pi, v))
+        wvw = _between_second_cumulants(pi, v)
+        weights = {
+            (a, b): trials * (contracted(pi, alpha, a, b) - 2.0 * wvw[a, b])
+            for a, b in self._pairs()
+        }
+        return self._sums.derivatives(trials * alpha, weights)
+
+    def _third_cumulants(self, pi: Array) -> Array:
+        """F_k = Σ n X'κ₃(·, ·, X_k)X for all k: shape ``(d, d, d)``, symmetric."""
+        p, trials = self.context.p, self.context.trials
+        tensor = np.empty((self.context.n_beta,) * 3)
+        for triple in combinations_with_replacement(range(self.context.n_logits), 3):
+            weight = trials * third_cumulant(pi, *triple)
+            part = np.array([self._sums.gram(weight * column) for column in self._columns])
+            for each in set(permutations(triple)):
+                tensor[tuple(slice(a * p, (a + 1) * p) for a in each)] = part
+        return tensor
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        return combinations_with_replacement(range(self.context.n_logits), 2)
 
     def _singular(self) -> Evaluation:
         """Where the determinant is 0 to rounding."""
@@ -163,81 +179,10 @@ class BoundJeffreys:
         return embed(singular, self.context.size)
 
 
-class _Derivatives:
-    """Gradient and Hessian of log|F|, summed over blocks of rows.
-
-    Parameters
-    ----------
-    p, n_logits
-        Columns and logits.
-    factor
-        L, F = LL', shape ``(p C, p C)``.
-    """
-
-    def __init__(self, p: int, n_logits: int, factor: Matrix) -> None:
-        d = p * n_logits
-        self.p, self.n_logits = p, n_logits
-        self.inverse_factor = np.linalg.inv(factor)
-        self.inverse = self.inverse_factor.T @ self.inverse_factor  # G
-        self.gradient = np.zeros(d)
-        self.hessian = np.zeros((d, d))
-        self.pairs = np.triu_indices(p)
-        self.triples = tuple(combinations_with_replacement(range(n_logits), 3))
-        self.third = np.zeros((self.pairs[0].size, len(self.triples) * p))
-
-    def add(self, block: Block, x: Array, pi: Array) -> None:
-        """One block of rows: ``x`` of shape ``(p, m)``, ``pi`` of shape ``(J, m)``."""
-        v = self._leverages(x)
-        alpha = centred(pi, _quadratic(pi, v))
-        self.gradient += ((block.trials * alpha) @ x.T).ravel()
-        wv = _times_second_cumulant(pi, v)
-        for a, b in combinations_with_replacement(range(self.n_logits), 2):
-            weight = contracted(pi, alpha, a, b) - 2.0 * _product(pi, wv, a, b)
-            add_weighted_gram(self.hessian, block.trials * weight, x, a, b)
-        weighted = [x * (block.trials * third_cumulant(pi, a, b, c)) for a, b, c in self.triples]
-        k, l = self.pairs  # noqa: E741
-        self.third += (x[k] * x[l]) @ np.concatenate(weighted).T
-
-    def finish(self) -> tuple[Vector, Matrix]:
-        """∂ log|F| and ∂² log|F|."""
-        d = self.gradient.size
-        m = self._tensor()
-        for _ in range(2):  # L⁻¹ from both sides of every F_k
-            m = self.inverse_factor @ m.reshape(d, d * d)
-            m = np.moveaxis(m.reshape(d, d, d), 0, 1)
-        # F_k has moved to the last index.
-        flat = np.moveaxis(m, 2, 0).reshape(d, d * d)
-        return self.gradient, self.hessian - flat @ flat.T
-
-    def _leverages(self, x: Array) -> Array:
-        """V_ab = x'G_abx, shape ``(C, C, m)``."""
-        p, n_logits = self.p, self.n_logits
-        v = np.empty((n_logits, n_logits, x.shape[1]))
-        for a, b in combinations_with_replacement(range(n_logits), 2):
-            g = self.inverse[a * p : (a + 1) * p, b * p : (b + 1) * p]
-            v[a, b] = v[b, a] = np.einsum("km,km->m", g @ x, x)
-        return v
-
-    def _tensor(self) -> Array:
-        """∂F_lm/∂β_k for all k, l, m, shape ``(d, d, d)``."""
-        p, (k, l) = self.p, self.pairs  # noqa: E741
-        d = self.gradient.size
-        tensor = np.empty((d, d, d))
-        for i, triple in enumerate(self.triples):
-            part = np.empty((p, p, p))
-            part[k, l] = part[l, k] = self.third[:, i * p : (i + 1) * p]
-            for a, b, c in set(permutations(triple)):
-                tensor[a * p : (a + 1) * p, b * p : (b + 1) * p, c * p : (c + 1) * p] = part
-        return tensor
-
-
 def _root(context: PriorContext) -> Matrix:
     """R, lower-triangular: X'diag(n)X = RR'."""
-    gram = np.zeros((context.p, context.p))
-    for block in blocks(context):
-        add_weighted_gram(gram, block.trials, block.x, 0, 0)
     try:
-        return _cholesky(gram)
+        return _cholesky(Sums(context.columns, context.threads).gram(context.trials))
     except np.linalg.LinAlgError:
         raise OptionError(
             "The columns of the fixed effects are linearly dependent: Jeffreys' prior is not "
@@ -246,31 +191,61 @@ def _root(context: PriorContext) -> Matrix:
 
 
 def _cholesky(matrix: Matrix) -> Matrix:
-    """L, lower-triangular, ``matrix`` = LL'. NumPy's: two BLAS in turn wait for each other."""
+    """L, lower-triangular, ``matrix`` = LL'.
+
+    NumPy's like the products around it: SciPy brings a BLAS of its own, and the threads of one
+    would wait for those of the other.
+    """
     return np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
 
 
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
+def _whitened(columns: Sequence[Vector], inverse_root: Matrix) -> tuple[Vector, ...]:
+    """The columns of XR⁻ᵀ."""
+    out = np.empty((len(columns), columns[0].size))
+    for part, x in blocks(columns):
+        np.einsum("kl,lm->km", inverse_root, x, out=out[:, part])
+    return tuple(out)
+
+
+def _leverages(columns: Sequence[Vector], inverse: Matrix, n_logits: int) -> Array:
+    """V_ab = x'G_abx, shape ``(C, C, n)``."""
+    p = len(columns)
+    v = np.empty((n_logits, n_logits, columns[0].size))
+    for part, x in blocks(columns):
+        for a, b in combinations_with_replacement(range(n_logits), 2):
+            g = inverse[a * p : (a + 1) * p, b * p : (b + 1) * p]
+            v[a, b, part] = np.einsum("km,km->m", np.einsum("kl,lm->km", g, x), x)
+            v[b, a, part] = v[a, b, part]
+    return v
+
+
 def _quadratic(pi: Array, v: Array) -> Array:
-    """q_j = V_jj − 2(Vπ)_j + π'Vπ over all J categories, shape ``(J, m)``, up to π'Vπ.
+    """q_j = V_jj − 2(Vπ)_j + π'Vπ over all J categories, shape ``(J, n)``, up to π'Vπ.
 
     The term common to all categories drops out of α = π∘(q − π'q).
     """
     q = np.zeros_like(pi)
-    q[1:] = np.einsum("aam->am", v) - 2.0 * np.einsum("abm,bm->am", v, pi[1:])
+    q[1:] = np.einsum("aan->an", v) - 2.0 * np.einsum("abn,bn->an", v, pi[1:])
     return q
 
 
-def _times_second_cumulant(pi: Array, v: Array) -> Array:
-    """WV, shape ``(C, C, m)``."""
+def _between_second_cumulants(pi: Array, v: Array) -> Array:
+    """WVW, shape ``(C, C, n)``."""
     every = range(v.shape[0])
     w = np.array([[second_cumulant(pi, a, b) for b in every] for a in every])
-    product: Array = np.einsum("abm,bcm->acm", w, v)
-    return product
+    wvw: Array = np.einsum("acn,cbn->abn", np.einsum("acn,cbn->abn", w, v), w)
+    return wvw
 
 
-def _product(pi: Array, wv: Array, a: int, b: int) -> Vector:
-    """(WVW)_ab."""
-    total = np.zeros(pi.shape[1])
-    for c in range(wv.shape[0]):
-        total += wv[a, c] * second_cumulant(pi, c, b)
-    return total
+def _trace_of_products(tensor: Array, inverse_factor: Matrix) -> Matrix:
+    """tr(G F_k G F_l) = ⟨M_k, M_l⟩, M_k = L⁻¹F_kL⁻ᵀ; F_k = ``tensor[k]``, G = L⁻ᵀL⁻¹."""
+    d = inverse_factor.shape[0]
+    for _ in range(2):  # L⁻¹ on the first index, which then becomes the last but one
+        tensor = (inverse_factor @ tensor.reshape(d, d * d)).reshape(d, d, d)
+        tensor = tensor.swapaxes(0, 1)
+    flat = np.moveaxis(tensor, 2, 0).reshape(d, d * d)  # k was the last index
+    return np.asarray(flat @ flat.T)

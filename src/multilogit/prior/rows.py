@@ -1,16 +1,17 @@
-"""Passes over the rows for priors on the predictions at b = 0, and their cumulants.
+"""What happens in every row of priors on the predictions at b = 0: probabilities, cumulants.
 
-Arrays are laid out row-last: η and π of one block of rows have shape ``(C, m)`` or ``(J, m)``.
+Arrays are laid out row-last: η and π have shape ``(C, n)`` and ``(J, n)``. Sums over rows,
+X'diag(w)X and X'r, are left to the compiled core.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit import _core
 from multilogit.evaluation import Matrix, Vector
 from multilogit.prior.base import PriorContext
 
@@ -20,45 +21,35 @@ BLOCK_ROWS = 2048
 """Rows worked on at once: what belongs to them stays in the second-level cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some consecutive rows.
+def predictor(context: PriorContext, beta: Vector) -> Array:
+    """η = o + Xβ, shape ``(C, n)``."""
+    beta = beta.reshape(context.n_logits, context.p)
+    eta = np.empty((context.n_logits, context.trials.size))
+    for part, x in blocks(context.columns):
+        np.einsum("jk,km->jm", beta, x, out=eta[:, part])
+    if context.offset is not None:
+        eta += context.offset
+    return eta
 
-    Attributes
-    ----------
-    x
-        Shape ``(p, m)``: their part of X, transposed. Overwritten by the next block.
-    trials
-        Shape ``(m,)``: n_i.
-    offset
-        Shape ``(m,)``, or 0.
+
+def blocks(columns: Sequence[Vector]) -> Iterator[tuple[slice, Array]]:
+    """The rows, some at a time: which, and X' of shape ``(p, m)``, overwritten by the next.
+
+    What is done with it should be a sum over rows by ``einsum``: a BLAS product per block would
+    wake all threads of the BLAS every time.
     """
-
-    x: Array
-    trials: Vector
-    offset: Vector | float
-
-    def predictor(self, beta: Vector) -> Array:
-        """η = o + Xβ, shape ``(C, m)``."""
-        eta: Array = beta.reshape(-1, self.x.shape[0]) @ self.x + self.offset
-        return eta
-
-
-def blocks(context: PriorContext, rows: int = BLOCK_ROWS) -> Iterator[Block]:
-    """The rows of the model, some at a time; rows without trials count nothing and stay."""
-    n = context.trials.size
-    buffer = np.empty((context.p, min(rows, n)))
-    for first in range(0, n, rows):
-        part = slice(first, min(first + rows, n))
+    n = columns[0].size
+    buffer = np.empty((len(columns), min(BLOCK_ROWS, n)))
+    for first in range(0, n, BLOCK_ROWS):
+        part = slice(first, min(first + BLOCK_ROWS, n))
         x = buffer[:, : part.stop - first]
-        for k, column in enumerate(context.columns):
+        for k, column in enumerate(columns):
             x[k] = column[part]
-        offset = 0.0 if context.offset is None else context.offset[part]
-        yield Block(x, context.trials[part], offset)
+        yield part, x
 
 
 def probabilities(eta: Array) -> tuple[Array, Vector]:
-    """π of all J categories, the baseline first, shape ``(J, m)``, and log Σ_j e^η_j."""
+    """π of all J categories, the baseline first, shape ``(J, n)``, and log Σ_j e^η_j."""
     top = np.maximum(eta.max(axis=0), 0.0)
     every = np.empty((eta.shape[0] + 1, eta.shape[1]))
     np.negative(top, out=every[0])
@@ -70,12 +61,12 @@ def probabilities(eta: Array) -> tuple[Array, Vector]:
 
 
 def centred(pi: Array, g: Array) -> Array:
-    """α_a = π_a (g_a − Σ_b π_b g_b) = π_a Σ_b π_b (g_a − g_b), a = 1 … C, shape ``(C, m)``.
+    """α_a = π_a (g_a − Σ_b π_b g_b) = π_a Σ_b π_b (g_a − g_b), a = 1 … C, shape ``(C, n)``.
 
-    ``pi`` and ``g`` have shape ``(J, m)``. The differences keep α accurate where π_a → 1.
+    ``pi`` and ``g`` have shape ``(J, n)``. The differences keep α accurate where π_a → 1.
     """
     difference = g[1:, None] - g[None, :]
-    alpha: Array = pi[1:] * np.einsum("bm,abm->am", pi, difference)
+    alpha: Array = pi[1:] * np.einsum("bn,abn->an", pi, difference)
     return alpha
 
 
@@ -106,11 +97,53 @@ def third_cumulant(pi: Array, a: int, b: int, c: int) -> Vector:
     return kappa
 
 
-def add_weighted_gram(to: Matrix, weight: Vector, x: Array, a: int, b: int) -> None:
-    """Add X'diag(w)X to the blocks (a, b) and (b, a) of a ``(p C, p C)`` matrix."""
-    p = x.shape[0]
-    gram = (x * weight) @ x.T
-    rows, columns = slice(a * p, (a + 1) * p), slice(b * p, (b + 1) * p)
-    to[rows, columns] += gram
-    if a != b:
-        to[columns, rows] += gram.T
+class Sums:
+    """Sums over rows, X'diag(w)X and X'r, by the compiled core.
+
+    Parameters
+    ----------
+    columns
+        p columns of X, read in place.
+    threads
+        At most so many threads.
+    """
+
+    def __init__(self, columns: Sequence[Vector], threads: int) -> None:
+        n = columns[0].size
+        unused = np.zeros(n)
+        self._data = _core.FixedData(list(columns), unused[:, None], unused, None, None)
+        self._no_sides = np.empty((n, 0), order="F")
+        self._threads = threads
+
+    def gram(self, weight: Vector) -> Matrix:
+        """X'diag(w)X, shape ``(p, p)``."""
+        return self._data.regression(weight, self._no_sides, self._threads)[0]
+
+    def derivatives(
+        self, score: Array, weights: Mapping[tuple[int, int], Vector]
+    ) -> tuple[Vector, Matrix]:
+        """Gradient and Hessian in β of a function of η.
+
+        Parameters
+        ----------
+        score
+            Shape ``(C, n)``: first derivatives in η.
+        weights
+            Second derivatives in (η_a, η_b), a ≤ b, shape ``(n,)`` each.
+
+        Returns
+        -------
+        gradient, hessian
+            Shapes ``(p C,)`` and ``(p C, p C)``.
+        """
+        first, *others = weights
+        gram, gradient = self._data.regression(
+            weights[first], np.asfortranarray(score.T), self._threads
+        )
+        grams = {first: gram} | {pair: self.gram(weights[pair]) for pair in others}
+        p, d = gram.shape[0], gradient.size
+        hessian = np.empty((d, d))
+        for (a, b), block in grams.items():
+            rows, columns = slice(a * p, (a + 1) * p), slice(b * p, (b + 1) * p)
+            hessian[rows, columns] = hessian[columns, rows] = block
+        return gradient.ravel(), hessian

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -31,11 +32,10 @@ from multilogit.prior.options import (
     resolved_strength,
 )
 from multilogit.prior.rows import (
-    Block,
-    add_weighted_gram,
-    blocks,
+    Sums,
     centred,
     contracted,
+    predictor,
     probabilities,
     second_cumulant,
 )
@@ -126,44 +126,25 @@ class BoundShannonEntropy:
         self.context = context
         self.kappa = kappa
         self.floor = floor
+        self._sums = Sums(context.columns, context.threads)
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """log π(ψ), its gradient and Hessian."""
         context = self.context
-        sums = _Sums(context, self.kappa, self.floor)
-        for block in blocks(context, rows=8192):
-            sums.add(block, psi[: context.n_beta])
-        hessian = 0.5 * (sums.hessian + sums.hessian.T)  # symmetric to the last digit
-        finite = math.isfinite(sums.value) and bool(np.isfinite(hessian).all())
-        status = Status.OK if finite else Status.NOT_FINITE
-        return embed(Evaluation(sums.value, sums.gradient, hessian, status), context.size)
-
-
-class _Sums:
-    """Value, gradient and Hessian, summed over blocks of rows."""
-
-    def __init__(self, context: PriorContext, kappa: float, floor: float) -> None:
-        self.entropy = kappa / context.total_trials  # λ, per trial
-        self.floor = floor / context.total_trials
-        self.value = 0.0
-        self.gradient = np.zeros(context.n_beta)
-        self.hessian = np.zeros((context.n_beta, context.n_beta))
-
-    def add(self, block: Block, beta: Vector) -> None:
-        """One block of rows."""
-        eta = block.predictor(beta)
+        eta = predictor(context, psi[: context.n_beta])
         pi, log_total = probabilities(eta)
-        n_logits, n_categories = eta.shape[0], pi.shape[0]
-        entropy = log_total - np.einsum("jm,jm->m", pi[1:], eta)
-        divergence = log_total - eta.sum(axis=0) / n_categories - math.log(n_categories)
-        self.value += float(block.trials @ (self.entropy * entropy - self.floor * divergence))
+        entropy, floor = np.outer([self.kappa, self.floor], context.trials) / context.total_trials
 
-        # α = Wη, with η_0 = 0
-        alpha = centred(pi, np.concatenate([np.zeros((1, eta.shape[1])), eta]))
-        score = -self.entropy * alpha + self.floor * (1.0 / n_categories - pi[1:])
-        self.gradient += ((block.trials * score) @ block.x.T).ravel()
-        for a in range(n_logits):
-            for b in range(a, n_logits):
-                weight = -(self.entropy + self.floor) * second_cumulant(pi, a, b)
-                weight -= self.entropy * contracted(pi, alpha, a, b)
-                add_weighted_gram(self.hessian, block.trials * weight, block.x, a, b)
+        value = entropy @ (log_total - (pi[1:] * eta).sum(axis=0))
+        value -= floor @ (log_total - eta.sum(axis=0) / len(pi) - math.log(len(pi)))
+        alpha = centred(pi, np.concatenate([np.zeros((1, eta.shape[1])), eta]))  # Wη
+        score = floor * (1.0 / len(pi) - pi[1:]) - entropy * alpha
+        weights = {
+            (a, b): -(entropy + floor) * second_cumulant(pi, a, b)
+            - entropy * contracted(pi, alpha, a, b)
+            for a, b in combinations_with_replacement(range(context.n_logits), 2)
+        }
+        gradient, hessian = self._sums.derivatives(score, weights)
+        finite = math.isfinite(value) and bool(np.isfinite(hessian).all())
+        status = Status.OK if finite else Status.NOT_FINITE
+        return embed(Evaluation(float(value), gradient, hessian, status), context.size)
