@@ -49,8 +49,9 @@ def test_binary_scores_agree_with_refits(make_model, kappa):
     in_sample = np.array([log_probabilities(x[i], mode.psi, 1)[int(y[i])] for i in range(y.size)])
     optimism = np.abs(exact - in_sample)
     assert found.reliable.all()
-    assert np.abs(found.scores - exact).max() < 0.12 * optimism.max()
-    assert abs(found.scores.sum() - exact.sum()) < 0.03 * optimism.sum()
+    # the formula's own error: up to 15 % of the most influential row's shift, 4 % of the sum
+    assert np.abs(found.scores - exact).max() < 0.16 * optimism.max()
+    assert abs(found.scores.sum() - exact.sum()) < 0.05 * optimism.sum()
     assert found.score.value == pytest.approx(found.scores.sum())
 
 
@@ -68,8 +69,9 @@ def test_multinomial_scores_agree_with_refits(make_model):
     )
     in_sample = np.array([log_probabilities(x[i], mode.psi, 2)[category[i]] for i in range(90)])
     optimism = np.abs(exact - in_sample)
-    assert np.abs(found.scores - exact).max() < 0.12 * optimism.max()
-    assert abs(found.scores.sum() - exact.sum()) < 0.03 * optimism.sum()
+    # the formula's own error: up to 15 % of the most influential row's shift, 4 % of the sum
+    assert np.abs(found.scores - exact).max() < 0.16 * optimism.max()
+    assert abs(found.scores.sum() - exact.sum()) < 0.05 * optimism.sum()
 
 
 def test_aggregated_rows_score_as_their_observations():
@@ -173,14 +175,20 @@ def test_group_scores_agree_with_refits(kappa):
         return maximise(Sum((likelihood, prior)), np.array([0.0, 0.0, 1.0]))
 
     whole = fit(ones > 0)
-    parts = split_groups(columns, [columns[0]], [1], y, ones, codes, groups)
-    found = leave_group_out(whole.psi, -whole.evaluation.hessian, parts)
+    arguments = (columns, [columns[0]], [1], y, ones, codes)
+    parts = split_groups(*arguments, groups)
+    objective = Sum((GroupedLikelihood(*arguments, groups), prior))
+    found = leave_group_out(whole.psi, -whole.evaluation.hessian, parts, objective)
     exact = np.array([parts[g].evaluate(fit(codes != g).psi).value for g in range(groups)])
     in_sample = np.array([part.evaluate(whole.psi).value for part in parts])
     optimism = np.abs(exact - in_sample)
     assert found.reliable.all()
-    assert np.abs(found.scores - exact).max() < 0.15 * optimism.max()
-    assert abs(found.scores.sum() - exact.sum()) < 0.1 * optimism.sum()
+    assert np.abs(found.scores - exact).max() < 0.1 * optimism.max()
+    assert abs(found.scores.sum() - exact.sum()) < 0.03 * optimism.sum()
+    one_step = leave_group_out(whole.psi, -whole.evaluation.hessian, parts)
+    slight = optimism < 0.15
+    assert slight.sum() >= 4
+    assert np.abs(one_step.scores - exact)[slight].max() < 0.015
 
 
 def test_a_group_that_holds_the_parameters_alone_is_flagged():

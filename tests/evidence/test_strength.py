@@ -57,7 +57,7 @@ class Curve:
         )
 
 
-@given(st.floats(-1.8, 4.0), st.floats(0.05, 30.0), st.floats(0.0, 2.0))
+@given(st.floats(-1.8, 4.0), st.floats(0.05, 10.0), st.floats(0.0, 1.0))
 def test_the_maximum_of_a_smooth_curve_is_found_in_few_fits(at, sharpness, skew):
     def f(x):
         t = x - at
@@ -170,8 +170,8 @@ def test_complete_separation_does_not_send_the_evidence_to_zero(make_model, seed
     curve, mode = auto(make_model(x, y), 4.0, 60.0)
     assert curve.status == "interior"
     assert 0.4 < curve.chosen < 4.0  # weak: there is an effect
-    assert np.abs(mode.psi).max() < 15.0
-    assert cv(make_model(x, y), y, 4.0, 60.0)[0].status == "lower bound"
+    assert mode.converged
+    assert cv(make_model(x, y), y, 4.0, 60.0)[0].chosen < 2.0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -35,6 +35,8 @@ _STEP = 1.0
 _GROWTH = 1.6
 _LONG = 0.8
 """Steps in log κ longer than this are looked into."""
+_STEEP = 10.0
+"""A fall of more nats than this within a bracket is no parabola: the bracket is halved."""
 _CV_GRID = (-2.0, -1.0, 0.0, 1.0, 2.0, 3.5)
 """log κ − log κ₀ of the strengths that cross-validation tries first: its curve may be bumpy."""
 _NOISE = 0.25
@@ -250,7 +252,7 @@ def choose_strength(
     search = _Search(fit_at, score, log_prior, _log_bounds(bounds, centre), max_fits)
     search.try_all([log_centre, log_centre + _STEP])
     search.refine()
-    curve, mode = search.curve("evidence")
+    curve, mode = search.curve("evidence", bounds)
     if design_error is not None:
         curve = replace(curve, design_error=design_error(curve.chosen))
     return curve, mode
@@ -293,7 +295,7 @@ def choose_strength_cv(
     )
     search.try_all([math.log(centre) + step for step in _CV_GRID])
     search.refine()
-    return search.curve("cv")
+    return search.curve("cv", bounds)
 
 
 def _log_bounds(bounds: tuple[float, float], centre: float) -> tuple[float, float]:
@@ -355,27 +357,38 @@ class _Search:
             self.at(x)
 
     def _beyond(self, xs: list[float], best: int) -> float | None:
-        """Further on, in growing steps; from a bound back, where the last step was long."""
-        neighbour = xs[1] if best == 0 else xs[-2]
-        step = xs[best] - neighbour
-        if xs[best] not in self.bounds:
-            return xs[best] + _GROWTH * step
-        return xs[best] - 0.5 * step if abs(step) > _LONG else None
+        """Further on, in growing steps; at a bound, the vertex of the last three points."""
+        end, neighbour, *inside = xs if best == 0 else xs[::-1]
+        step = end - neighbour
+        if end not in self.bounds:
+            return end + _GROWTH * step
+        if abs(step) > _LONG or not inside:
+            return end - 0.5 * step if abs(step) > _LONG else None
+        x, _ = self._parabola(inside[0], neighbour, end)
+        return x if 0.0 < (end - x) / step < 1.0 else None
 
     def _vertex(self, a: float, b: float, c: float) -> float | None:
         """Where the parabola through three points, b the highest, is highest; None: at b."""
+        falls = {end: self.points[b].objective - self.points[end].objective for end in (a, c)}
+        end = max(falls, key=falls.__getitem__)
+        if falls[end] > _STEEP and abs(end - b) > 0.5 * _LONG:  # no parabola, or a failed fit
+            return 0.5 * (end + b)
+        x, gain = self._parabola(a, b, c)
+        if not math.isfinite(x):
+            return None  # flat
+        if gain < _GAIN:
+            near = min(b - a, c - b) < 0.5 * _LONG
+            return None if near else b + math.copysign(0.25 * _LONG, x - b)
+        return min(max(x, a + 0.1 * (b - a)), c - 0.1 * (c - b))
+
+    def _parabola(self, a: float, b: float, c: float) -> tuple[float, float]:
+        """The vertex of the parabola through three points, and how far it is above b."""
         fa, fb, fc = (self.points[x].objective for x in (a, b, c))
         left, right = (b - a) * (fb - fc), (c - b) * (fb - fa)
-        if not math.isfinite(left + right):
-            near = a if math.isfinite(fc) else c  # a fit failed there
-            return 0.5 * (near + b) if abs(near - b) > _LONG else None
-        if left + right <= 0.0:
-            return None  # flat
+        if not math.isfinite(left + right) or (left + right) / (c - a) <= 0.0:
+            return math.nan, 0.0
         x = b + 0.5 * ((c - b) * right - (b - a) * left) / (left + right)
-        curvature = (left + right) / ((b - a) * (c - b) * (c - a))
-        if curvature * (x - b) ** 2 < _GAIN:
-            return None
-        return min(max(x, a + 0.1 * (b - a)), c - 0.1 * (c - b))
+        return x, (left + right) / ((b - a) * (c - b) * (c - a)) * (x - b) ** 2
 
     def _sorted(self) -> tuple[list[float], int]:
         xs = sorted(self.points)
@@ -396,7 +409,9 @@ class _Search:
     def _usable(self, x: float) -> bool:
         return math.isfinite(self.points[x].objective)
 
-    def curve(self, criterion: Literal["evidence", "cv"]) -> tuple[EvidenceCurve, Mode]:
+    def curve(
+        self, criterion: Literal["evidence", "cv"], bounds: tuple[float, float]
+    ) -> tuple[EvidenceCurve, Mode]:
         """What was seen, and the best fit."""
         xs, best = self._sorted()
         points = [self.points[x] for x in xs]
@@ -413,7 +428,7 @@ class _Search:
             error=np.where(failed, np.nan, [point.score.error for point in points]),
             objective=np.where(failed, np.nan, [point.objective for point in points]),
             chosen=math.exp(xs[best]),
-            bounds=(math.exp(self.bounds[0]), math.exp(self.bounds[1])),
+            bounds=bounds,
             status=status,
         )
         return curve, points[best].mode
