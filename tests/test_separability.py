@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from scipy.special import expit
 
 import multilogit as ml
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse
 from multilogit.errors import Status
-from multilogit.estimate import fixed_likelihood, information_inverse
+from multilogit.estimate import Estimate, Options, estimate_mixed, fixed_likelihood
 from multilogit.estimate.joint_cone import jointly_separated
 from multilogit.formula import build_frame
 from multilogit.newton import Solution, maximise
 from multilogit.separability import (
+    check_fit,
     explain_divergence,
     find_separation,
     separation_diagnostic,
@@ -37,19 +40,21 @@ def like_endometrial(n: int = 60, seed: int = 2) -> pd.DataFrame:
     return pd.DataFrame({"HG": y, "NV": nv, "PI": pi, "EH": eh})
 
 
-def single(frame: ModelFrame, **options: Any) -> Solution:
+def single(frame: ModelFrame, start: NDArray[np.float64] | None = None, **more: Any) -> Solution:
     likelihood = fixed_likelihood(frame, 1)
-    return maximise(likelihood, np.zeros(likelihood.n_parameters), **options)
+    return maximise(
+        likelihood, np.zeros(likelihood.n_parameters) if start is None else start, **more
+    )
 
 
 def symptoms(frame: ModelFrame, **options: Any) -> bool:
-    likelihood, solution = fixed_likelihood(frame, 1), single(frame, **options)
-    free = np.ones(solution.psi.size, dtype=bool)
-    covariance = information_inverse(solution.evaluation.hessian, free)
-    w = frame.response.weights
-    n_trials = float((frame.response.trials * (1.0 if w is None else w)).sum())
-    p = len(frame.fixed.columns)
-    return shows_symptoms(solution.status, covariance, likelihood.at_zero.hessian, p, n_trials)
+    solution = single(frame, **options)
+    return shows_symptoms(frame, fixed_likelihood(frame, 1).at_zero.hessian, estimate_of(solution))
+
+
+def estimate_of(solution: Solution) -> Estimate:
+    none = np.zeros(solution.psi.size, dtype=bool)
+    return Estimate(solution=solution, likelihood=solution.evaluation, boundary=none)
 
 
 # -- ml.separation ---------------------------------------------------------------------------
@@ -309,8 +314,40 @@ def test_an_unconverged_fit_of_overlapping_data_is_not_blamed_on_separation() ->
 
 
 def test_an_interrupted_fit_is_left_alone() -> None:
-    assert not shows_symptoms(Status.INTERRUPTED, np.eye(1), -np.eye(1), 1, 1.0)
-    assert shows_symptoms(Status.CONVERGED, np.full((1, 1), np.nan), -np.eye(1), 1, 1.0)
+    frame, _ = build_frame("HG ~ NV + PI + EH", like_endometrial())
+    at_zero = fixed_likelihood(frame, 1).at_zero.hessian
+    solution = replace(single(frame, max_iterations=3), status=Status.INTERRUPTED)
+    assert check_fit(frame, at_zero, estimate_of(solution)) == ()
+    stopped = replace(solution, status=Status.MAX_ITERATIONS)
+    assert check_fit(frame, at_zero, estimate_of(stopped)) != ()
+
+
+def test_a_search_that_starts_at_its_end_is_judged_by_its_information() -> None:
+    # No step was taken that could tell.
+    healthy, _ = build_frame("HG ~ PI + EH", like_endometrial())
+    again = single(healthy, start=single(healthy).psi)
+    assert len(again.trace) == 1
+    at_zero = fixed_likelihood(healthy, 1).at_zero.hessian
+    assert not shows_symptoms(healthy, at_zero, estimate_of(again))
+    separated, _ = build_frame("HG ~ NV + PI + EH", like_endometrial())
+    far = single(separated)
+    claimed = replace(far, status=Status.CONVERGED, trace=far.trace[-1:])
+    at_zero = fixed_likelihood(separated, 1).at_zero.hessian
+    assert shows_symptoms(separated, at_zero, estimate_of(claimed))
+
+
+@pytest.mark.parametrize("n", [60, 6_000])
+def test_one_separated_row_of_many_shows_in_the_last_step(n: int) -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.normal(size=n), "only": (np.arange(n) == 3) * 1})
+    data["y"] = (rng.random(n) < expit(data["x"])) * 1
+    data.loc[3, "y"] = 1
+    frame, _ = build_frame("y ~ x + only", data)
+    solution = replace(single(frame), status=Status.CONVERGED)
+    at_zero = fixed_likelihood(frame, 1).at_zero.hessian
+    (found,) = check_fit(frame, at_zero, estimate_of(solution))
+    assert found.facts["infinite"] == {"only": "+inf"}
+    assert found.facts["separated"] == 1
 
 
 def test_a_diverging_multilevel_fit_is_explained() -> None:
@@ -322,6 +359,19 @@ def test_a_diverging_multilevel_fit_is_explained() -> None:
     data["y"] = data["g"] % 2
     (joint,) = explain_divergence(build_frame("y ~ x + (1 | g)", data)[0])
     assert (joint.code, joint.severity) == ("joint-separation", "warning")
+
+
+@pytest.mark.parametrize("random", ["(1 | g)", "(1 + x | g)"])
+def test_a_multilevel_fit_is_checked_where_it_diverges_and_only_there(random: str) -> None:
+    data = clustered().assign(sure=lambda d: ((d["y"] == 1) & (d["x"] > 1)) * 1)
+    codes = {}
+    for terms in ("x", "x + sure"):
+        frame, _ = build_frame(f"y ~ {terms} + {random}", data)
+        fixed = fixed_likelihood(frame, 1)
+        estimate = estimate_mixed(frame, fixed, Options())
+        found = check_fit(frame, fixed.at_zero.hessian, estimate)
+        codes[terms] = estimate.solution.converged, [d.code for d in found]
+    assert codes == {"x": (True, []), "x + sure": (False, ["separation"])}
 
 
 def test_the_diagnostic_of_a_frozen_fit_is_a_warning() -> None:

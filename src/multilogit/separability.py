@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse
 from multilogit.errors import Diagnostic, MultilogitError, OptionError, Status
-from multilogit.estimate import fixed_likelihood, split_aliased
+from multilogit.estimate import Estimate, fixed_likelihood, split_aliased
 from multilogit.estimate.joint_cone import jointly_separated
 from multilogit.estimate.recession import (
     Kind,
@@ -33,6 +33,7 @@ from multilogit.formula import build_frame
 
 __all__ = [
     "Separation",
+    "check_fit",
     "explain_divergence",
     "find_separation",
     "separation",
@@ -42,9 +43,11 @@ __all__ = [
 
 _WIDTH = 88
 _MOST_NAMES = 8
-_MOST_VARIANCE = 1.0
-"""Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion:
-p / (n w̄) in a healthy fit, where w̄ is the average of π(1 − π)."""
+_SMALL_STEP = 0.1
+"""Bound on the change of any η, on the logit scale, in the last step of a healthy search."""
+_MOST_VARIANCE = 4.0
+"""Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion.
+A healthy fit has about p / (n w̄), w̄ the average of π(1 − π)."""
 
 POSITIVE, NEGATIVE, UNDETERMINED, FINITE = "+inf", "-inf", "infinite, sign not unique", "finite"
 
@@ -193,36 +196,48 @@ def separation(
 # -- a fit that suffers from it ----------------------------------------------------------------
 
 
-def shows_symptoms(
-    status: Status, covariance: Matrix, at_zero: Matrix, p: int, n_trials: float
-) -> bool:
-    """Whether a maximum likelihood fit looks as separation makes it look. Costs no pass.
-
-    It does where the search did not converge, where the information is singular, or where the
-    linear predictor has an average variance above 1: tr(Cov X'NX) / N. Separation makes that
-    average huge, because the information dies out along the way; a healthy fit has p / (N w̄).
+def check_fit(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> tuple[Diagnostic, ...]:
+    """Diagnostics of a maximum likelihood fit, if it shows the symptoms of separation.
 
     Parameters
     ----------
-    status
-        How the search ended.
-    covariance
-        Shape ``(d, d)``: of the estimates; the first p(J − 1) are β.
+    frame
+        The data of the fit, aliased columns dropped, populations collapsed or not.
     at_zero
-        Shape ``(p (J - 1), p (J - 1))``: Hessian of the single-level log-likelihood at β = 0,
-        −X'NX (J − 1)/J² in its first block: the second moments of X for free.
-    p
-        Columns of X.
-    n_trials
-        N = Σ n_i, weights included.
+        Hessian at β = 0 of the single-level likelihood of ``frame``.
+    estimate
+        Where the search ended. With a proper prior nothing is infinite: do not ask.
     """
-    if status in _SUSPECT:
-        return True
-    if status is not Status.CONVERGED:
-        return False
+    if not shows_symptoms(frame, at_zero, estimate):
+        return ()
+    return explain_divergence(frame, estimate.solution.psi[: at_zero.shape[0]])
+
+
+def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bool:
+    """Whether a maximum likelihood fit looks as separation makes it look.
+
+    It does where the search did not converge. If it did, the steps of Newton–Raphson tell: on
+    separated rows each of them moves η by about 1 for ever, so that max |Δβ| K √max(X'NX)_jj ≥ 1
+    for the last one, K the number of coefficients; the last step of a healthy search is far below
+    0.1 of that. Where it is not, the average variance of the linear predictor, tr(Cov X'NX) / N,
+    decides: separation makes it huge, because the information dies out along the way.
+
+    Parameters are those of :func:`check_fit`. The second moments X'NX are
+    ``-at_zero J² / (J − 1)``, up to an offset: no pass over the data is needed.
+    """
+    solution, p = estimate.solution, len(frame.fixed.columns)
+    if solution.status is not Status.CONVERGED:
+        return solution.status in _SUSPECT
     n_logits = at_zero.shape[0] // p
-    categories = n_logits + 1
-    gram = -at_zero[:p, :p] * (categories**2 / n_logits)
+    gram = -at_zero[:p, :p] * ((n_logits + 1) ** 2 / n_logits)
+    steps = solution.trace[-2:-1]
+    if steps:
+        moved = steps[0].max_change * at_zero.shape[0] * np.sqrt(gram.diagonal().max())
+        if moved < _SMALL_STEP:
+            return False
+    response = frame.response
+    n_trials = float(_weighted(response)[1].sum())
+    covariance = estimate.covariance()
     blocks = [slice(p * c, p * (c + 1)) for c in range(n_logits)]
     variance = sum(float((covariance[block, block] * gram).sum()) for block in blocks)
     return not variance <= _MOST_VARIANCE * n_trials
