@@ -35,7 +35,7 @@ from multilogit.newton import maximise
 Reference = Callable[[float], Vector]
 """u as a function of κ: the reference probabilities of the categories but the baseline."""
 
-_RATIO = 3.0
+_RATIO = 5.0
 """Ratio of the strengths of neighbouring rungs."""
 _SEGMENT = 1000.0
 """Ratio of the strengths that one set of points serves."""
@@ -179,7 +179,7 @@ class BetaNormaliser:
 
 
 def _rungs(low: float, high: float) -> Vector:
-    """Strengths from the strongest down; neighbours differ by a factor of about 3."""
+    """Strengths from the strongest down; neighbours differ by a factor of about 5."""
     n = max(1, 1 + int(np.ceil(np.log(high / low) / np.log(_RATIO))))
     return np.geomspace(high, low, n)
 
