@@ -12,4 +12,5 @@ NB_MODULE(MULTILOGIT_MODULE, m) {
   m.attr("LANES") = multilogit::kLanes;
   multilogit::bind_fixed(m);
   multilogit::bind_grouped(m);
+  multilogit::bind_nested(m);
 }

@@ -74,3 +74,45 @@ class GroupedData:
         self, psi: NDArray[np.float64], threads: int
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, int]:
         """Value, gradient, Hessian, whether all modes were found, inner iterations."""
+
+class NestedData:
+    """Rows of nested grouping factors in tiles, and their Laplace likelihood (core/nested.hpp).
+
+    Lists by level go from the leaves to the roots.
+    """
+
+    def __init__(
+        self,
+        columns: list[NDArray[np.float64]],
+        p: int,
+        y: NDArray[np.float64],
+        n: NDArray[np.float64],
+        offset: NDArray[np.float64] | None,
+        codes: list[NDArray[np.int32]],
+        groups: list[int],
+    ) -> None:
+        """The first p columns are X; codes of level d lie in 0 .. groups[d] - 1; all are copied."""
+
+    def set_structure(
+        self, z: list[int], effects: list[int], row: list[int], column: list[int]
+    ) -> None:
+        """Level d has effects[d] columns of Z: z; theta_k is ``Lambda[row[k], column[k]]``."""
+
+    def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
+        """Replace successes and trials."""
+
+    def set_modes(self, u: list[NDArray[np.float64]]) -> None:
+        """Start the next evaluation from u, for each level of shape ``(groups, q_d)``."""
+
+    def modes(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """By level: u, ``(groups, q_d)``, and the packed covariances of b = Lambda u."""
+
+    def moments(
+        self, beta: NDArray[np.float64]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """By level: Z'r, ``(groups, q_d)``, and Z'WZ, packed, at b = 0."""
+
+    def evaluate(
+        self, psi: NDArray[np.float64], threads: int
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, int]:
+        """Value, gradient, Hessian, whether all modes were found, inner iterations."""

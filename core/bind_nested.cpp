@@ -1,0 +1,168 @@
+// Python's view of NestedData: shapes are checked and the interpreter lock is released here.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "bindings.hpp"
+#include "nested.hpp"
+
+namespace nb = nanobind;
+
+namespace multilogit {
+
+namespace {
+
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Codes = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<nb::numpy, double>;
+
+void require(bool holds, const char* message) {
+  if (!holds) throw nb::value_error(message);
+}
+
+Output new_array(std::initializer_list<std::size_t> shape, double** data) {
+  std::size_t length = 1;
+  for (const std::size_t n : shape) length *= n;
+  *data = new double[length];
+  nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+  return Output(*data, shape, owner);
+}
+
+Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
+  double* data;
+  Output out = new_array(shape, &data);
+  std::copy(from.begin(), from.end(), data);
+  return out;
+}
+
+void construct(NestedData* self, const std::vector<Vector>& columns, int p, const Vector& y,
+               const Vector& n, const std::optional<Vector>& offset,
+               const std::vector<Codes>& codes, const std::vector<std::size_t>& groups) {
+  const std::size_t rows = y.shape(0);
+  require(n.shape(0) == rows, "y and n must have equal lengths");
+  require(!offset || offset->shape(0) == rows, "offset must be as long as y");
+  require(p >= 0 && static_cast<std::size_t>(p) <= columns.size(), "0 <= p <= number of columns");
+  require(!codes.empty() && codes.size() == groups.size(), "codes and groups: one of each level");
+  std::vector<const double*> pointers;
+  for (const Vector& column : columns) {
+    require(column.shape(0) == rows, "every column must be as long as y");
+    pointers.push_back(column.data());
+  }
+  std::vector<const std::int32_t*> levels;
+  for (std::size_t d = 0; d < codes.size(); ++d) {
+    require(codes[d].shape(0) == rows, "codes must be as long as y");
+    require(groups[d] > 0, "every level must have groups");
+    for (std::size_t i = 0; i < rows; ++i)
+      require(codes[d].data()[i] >= 0 && static_cast<std::size_t>(codes[d].data()[i]) < groups[d],
+              "codes must lie in 0 .. groups - 1");
+    levels.push_back(codes[d].data());
+  }
+  nb::gil_scoped_release release;
+  new (self) NestedData(pointers, p, y.data(), n.data(), offset ? offset->data() : nullptr, levels,
+                        rows, groups);
+}
+
+void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& effects,
+                   std::vector<int> row, std::vector<int> column) {
+  const int q = static_cast<int>(z.size());
+  require(1 <= q && q <= kMaxEffects, "between 1 and 16 random effects per row");
+  require(static_cast<int>(effects.size()) == self.levels() &&
+              std::accumulate(effects.begin(), effects.end(), 0) == q,
+          "effects must add up to the length of z, one number per level");
+  for (const int n : effects) require(n > 0, "every level must have effects");
+  for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
+  require(row.size() == column.size(), "row and column must have equal lengths");
+  std::vector<int> level;
+  for (std::size_t d = 0; d < effects.size(); ++d)
+    level.insert(level.end(), effects[d], static_cast<int>(d));
+  for (std::size_t k = 0; k < row.size(); ++k) {
+    require(
+        0 <= column[k] && column[k] <= row[k] && row[k] < q && level[row[k]] == level[column[k]],
+        "theta must lie in the lower triangle of its level");
+    require(k == 0 || level[row[k - 1]] <= level[row[k]], "theta must be given level by level");
+  }
+  self.set_structure(z, effects, std::move(row), std::move(column));
+}
+
+nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
+  require(self.q() > 0, "call set_structure first");
+  const auto size = static_cast<std::size_t>(self.size());
+  require(psi.shape(0) == size, "psi must hold p + m numbers");
+  NestedData::Result result;
+  {
+    nb::gil_scoped_release release;
+    result = self.evaluate(psi.data(), threads);
+  }
+  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
+                        to_numpy(result.hessian, {size, size}), result.modes_found,
+                        result.inner_iterations);
+}
+
+nb::list modes(const NestedData& self) {
+  require(self.q() > 0, "call set_structure first");
+  nb::list out;
+  for (int d = 0; d < self.levels(); ++d) {
+    const auto q = static_cast<std::size_t>(self.effects(d));
+    double *u, *covariance;
+    Output modes = new_array({self.groups(d), q}, &u);
+    Output packed = new_array({self.groups(d), q * (q + 1) / 2}, &covariance);
+    self.get_modes(d, u, covariance);
+    out.append(nb::make_tuple(modes, packed));
+  }
+  return out;
+}
+
+nb::list moments(const NestedData& self, const Vector& beta) {
+  require(self.q() > 0, "call set_structure first");
+  require(beta.shape(0) == static_cast<std::size_t>(self.p()), "beta must hold p numbers");
+  nb::list out;
+  std::vector<double*> score(self.levels()), information(self.levels());
+  for (int d = 0; d < self.levels(); ++d) {
+    const auto q = static_cast<std::size_t>(self.effects(d));
+    Output scores = new_array({self.groups(d), q}, &score[d]);
+    Output packed = new_array({self.groups(d), q * (q + 1) / 2}, &information[d]);
+    out.append(nb::make_tuple(scores, packed));
+  }
+  {
+    nb::gil_scoped_release release;
+    self.moments(beta.data(), score, information);
+  }
+  return out;
+}
+
+void set_modes(NestedData& self, const std::vector<Matrix>& u) {
+  require(static_cast<int>(u.size()) == self.levels(), "u: one array for each level");
+  for (int d = 0; d < self.levels(); ++d)
+    require(u[d].shape(0) == self.groups(d) &&
+                u[d].shape(1) == static_cast<std::size_t>(self.effects(d)),
+            "u must have shape (groups, q) at every level");
+  for (int d = 0; d < self.levels(); ++d) self.set_modes(d, u[d].data());
+}
+
+void set_response(NestedData& self, const Vector& y, const Vector& n) {
+  require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
+          "y and n must be as long as the data");
+  self.set_response(y.data(), n.data());
+}
+
+}  // namespace
+
+void bind_nested(nb::module_& m) {
+  nb::class_<NestedData>(m, "NestedData")
+      .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("y"), nb::arg("n"),
+           nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
+      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("effects"), nb::arg("row"),
+           nb::arg("column"))
+      .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
+      .def("set_modes", &set_modes, nb::arg("u"))
+      .def("modes", &modes)
+      .def("moments", &moments, nb::arg("beta"))
+      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("threads"));
+}
+
+}  // namespace multilogit

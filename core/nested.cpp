@@ -1,0 +1,257 @@
+#include "nested.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "parallel.hpp"
+
+namespace multilogit {
+
+namespace {
+
+// Mode derivatives are kept while they take at most this many doubles (80 MB).
+constexpr std::size_t kMostDerivatives = 10'000'000;
+
+}  // namespace
+
+NestedData::NestedData(const std::vector<const double*>& columns, int p, const double* y,
+                       const double* n, const double* offset,
+                       const std::vector<const std::int32_t*>& codes, std::size_t rows,
+                       const std::vector<std::size_t>& groups)
+    : layout_(codes, rows, groups),
+      columns_(static_cast<int>(columns.size())),
+      p_(p),
+      x_(layout_.tiles * columns.size()),
+      y_(layout_.tiles),
+      n_(layout_.tiles),
+      offset_(offset ? layout_.tiles : 0) {
+  fill_tiles(columns.data(), columns.size(), x_.data());
+  if (offset) fill_tiles(&offset, 1, offset_.data());
+  set_response(y, n);
+}
+
+// Tile by tile, so that what is written is written once and in order.
+void NestedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
+  auto* to = reinterpret_cast<double*>(tiles);
+  for (std::size_t t = 0; t < layout_.tiles; ++t) {
+    const std::int64_t* row = &layout_.row[t * kLanes];
+    for (std::size_t k = 0; k < count; ++k, to += kLanes)
+      for (int lane = 0; lane < kLanes; ++lane)
+        to[lane] = row[lane] == kNoRow ? 0.0 : columns[k][row[lane]];
+  }
+}
+
+void NestedData::set_response(const double* y, const double* n) {
+  fill_tiles(&y, 1, y_.data());
+  fill_tiles(&n, 1, n_.data());
+}
+
+NestedTiles NestedData::tiles() const {
+  return {x_.data(), y_.data(), n_.data(), offset_.empty() ? nullptr : offset_.data()};
+}
+
+void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>& effects,
+                               std::vector<int> row, std::vector<int> column) {
+  point_.p = p_;
+  point_.columns = columns_;
+  point_.first = {0};
+  for (const int q : effects) point_.first.push_back(point_.first.back() + q);
+  point_.zeta.clear();
+  point_.effect_z.clear();
+  for (const int a : z) {
+    const auto known = std::find(point_.zeta.begin(), point_.zeta.end(), a);
+    point_.effect_z.push_back(static_cast<int>(known - point_.zeta.begin()));
+    if (known == point_.zeta.end()) point_.zeta.push_back(a);
+  }
+  point_.theta_first.assign(effects.size() + 1, static_cast<int>(row.size()));
+  for (int d = levels() - 1; d >= 0; --d)
+    point_.theta_first[d] = static_cast<int>(
+        std::partition_point(row.begin(), row.end(), [&](int a) { return a < point_.first[d]; }) -
+        row.begin());
+  point_.theta_row = std::move(row);
+  point_.theta_column = std::move(column);
+  forget_modes();
+}
+
+void NestedData::forget_modes() {
+  modes_.resize(levels());
+  for (int d = 0; d < levels(); ++d) {
+    const std::size_t blocks = layout_.levels[d].blocks();
+    const int q = point_.effects(d);
+    modes_[d].u.assign(blocks * q, vd{});
+    modes_[d].covariance.assign(blocks * (q * (q + 1) / 2), vd{});
+  }
+  forget_derivatives();
+}
+
+void NestedData::forget_derivatives() {
+  for (NestedModes& modes : modes_) modes.derivatives.clear();
+  last_psi_.clear();
+}
+
+void NestedData::set_modes(int d, const double* u) {
+  const int q = point_.effects(d);
+  auto* to = reinterpret_cast<double*>(modes_[d].u.data());
+  const std::vector<std::int32_t>& node = layout_.levels[d].node;
+  for (std::size_t i = 0; i < node.size(); ++i)
+    if (node[i] != kNoNode)
+      for (int a = 0; a < q; ++a)
+        to[(i / kLanes * q + a) * kLanes + i % kLanes] =
+            u[static_cast<std::size_t>(node[i]) * q + a];
+  forget_derivatives();
+}
+
+void NestedData::get_modes(int d, double* u, double* covariance) const {
+  const int q = point_.effects(d), s = q * (q + 1) / 2;
+  const auto* modes = reinterpret_cast<const double*>(modes_[d].u.data());
+  const auto* packed = reinterpret_cast<const double*>(modes_[d].covariance.data());
+  const std::vector<std::int32_t>& node = layout_.levels[d].node;
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    if (node[i] == kNoNode) continue;
+    const auto g = static_cast<std::size_t>(node[i]);
+    for (int a = 0; a < q; ++a) u[g * q + a] = modes[(i / kLanes * q + a) * kLanes + i % kLanes];
+    for (int c = 0; c < s; ++c)
+      covariance[g * s + c] = packed[(i / kLanes * s + c) * kLanes + i % kLanes];
+  }
+}
+
+// Every row counts for all nodes of its path.
+void NestedData::moments(const double* beta, const std::vector<double*>& score,
+                         const std::vector<double*>& information) const {
+  for (int d = 0; d < levels(); ++d) {
+    const std::size_t nodes = groups(d), q = point_.effects(d);
+    std::fill(score[d], score[d] + nodes * q, 0.0);
+    std::fill(information[d], information[d] + nodes * (q * (q + 1) / 2), 0.0);
+  }
+  for (std::size_t slot = 0; slot < layout_.slots(); ++slot)
+    for (std::size_t b = layout_.levels[0].block[slot]; b < layout_.levels[0].block[slot + 1];
+         ++b) {
+      const LeafBlock& block = layout_.leaves[b];
+      const std::size_t end = block.tile[block.groups_in_lanes ? 1 : block.leaves];
+      for (std::size_t t = block.tile[0], leaf = 0; t < end; ++t) {
+        vd eta = offset_.empty() ? vd{} : offset_[t];
+        for (int k = 0; k < p_; ++k) eta += x_[t * columns_ + k] * beta[k];
+        const BinomialScore row = binomial_score(eta, y_[t], n_[t]);
+        while (!block.groups_in_lanes && block.tile[leaf + 1] <= t) ++leaf;
+        for (int lane = 0; lane < kLanes; ++lane) {
+          if (layout_.row[t * kLanes + lane] == kNoRow) continue;
+          const std::size_t in_block = block.groups_in_lanes ? lane : leaf;
+          add_moments(slot, b * kLanes + in_block, t, lane, row.r[lane], row.w[lane], score,
+                      information);
+        }
+      }
+    }
+}
+
+void NestedData::add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane,
+                             double r, double w, const std::vector<double*>& score,
+                             const std::vector<double*>& information) const {
+  const auto z = [&](int effect) {
+    return x_[tile * columns_ + point_.zeta[point_.effect_z[effect]]][lane];
+  };
+  for (int d = 0; d < levels(); ++d) {
+    const NestedLevel& level = layout_.levels[d];
+    const int q = point_.effects(d);
+    const auto node = static_cast<std::size_t>(level.node[position]);
+    double *s = score[d] + node * q, *h = information[d] + node * (q * (q + 1) / 2);
+    for (int a = point_.first[d]; a < point_.first[d + 1]; ++a) {
+      *s++ += r * z(a);
+      for (int c = point_.first[d]; c <= a; ++c) *h++ += w * z(a) * z(c);
+    }
+    if (d + 1 < levels())
+      position = level.parent[position] + layout_.levels[d + 1].block[slot] * kLanes;
+  }
+}
+
+// beta, Lambda and T at psi, and how far psi is from where the mode derivatives were taken.
+void NestedData::move_to(const double* psi) {
+  const auto size = static_cast<std::size_t>(point_.size());
+  const int q = point_.q();
+  point_.beta.assign(psi, psi + p_);
+  point_.Lambda.assign(static_cast<std::size_t>(q) * q, 0.0);
+  point_.T.assign(static_cast<std::size_t>(point_.zs()) * q, 0.0);
+  for (int k = 0; k < point_.m(); ++k) {
+    const int a = point_.theta_row[k], b = point_.theta_column[k];
+    point_.Lambda[a * q + b] = psi[p_ + k];
+    point_.T[point_.effect_z[a] * q + b] += psi[p_ + k];
+  }
+  point_.change.assign(size, 0.0);
+  if (last_psi_.size() == size) {
+    for (std::size_t k = 0; k < size; ++k) point_.change[k] = psi[k] - last_psi_[k];
+  } else {
+    std::size_t vectors = 0;
+    for (int d = 0; d < levels(); ++d)
+      vectors += layout_.levels[d].blocks() * point_.effects(d) * size;
+    for (int d = 0; d < levels(); ++d)
+      modes_[d].derivatives.assign(vectors * kLanes <= kMostDerivatives
+                                       ? layout_.levels[d].blocks() * point_.effects(d) * size
+                                       : 0,
+                                   vd{});
+  }
+  last_psi_.assign(psi, psi + size);
+}
+
+NestedData::Result NestedData::evaluate(const double* psi, std::size_t threads) {
+  move_to(psi);
+  const bool one_each = point_.q() == levels();
+  Result result =
+      point_.zs() == 1 && one_each ? evaluate_sized<1, 1>(threads) : evaluate_sized<0, 0>(threads);
+  if (!result.modes_found) forget_modes();  // start afresh next time
+  return result;
+}
+
+template <int Z, int Q>
+NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
+  const std::size_t slots = layout_.slots();
+  threads = std::max<std::size_t>(1, std::min(threads, slots));
+  std::vector<NestedTotals> totals(slots, NestedTotals(p_, point_.m()));
+  std::vector<char> found(slots);
+  std::vector<std::unique_ptr<Forest<Z, Q>>> workers(threads);
+  const NestedTiles data = tiles();
+  for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
+    if (!workers[w]) workers[w] = std::make_unique<Forest<Z, Q>>(point_, layout_, data, modes_);
+    found[slot] = workers[w]->evaluate(slot, totals[slot]);
+  });
+  Result result;
+  if (std::all_of(found.begin(), found.end(), [](char f) { return f != 0; }))
+    result = add_up(totals);
+  else
+    result.modes_found = false;
+  result.gradient.resize(point_.size());
+  result.hessian.resize(static_cast<std::size_t>(point_.size()) * point_.size());
+  for (const auto& worker : workers)
+    if (worker) result.inner_iterations += worker->inner_iterations();
+  return result;
+}
+
+NestedData::Result NestedData::add_up(const std::vector<NestedTotals>& slots) const {
+  const int size = point_.size();
+  Result result;
+  result.gradient.resize(size);
+  result.hessian.resize(static_cast<std::size_t>(size) * size);
+  const auto add = [&](int k, int l, double x) {
+    result.hessian[static_cast<std::size_t>(std::min(k, l)) * size + std::max(k, l)] += x;
+  };
+  for (const NestedTotals& slot : slots) {
+    result.value += sum(slot.value);
+    for (int k = 0; k < size; ++k) {
+      result.gradient[k] += sum(slot.gradient[k]);
+      for (int l = k; l < size; ++l)
+        add(k, l, slot.hessian[k * size + l] + slot.cross[k * size + l] + slot.cross[l * size + k]);
+    }
+    for (int k = 0; k < p_; ++k) {
+      result.gradient[k] += slot.product[k];
+      for (int l = k; l < p_; ++l) add(k, l, slot.gram[k * p_ + l]);
+    }
+    for (int i = 0; i < point_.m(); ++i)
+      for (int k = 0; k < size; ++k) {
+        const double x = sum(slot.pairs[static_cast<std::size_t>(i) * size + k]);
+        add(k, p_ + i, k == p_ + i ? 2.0 * x : x);
+      }
+  }
+  for (int k = 0; k < size; ++k)
+    for (int l = 0; l < k; ++l) result.hessian[k * size + l] = result.hessian[l * size + k];
+  return result;
+}
+
+}  // namespace multilogit

@@ -1,0 +1,80 @@
+// Nested grouping factors: the data in tiles, and their Laplace log marginal likelihood.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "nested_forest.hpp"
+#include "nested_layout.hpp"
+#include "nested_point.hpp"
+#include "tiles.hpp"
+
+namespace multilogit {
+
+class NestedData {
+ public:
+  // columns: X, then those columns of Z that are not among them. codes and groups: level by level,
+  // from the leaves to the roots. Everything is copied into tiles. Throws std::invalid_argument
+  // when a level is not nested in the next one.
+  NestedData(const std::vector<const double*>& columns, int p, const double* y, const double* n,
+             const double* offset, const std::vector<const std::int32_t*>& codes, std::size_t rows,
+             const std::vector<std::size_t>& groups);
+
+  struct Result {
+    double value = 0.0;
+    std::vector<double> gradient;  // p + m
+    std::vector<double> hessian;   // (p + m)^2, full
+    bool modes_found = true;
+    std::size_t inner_iterations = 0;
+  };
+
+  // Level d has effects[d] effects; column a of Z, counted through the levels, is column z[a] of
+  // the data; theta_k is Lambda[row[k], column[k]], level by level. Modes start afresh at u = 0.
+  void set_structure(const std::vector<int>& z, const std::vector<int>& effects,
+                     std::vector<int> row, std::vector<int> column);
+
+  // l(psi), its gradient and Hessian at psi = (beta, theta), p + m numbers. The modes found are
+  // where the next call starts from.
+  Result evaluate(const double* psi, std::size_t threads);
+
+  void set_response(const double* y, const double* n);
+  // Z'r and Z'WZ of every node of level d at b = 0: nodes x q_d, nodes x q_d (q_d + 1) / 2, packed.
+  void moments(const double* beta, const std::vector<double*>& score,
+               const std::vector<double*>& information) const;
+
+  // Of level d. u: nodes x q_d, row-major; covariance of b: nodes x q_d (q_d + 1) / 2, packed.
+  void set_modes(int d, const double* u);
+  void get_modes(int d, double* u, double* covariance) const;
+
+  std::size_t rows() const { return layout_.rows; }
+  int levels() const { return static_cast<int>(layout_.levels.size()); }
+  std::size_t groups(int d) const { return layout_.levels[d].nodes; }
+  int columns() const { return columns_; }
+  int p() const { return p_; }
+  int q() const { return point_.q(); }
+  int effects(int d) const { return point_.effects(d); }
+  int size() const { return point_.size(); }
+
+ private:
+  void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
+  NestedTiles tiles() const;
+  void add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane, double r,
+                   double w, const std::vector<double*>& score,
+                   const std::vector<double*>& information) const;
+  void move_to(const double* psi);
+  void forget_modes();
+  void forget_derivatives();
+  template <int Z, int Q>
+  Result evaluate_sized(std::size_t threads);
+  Result add_up(const std::vector<NestedTotals>& slots) const;
+
+  NestedLayout layout_;
+  int columns_, p_;
+  Tiles x_, y_, n_, offset_;
+  NestedPoint point_;
+  std::vector<NestedModes> modes_;  // by level
+  std::vector<double> last_psi_;    // where the mode derivatives were taken; empty: nowhere
+};
+
+}  // namespace multilogit

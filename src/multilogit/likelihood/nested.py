@@ -1,0 +1,177 @@
+"""The log marginal likelihood of a model with nested grouping factors.
+
+    η = Xβ + o + Σ_d Z_d b_d,   b_d = Λ_d(θ)u_d,   u_d ~ N(0, I),   ψ = (β, θ)
+
+Level 0 holds the leaves (pupils in classes: the classes), the last level the roots (their
+schools); every group of a level lies within one group of the next. Value, gradient and Hessian
+are exact and cost time in proportion to the rows: the groups are eliminated from the leaves to
+the roots, as ``core/nested_forest.hpp`` says; the mathematics is in ``docs/mathematics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit import _core
+from multilogit.errors import OptionError, Status
+from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.likelihood.covariance import CovarianceStructure
+from multilogit.likelihood.grouped import _root_mean_square, _share_columns, _unpack
+from multilogit.likelihood.mixed import Column, Order
+
+Codes = NDArray[np.int32]
+
+
+def is_nested(codes_a: Codes, codes_b: Codes) -> bool:
+    """Whether every group of factor a lies within one group of factor b.
+
+    Parameters
+    ----------
+    codes_a, codes_b
+        Shape ``(n,)``: each row's group, from 0.
+    """
+    if codes_a.size == 0:
+        return True
+    of_group = np.empty(int(codes_a.max()) + 1, dtype=codes_b.dtype)
+    of_group[codes_a] = codes_b  # of several, the last one
+    return bool(np.array_equal(of_group[codes_a], codes_b))
+
+
+class NestedLikelihood:
+    """ℓ(ψ) by Laplace's approximation for nested factors, of any depth.
+
+    Parameters
+    ----------
+    x
+        p columns of X, each contiguous float64 of shape ``(n,)``.
+    z_by_level
+        For every level, from the leaves to the roots, its columns of Z.
+    blocks_by_level
+        For every level the sizes of the blocks of correlated effects, in the order of its
+        columns.
+    y, trials
+        Shape ``(n,)``: successes and trials, frequency weights multiplied in.
+    codes_by_level
+        For every level, shape ``(n,)`` int32 in ``0 .. n_groups - 1``.
+    n_groups_by_level
+        For every level its number of groups.
+    offset
+        Shape ``(n,)`` or None.
+    threads
+        Worker threads at most, over the groups of the last level; the result does not depend
+        on it.
+
+    Raises
+    ------
+    OptionError
+        If a level is not nested in the next one.
+
+    Notes
+    -----
+    One level alone is the model of
+    :class:`~multilogit.likelihood.grouped.GroupedLikelihood`. The columns are copied once,
+    into the core's tiles. The value leaves out the binomial coefficients. The modes û found by
+    one evaluation are the start of the next, so values at the same ψ may differ in the last
+    digits when reached along different ways.
+    """
+
+    def __init__(
+        self,
+        x: Sequence[Column],
+        z_by_level: Sequence[Sequence[Column]],
+        blocks_by_level: Sequence[Sequence[int]],
+        y: Column,
+        trials: Column,
+        codes_by_level: Sequence[Codes],
+        n_groups_by_level: Sequence[int],
+        *,
+        offset: Column | None = None,
+        threads: int = 1,
+    ) -> None:
+        for lower, (a, b) in enumerate(pairwise(codes_by_level)):
+            if not is_nested(a, b):
+                raise OptionError(
+                    f"level {lower} is not nested in level {lower + 1}: one of its groups has "
+                    f"rows in several groups there. Give the levels from the leaves to the "
+                    f"roots, or treat the factors as crossed."
+                )
+        z = [column for columns in z_by_level for column in columns]
+        self.p = len(x)
+        self.structure = CovarianceStructure.of_blocks(
+            [size for blocks in blocks_by_level for size in blocks]
+        )
+        self.threads = threads
+        self.z_scale = np.array([_root_mean_square(column) for column in z])
+        self._effects = [len(columns) for columns in z_by_level]
+        columns, self._z_index = _share_columns(list(x), z)
+        self._data = _core.NestedData(
+            columns, self.p, y, trials, offset, list(codes_by_level), list(n_groups_by_level)
+        )
+        self.order: Order = ()
+        self.restart()
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
+        value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
+        return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    def reorder(self, order: Order, turn: Matrix | None = None) -> None:
+        """Let row a of Λ belong to column ``order[a]`` of Z from now on.
+
+        ``order`` may only permute within blocks; û becomes ``turn @ û``, or is forgotten.
+        """
+        turned = None
+        if turn is not None:
+            turned = [
+                np.ascontiguousarray(u @ turn[level, level].T)
+                for u, level in zip(self.modes(), self.factors(), strict=True)
+            ]
+        self.order = order
+        self._data.set_structure(
+            [self._z_index[a] for a in order],
+            self._effects,
+            self.structure.rows.tolist(),
+            self.structure.columns.tolist(),
+        )
+        if turned is not None:
+            self._data.set_modes(turned)
+
+    @property
+    def scale(self) -> Vector:
+        """Root mean square of the columns of Z, in the present order of the effects."""
+        return self.z_scale[list(self.order)]
+
+    def set_response(self, y: Column, trials: Column) -> None:
+        """Replace the response; design, grouping and modes stay."""
+        self._data.set_response(y, trials)
+
+    def restart(self) -> None:
+        """Forget the modes and any reordering: what comes next depends on nothing before."""
+        self.reorder(tuple(range(self.structure.q)))
+
+    def factors(self) -> tuple[slice, ...]:
+        """The effects of each level, from the leaves to the roots."""
+        ends = np.cumsum(self._effects).tolist()
+        return tuple(slice(end - q, end) for end, q in zip(ends, self._effects, strict=True))
+
+    def modes(self) -> tuple[Matrix, ...]:
+        """û of the last evaluation: for each level, shape ``(n_groups, q_d)``."""
+        return tuple(np.asarray(u) for u, _ in self._data.modes())
+
+    def mode_covariance(self) -> tuple[NDArray[np.float64], ...]:
+        """ΛH⁻¹Λ' of the last evaluation: for each level, shape ``(n_groups, q_d, q_d)``."""
+        return tuple(
+            _unpack(np.asarray(packed), q)
+            for (_, packed), q in zip(self._data.modes(), self._effects, strict=True)
+        )
+
+    def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
+        """Z_d'r, ``(n_groups, q_d)``, and Z_d'WZ_d, ``(n_groups, q_d, q_d)``, at b = 0."""
+        return tuple(
+            (np.asarray(score), _unpack(np.asarray(information), q))
+            for (score, information), q in zip(self._data.moments(beta), self._effects, strict=True)
+        )
