@@ -24,10 +24,13 @@ from multilogit.estimate import (
     fixed_likelihood,
     split_aliased,
 )
+from multilogit.estimate.freeze import estimate_frozen
 from multilogit.formula import Design, build_frame
+from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
-from multilogit.prior.base import BoundPrior, Prior
+from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, RandomEffects, Spec
+from multilogit.separability import check_fit, separation_diagnostic
 
 Progress = bool | Callable[[TraceRow], None]
 
@@ -47,6 +50,7 @@ def fit(
     baseline: object = None,
     start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
     starts: int = 1,
+    infinite: Literal["report", "freeze"] = "report",
     max_iterations: int = 100,
     tolerance: float = 1e-8,
     threads: int | None = None,
@@ -85,6 +89,10 @@ def fit(
     starts
         Search from so many starts and report the highest maximum of a multilevel model; the
         others are named in ``fit.diagnostics``.
+    infinite
+        Maximum likelihood estimates at infinity (separated data): ``"report"`` ends the fit
+        with a diagnostic that names them; ``"freeze"``, for single-level models, holds them,
+        converges the others and reports ±inf (Czepiel, §2.1.4).
     max_iterations
         Newton iterations at most.
     tolerance
@@ -124,7 +132,9 @@ def fit(
     True
     """
     began = time.perf_counter()
-    options = _options(prior, nodes, start, starts, max_iterations, tolerance, threads, progress)
+    options = _options(
+        prior, nodes, start, starts, infinite, max_iterations, tolerance, threads, progress
+    )
     frame, design = build_frame(
         formula,
         data,
@@ -144,6 +154,7 @@ def fit(
         "baseline": baseline,
         "start": start,
         "starts": None if starts == 1 else starts,
+        "infinite": None if infinite == "report" else infinite,
         "missing": None if missing == "drop" else missing,
     }
     spec = Spec(formula, {name: value for name, value in asked.items() if value is not None})
@@ -160,8 +171,24 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         frame = replace(frame, fixed=frame.fixed.keep(keep))
         compact = replace(compact, fixed=compact.fixed.keep(keep))
         fixed = fixed_likelihood(compact, options.threads)
-    estimate = (estimate_mixed if frame.random else estimate_single)(compact, fixed, options)
+    estimate = _estimate(compact, fixed, options)
+    if options.prior is None and options.infinite == "report":
+        noticed = check_fit(compact, fixed.at_zero.hessian, estimate)
+        estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *noticed))
     return assemble(frame, estimate, design, spec, options, aliased, began)
+
+
+def _estimate(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
+    """The estimate of the kind of model that the frame is, by the method asked for."""
+    if frame.random:
+        return estimate_mixed(frame, fixed, options)
+    if options.infinite == "report":
+        return estimate_single(frame, fixed, options)
+    frozen = estimate_frozen(fixed, options)
+    if frozen.recession is None or frozen.recession.kind == "overlap":
+        return frozen.estimate
+    noticed = separation_diagnostic(frame, frozen.recession)
+    return replace(frozen.estimate, far=frozen.far, diagnostics=(noticed,))
 
 
 def assemble(
@@ -187,10 +214,11 @@ def assemble(
             *frame.diagnostics,
             *_aliased_diagnostics(aliased),
             *estimate.diagnostics,
-            *_status_diagnostics(estimate.solution.status),
+            *_status_diagnostics(estimate),
         ),
         seconds=time.perf_counter() - began,
         options=replace(options, nodes=estimate.nodes),
+        far=estimate.far,
     )
 
 
@@ -199,6 +227,7 @@ def _options(
     nodes: int | Literal["auto"],
     start: NDArray[np.float64] | Literal["zero", "ols"] | None,
     starts: int,
+    infinite: Literal["report", "freeze"],
     max_iterations: int,
     tolerance: float,
     threads: int | None,
@@ -216,6 +245,10 @@ def _options(
             raise OptionError("start must be one vector of finite numbers.")
     if not isinstance(starts, int) or starts < 1:
         raise OptionError(f"starts={starts!r}: give a number from 1 on.")
+    if infinite not in ("report", "freeze"):
+        raise OptionError(f"infinite={infinite!r}: use 'report' or 'freeze'.")
+    if infinite == "freeze" and prior is not None:
+        raise OptionError("infinite='freeze' is for maximum likelihood; leave it out with prior=.")
     if max_iterations < 0:
         raise OptionError(f"max_iterations={max_iterations}: give a number from 0 on.")
     if not 0 < tolerance < 1:
@@ -228,6 +261,8 @@ def _options(
         tolerance=tolerance,
         threads=threads or _processors(),
         nodes=nodes,
+        starts=starts,
+        infinite=infinite,
         prior=prior,
         callback=_print_row if progress is True else (progress or None),
     )
@@ -254,6 +289,11 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
         raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
     if not frame.random:
         return
+    if options.infinite == "freeze":
+        raise OptionError(
+            "infinite='freeze' is for models without random effects; with them use "
+            "prior=ml.RelativeEntropy()."
+        )
     if frame.response.family == "multinomial":
         raise OptionError(
             f"The response {frame.response.name!r} has {len(frame.response.categories)} "
@@ -353,8 +393,11 @@ _REMEDIES = {
 }
 
 
-def _status_diagnostics(status: Status) -> tuple[Diagnostic, ...]:
-    if status is Status.CONVERGED:
+def _status_diagnostics(estimate: Estimate) -> tuple[Diagnostic, ...]:
+    """Why the search did not converge, unless something better has been said already."""
+    status = estimate.solution.status
+    explained = any(noticed.severity == "error" for noticed in estimate.diagnostics)
+    if status is Status.CONVERGED or explained:
         return ()
     message, remedy = _REMEDIES[status]
     code = status.value.replace("_", "-")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from multilogit.errors import Diagnostic
-from multilogit.evaluation import Evaluation, Matrix
+from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.newton import Solution
 
 
@@ -53,6 +53,9 @@ class Estimate:
         The random effects of each grouping factor.
     nodes
         Quadrature nodes per random effect that were used.
+    far
+        ψ̂ with its infinite elements replaced by numbers so large that predictions have reached
+        their limits; None where ψ̂ is finite.
     diagnostics
         What was noticed.
     """
@@ -63,6 +66,7 @@ class Estimate:
     Lambda: Matrix | None = None
     factors: tuple[FactorEstimate, ...] = ()
     nodes: int = 1
+    far: Vector | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def covariance(self) -> Matrix:

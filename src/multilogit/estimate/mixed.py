@@ -13,6 +13,7 @@ from multilogit.estimate.multistart import search_from_many
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
 from multilogit.estimate.search import Target
+from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.grouped import GroupedLikelihood
@@ -30,7 +31,8 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
         If ``options.start`` has the wrong length, or quadrature needs too many nodes.
     """
     likelihood = mixed_likelihood(frame, options)
-    target = Target(likelihood, bind_prior(options.prior, frame, likelihood.structure, options))
+    prior = bind_prior(options.prior, frame, likelihood.structure, options)
+    target = Target(likelihood, prior, None if prior is None else longest_steps(fixed))
     start = start_values(likelihood, fixed, options)
     if options.nodes == "auto":
         return climb_ladder(target, start, options)

@@ -10,6 +10,7 @@ from multilogit.errors import Diagnostic
 from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
+from multilogit.estimate.starts import inflation
 from multilogit.evaluation import Vector
 
 _SAME = 1e-5
@@ -30,8 +31,8 @@ def search_from_many(target: Target, start: Vector, options: Options) -> Estimat
     first = search(target, start, options)
     found = [first]
     if options.starts > 1:
-        for other in _scattered(target, start, first, options.starts - 1):
-            found.append(_again(target, other, options))
+        others = [_stretched(target, first), *_scattered(target, first, options.starts - 2)]
+        found += [_again(target, other, options) for other in others]
     elif _doubtful(target, first):
         found.append(_again(target, _stretched(target, first), options))
     maxima = _distinct(found)
@@ -60,19 +61,20 @@ def _stretched(target: Target, estimate: Estimate) -> Vector:
     return np.concatenate([2.0 * psi[:p], 3.0 * psi[p:]])
 
 
-def _scattered(target: Target, start: Vector, first: Estimate, count: int) -> list[Vector]:
-    """Random starts: β within three standard errors, standard deviations log-uniform."""
+def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
+    """Random starts: standard deviations log-uniform, β grown with them, and scattered."""
     likelihood = target.likelihood
     p, structure = likelihood.p, likelihood.structure
     rng = np.random.default_rng(_SEED)
+    psi = first.solution.psi
     variance = information_inverse(first.solution.evaluation.hessian, ~first.boundary).diagonal()
     spread = np.sqrt(np.where(np.isfinite(variance[:p]), variance[:p], 1.0))
-    centre = first.solution.psi[:p] if first.solution.converged else start[:p]
+    found_sd = np.sqrt((structure.Lambda(psi[p:]) ** 2).sum(axis=1)) * likelihood.z_scale
     starts = []
     for _ in range(count):
         sd = np.exp(rng.uniform(np.log(_SMALLEST_SD), np.log(_LARGEST_SD), structure.q))
         theta = np.where(structure.diagonal, (sd / likelihood.z_scale)[structure.rows], 0.0)
-        beta = centre * rng.uniform(0.5, 2.5) + 3.0 * spread * rng.normal(size=p)
+        beta = psi[:p] * (inflation(sd) / inflation(found_sd)) + spread * rng.normal(size=p)
         starts.append(np.concatenate([beta, theta]))
     return starts
 

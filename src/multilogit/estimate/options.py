@@ -29,6 +29,9 @@ class Options:
         ``"auto"``: as many as are needed.
     starts
         Number of starts of a model with random effects; the highest maximum counts.
+    infinite
+        ``"freeze"``: infinite estimates of a single-level model are held and reported as such,
+        the others converged.
     prior
         A specification, an object with ``evaluate``, or None: maximum likelihood.
     callback
@@ -41,5 +44,6 @@ class Options:
     threads: int = 1
     nodes: int | Literal["auto"] = 1
     starts: int = 1
+    infinite: Literal["report", "freeze"] = "report"
     prior: Prior | BoundPrior | None = None
     callback: Callable[[TraceRow], None] | None = None

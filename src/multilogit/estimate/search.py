@@ -40,10 +40,13 @@ class Target:
         ℓ, and everything that is known of the random effects.
     prior
         log π; None: maximum likelihood.
+    longest
+        Shape ``(p,)``: caps on the change of β in one step; None: no caps.
     """
 
     likelihood: MixedLikelihood
     prior: BoundPrior | None = None
+    longest: Vector | None = None
 
     @property
     def objective(self) -> Objective:
@@ -84,6 +87,8 @@ def search(target: Target, start: Vector, options: Options) -> Estimate:
 def _climb(target: Target, start: Vector, options: Options) -> Solution:
     likelihood = target.likelihood
     caps = np.full(start.size, np.inf)
+    if target.longest is not None:
+        caps[: likelihood.p] = target.longest
     caps[likelihood.p :] = _LONGEST / likelihood.scale[likelihood.structure.rows]
     return maximise(
         target.objective,

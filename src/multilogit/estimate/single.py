@@ -15,6 +15,9 @@ from multilogit.likelihood.fixed import FixedLikelihood, start_ols
 from multilogit.newton import maximise
 from multilogit.objective import Sum
 
+_LONGEST = 5.0
+"""Largest change of a typical linear predictor in one step of a penalised fit."""
+
 
 def fixed_likelihood(frame: ModelFrame, threads: int) -> FixedLikelihood:
     """The single-level likelihood of a frame; its random effects, if any, are left out."""
@@ -47,11 +50,29 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
         start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
+        max_change=None if prior is None else longest_steps(likelihood),
         callback=options.callback,
         first=likelihood.at_zero if known else None,
     )
     there = solution.evaluation if prior is None else likelihood.evaluate(solution.psi)
     return Estimate(solution, there, np.zeros(solution.psi.size, dtype=bool))
+
+
+def longest_steps(likelihood: FixedLikelihood) -> Vector:
+    """Caps on β: a step moves a predictor of its typical size by at most 5 logits.
+
+    Penalised likelihoods stay finite where the likelihood has no maximum; from far away a full
+    Newton step would then go very far.
+    """
+    p, n_logits = len(likelihood.columns), likelihood.n_logits
+    categories = n_logits + 1
+    gram = -likelihood.at_zero.hessian.diagonal()[:p] * (categories**2 / n_logits)
+    weights = likelihood.weights
+    trials = likelihood.trials if weights is None else likelihood.trials * weights
+    size = np.sqrt(np.maximum(gram, 0.0) / trials.sum())
+    caps = np.full(p, np.inf)
+    caps[size > 0] = _LONGEST / size[size > 0]
+    return np.tile(caps, n_logits)
 
 
 def start_values(likelihood: FixedLikelihood, options: Options) -> Vector:

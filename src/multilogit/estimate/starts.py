@@ -26,11 +26,17 @@ def start_values(likelihood: MixedLikelihood, fixed: FixedLikelihood, options: O
     beta = _start_beta(fixed, start, structure.m)
     Sigma = _moment_covariance(likelihood, beta)
     if start is None:
-        # Population-averaged effects are smaller than conditional ones (Zeger, Liang & Albert
-        # 1988): by about this factor, for the average variance of Zb.
-        beta = beta * np.sqrt(1.0 + 0.346 * float(Sigma.diagonal().sum()))
+        beta = beta * inflation(np.sqrt(Sigma.diagonal()))
     Lambda = cholesky(Sigma) / likelihood.z_scale[:, None]
     return np.concatenate([beta, Lambda[structure.rows, structure.columns]])
+
+
+def inflation(sd: Vector) -> float:
+    """By how much conditional effects exceed population-averaged ones (Zeger et al. 1988).
+
+    ``sd``: standard deviations on the logit scale; they give the average variance of Zb.
+    """
+    return float(np.sqrt(1.0 + 0.346 * (sd**2).sum()))
 
 
 def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> Vector:

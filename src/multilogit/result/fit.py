@@ -62,6 +62,8 @@ class Fit(Tables):
         Wall time of the fit, s.
     options
         Options of the search, the prior and the number of quadrature nodes among them.
+    far
+        With ``infinite="freeze"``: ψ̂ with large numbers for infinite ones, for predictions.
 
     Examples
     --------

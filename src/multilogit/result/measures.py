@@ -40,6 +40,7 @@ class Measures:
     aliased: tuple[str, ...]
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
+    far: NDArray[np.float64] | None
     options: Options = field(default_factory=Options)
 
     @property

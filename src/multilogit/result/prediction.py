@@ -99,7 +99,8 @@ def _linear_predictor(fit: Measures, rows: _Rows, conditional: bool) -> NDArray[
     """η, shape ``(n, C)``; NaN in rows with missing values."""
     n = len(rows.index)
     logits, p = len(logit_names(fit.frame)), len(fit.frame.fixed.names)
-    beta = fit.solution.psi[: logits * p].reshape(logits, p)
+    psi = fit.solution.psi if fit.far is None else fit.far
+    beta = psi[: logits * p].reshape(logits, p)
     n_complete = n if rows.complete is None else rows.complete.shape[0]
     eta = fixed_predictor(rows.fixed.columns, beta, rows.offset, n_complete)
     for effects in fit.random if conditional else ():
