@@ -1,0 +1,178 @@
+// Python's view of CrossedData: shapes are checked and the interpreter lock is released here.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "bindings.hpp"
+#include "crossed.hpp"
+
+namespace nb = nanobind;
+
+namespace multilogit {
+
+namespace {
+
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Codes = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Output = nb::ndarray<nb::numpy, double>;
+
+void require(bool holds, const char* message) {
+  if (!holds) throw nb::value_error(message);
+}
+
+Output new_array(std::initializer_list<std::size_t> shape, double** data) {
+  std::size_t length = 1;
+  for (const std::size_t n : shape) length *= n;
+  *data = new double[length];
+  nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+  return Output(*data, shape, owner);
+}
+
+Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
+  double* data;
+  Output out = new_array(shape, &data);
+  std::copy(from.begin(), from.end(), data);
+  return out;
+}
+
+std::vector<const double*> pointers(const std::vector<Vector>& columns, std::size_t rows) {
+  std::vector<const double*> out;
+  for (const Vector& column : columns) {
+    require(column.shape(0) == rows, "every column must be as long as y");
+    out.push_back(column.data());
+  }
+  return out;
+}
+
+std::vector<FactorCodes> factors(const std::vector<Codes>& codes,
+                                 const std::vector<std::size_t>& levels,
+                                 const std::vector<int>& effects, std::size_t rows) {
+  require(!codes.empty() && codes.size() == levels.size() && codes.size() == effects.size(),
+          "codes, levels and effects must have a value per factor");
+  std::vector<FactorCodes> out;
+  std::size_t variables = 0;
+  for (std::size_t f = 0; f < codes.size(); ++f) {
+    require(codes[f].shape(0) == rows, "codes must be as long as y");
+    require(effects[f] >= 1 && levels[f] >= 1, "every factor needs a level and an effect");
+    for (std::size_t i = 0; i < rows; ++i)
+      require(codes[f].data()[i] >= 0 && static_cast<std::size_t>(codes[f].data()[i]) < levels[f],
+              "codes must lie in 0 .. levels - 1");
+    variables += levels[f] * static_cast<std::size_t>(effects[f]);
+    out.push_back({codes[f].data(), levels[f], effects[f]});
+  }
+  constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+  int row_effects = 0;
+  for (const int q : effects) row_effects += q;
+  require(row_effects <= kMaxRowEffects, "at most 32 random effects in a row");
+  require(variables <= kMost && rows * static_cast<std::size_t>(row_effects) <= kMost,
+          "too many rows or random effects");
+  return out;
+}
+
+void construct(CrossedData* self, const std::vector<Vector>& x, const std::vector<Vector>& z,
+               const Vector& y, const Vector& n, const std::optional<Vector>& offset,
+               const std::vector<Codes>& codes, const std::vector<std::size_t>& levels,
+               const std::vector<int>& effects) {
+  const std::size_t rows = y.shape(0);
+  require(n.shape(0) == rows && (!offset || offset->shape(0) == rows),
+          "y, n and offset must have equal lengths");
+  const auto x_columns = pointers(x, rows), z_columns = pointers(z, rows);
+  const auto by_factor = factors(codes, levels, effects, rows);
+  std::size_t q = 0;
+  for (const int effect : effects) q += static_cast<std::size_t>(effect);
+  require(q == z.size(), "z must have a column per effect");
+  nb::gil_scoped_release release;
+  new (self) CrossedData(x_columns, z_columns, y.data(), n.data(),
+                         offset ? offset->data() : nullptr, by_factor, rows);
+}
+
+void set_structure(CrossedData& self, const std::vector<int>& z, const std::vector<int>& row,
+                   const std::vector<int>& column) {
+  require(z.size() == static_cast<std::size_t>(self.q()), "z must name a column per effect");
+  for (const int a : z) require(0 <= a && a < self.q(), "z must name columns of Z");
+  require(row.size() == column.size(), "row and column must have equal lengths");
+  for (std::size_t k = 0; k < row.size(); ++k)
+    require(0 <= column[k] && column[k] <= row[k] && row[k] < self.q(),
+            "theta must lie in the lower triangle");
+  self.set_structure(z, row, column);
+}
+
+void turn(CrossedData& self, const std::vector<int>& z, const Matrix& turn) {
+  const auto q = static_cast<std::size_t>(self.q());
+  require(z.size() == q && turn.shape(0) == q && turn.shape(1) == q, "turn must be q x q");
+  for (const int a : z) require(0 <= a && a < self.q(), "z must name columns of Z");
+  self.turn(z, turn.data());
+}
+
+void set_response(CrossedData& self, const Vector& y, const Vector& n) {
+  require(y.shape(0) == self.layout().rows && n.shape(0) == self.layout().rows,
+          "y and n must be as long as the data");
+  self.set_response(y.data(), n.data());
+}
+
+nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t threads) {
+  require(self.m() > 0, "call set_structure first");
+  const auto size = static_cast<std::size_t>(self.size());
+  require(psi.shape(0) == size, "psi must hold p + m numbers");
+  CrossedData::Result result;
+  {
+    nb::gil_scoped_release release;
+    result = self.evaluate(psi.data(), full, threads);
+  }
+  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
+                        to_numpy(result.hessian, {size, size}), result.modes_found, result.exact,
+                        result.inner_iterations);
+}
+
+// The factor's levels and effects.
+std::pair<std::size_t, std::size_t> shape_of(const CrossedData& self, int factor) {
+  const CrossedLayout& layout = self.layout();
+  for (int f = 0; f < layout.factors; ++f)
+    if (layout.factor[f] == factor)
+      return {layout.levels[f], static_cast<std::size_t>(layout.effects[f])};
+  throw nb::value_error("no such factor");
+}
+
+nb::tuple modes(const CrossedData& self, int factor) {
+  const auto [levels, q] = shape_of(self, factor);
+  double *u, *covariance;
+  Output modes = new_array({levels, q}, &u);
+  Output blocks = new_array({levels, q, q}, &covariance);
+  self.get_modes(factor, u, covariance);
+  return nb::make_tuple(modes, blocks);
+}
+
+nb::tuple moments(CrossedData& self, const Vector& beta, int factor) {
+  require(self.m() > 0, "call set_structure first");
+  require(beta.shape(0) == static_cast<std::size_t>(self.p()), "beta must hold p numbers");
+  const auto [levels, q] = shape_of(self, factor);
+  double *score, *information;
+  Output scores = new_array({levels, q}, &score);
+  Output blocks = new_array({levels, q, q}, &information);
+  {
+    nb::gil_scoped_release release;
+    self.moments(beta.data(), factor, score, information);
+  }
+  return nb::make_tuple(scores, blocks);
+}
+
+}  // namespace
+
+void bind_crossed(nb::module_& m) {
+  nb::class_<CrossedData>(m, "CrossedData")
+      .def("__init__", &construct, nb::arg("x"), nb::arg("z"), nb::arg("y"), nb::arg("n"),
+           nb::arg("offset").none(), nb::arg("codes"), nb::arg("levels"), nb::arg("effects"))
+      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))
+      .def("turn", &turn, nb::arg("z"), nb::arg("turn"))
+      .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
+      .def("modes", &modes, nb::arg("factor"))
+      .def("moments", &moments, nb::arg("beta"), nb::arg("factor"))
+      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("full"), nb::arg("threads"));
+}
+
+}  // namespace multilogit

@@ -1,0 +1,165 @@
+// Crossed grouping factors: the Laplace log marginal likelihood of
+//
+//   eta = X beta + o + sum_f Z_f b_f,   b_fl = Lambda_f u_fl,   u_fl ~ N(0, I)
+//
+// by blocks (DESIGN 4.2, 4.3): the factor with the most effects is eliminated level by level, and
+// what remains is factored as a whole.
+//
+//   H = I + A'WA = [H_gg, H_gR; H_Rg, H_RR],   K_g = H_gg^-1 H_gR,   S = H_RR - sum_g H_Rg K_g
+//   l(psi) = f(u^) - (sum_g log|H_gg| + log|S|) / 2
+//
+// Of H^-1 only the blocks of effects that meet in a row are needed:
+//
+//   (H^-1)_RR = S^-1,   (H^-1)_gR = -K_g S^-1,   (H^-1)_gg = H_gg^-1 + K_g S^-1 K_g'
+//
+// Derivatives by all parameters are computed side by side, a parameter in each lane: theta first,
+// then beta; one more lane is for v = H^-1 A'(w3 h), whose A v takes the place of d eta.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "crossed_layout.hpp"
+#include "crossed_remainder.hpp"
+#include "simd.hpp"
+#include "tiles.hpp"
+
+namespace multilogit {
+
+// Most effects of one row, over all factors.
+constexpr int kMaxRowEffects = 32;
+
+// Consecutive ranges of about equal work: range s is first[s] .. first[s + 1] - 1.
+struct Ranges {
+  std::vector<std::size_t> first{0};
+  std::size_t count() const { return first.size() - 1; }
+};
+
+class CrossedData {
+ public:
+  CrossedData(const std::vector<const double*>& x, const std::vector<const double*>& z,
+              const double* y, const double* n, const double* offset,
+              const std::vector<FactorCodes>& factors, std::size_t rows);
+
+  struct Result {
+    double value = 0.0;
+    std::vector<double> gradient;  // p + m
+    std::vector<double> hessian;   // (p + m)^2, full
+    bool modes_found = true;
+    bool exact = true;  // whether the Hessian is complete
+    std::size_t inner_iterations = 0;
+  };
+
+  // Effect a is column z[a] of Z; theta_k is Lambda[row[k], column[k]]. Modes start at u = 0.
+  void set_structure(const std::vector<int>& z, const std::vector<int>& row,
+                     const std::vector<int>& column);
+  // The same, but the modes become turn u (q x q, a block per factor).
+  void turn(const std::vector<int>& z, const double* turn);
+  void set_response(const double* y, const double* n);
+
+  // l(psi), its gradient and Hessian at psi = (beta, theta). Unless `full`, or where it costs
+  // little, tr(H^-1 H_k H^-1 H_l) is left out of the Hessian but for pairs of thetas.
+  Result evaluate(const double* psi, bool full, std::size_t threads);
+
+  // Of factor f: u, levels x q_f, and Lambda H^-1 Lambda', levels x q_f x q_f.
+  void get_modes(int f, double* u, double* covariance) const;
+  // Of factor f at b = 0: Z'r, levels x q_f, and Z'WZ, levels x q_f x q_f.
+  void moments(const double* beta, int f, double* score, double* information);
+
+  int p() const { return p_; }
+  int q() const { return q_; }
+  int m() const { return static_cast<int>(theta_row_.size()); }
+  int size() const { return p_ + m(); }
+  const CrossedLayout& layout() const { return layout_; }
+
+ private:
+  // What the rows give at the modes.
+  struct Derivatives;
+
+  void move_to(const double* psi);
+  void prepare_rows(const double* beta);
+  void predict_modes(const double* psi);
+
+  // modes
+  void score(const std::vector<double>& u, std::size_t threads);
+  bool find_modes(std::size_t threads);
+  bool factor(std::size_t threads);
+  void factor_group(std::size_t g);
+  void remainder_column(std::size_t k, double* column) const;
+  void solve(double* x, std::size_t width, std::size_t threads) const;
+  double half_log_determinant() const;
+
+  // at the modes
+  double differentiate_rows(std::size_t threads);
+  void invert(std::size_t threads);
+  void invert_column(std::size_t k, double* work);
+  void row_covariance(std::size_t i, double* covariance) const;
+  void weigh_rows(Derivatives& out, std::size_t threads);
+  void fill_predictors(std::size_t threads);
+  void right_hand_sides(std::size_t threads);
+  void add_right_hand_side(std::size_t i, int f, vd* out) const;
+  void multiply_rows(Derivatives& out, std::size_t threads);
+  void add_levels(Derivatives& out) const;
+  void add_trace(Derivatives& out, bool full, std::size_t threads);
+  void differentiate_group(std::size_t g, std::size_t vectors, std::vector<double>& sums);
+  void direction_row(std::size_t i, std::size_t vectors, vd* out) const;
+  void direction_column(std::size_t k, std::size_t from, std::size_t to, std::size_t vectors,
+                        vd* column) const;
+  bool trace_is_cheap() const;
+  Result finish(const Derivatives& derivatives, double value) const;
+
+  const std::int32_t* variable(std::size_t i) const {
+    return &layout_.variable[i * layout_.factors];
+  }
+  int first(int f) const { return layout_.first_effect[f]; }
+
+  CrossedLayout layout_;
+  int p_, q_;
+  std::size_t tiles_;  // of kLanes rows
+  Ranges row_ranges_, group_ranges_, position_ranges_;
+  std::vector<int> own_effect_;  // effect of the caller -> effect here
+  std::vector<double> x_, z_;    // rows x p, rows x q
+  std::vector<double> y_, n_, offset_;
+
+  // psi
+  std::vector<int> z_index_;  // effect here -> column of z_
+  std::vector<int> theta_row_, theta_column_;
+  std::vector<double> Lambda_;  // q x q
+
+  // modes
+  std::vector<double> u_, gradient_;  // variables
+  std::vector<double> trial_;
+  std::vector<double> last_psi_;
+  std::size_t inner_iterations_ = 0;
+
+  // rows
+  std::vector<double> a_;  // rows x q: Lambda'z
+  std::vector<double> eta0_, r_, w_, w3_, w4_, s_, h_;
+
+  // H at the point where it was factored last
+  std::vector<double> Hinv_;        // groups x q_E x q_E: H_gg^-1
+  std::vector<double> H_R_, K_;     // slots x q_E
+  std::vector<double> log_pivots_;  // groups
+  std::unique_ptr<Remainder> remainder_;
+
+  // H^-1 where effects meet
+  std::vector<double> G_;       // slots x q_E: (H^-1)_gR
+  std::vector<double> cov_E_;   // groups x q_E x q_E
+  std::vector<double> cov_R_;   // n_R x (largest q_f): within a level
+  std::vector<double> cov_RR_;  // rows x pairs: between levels of different factors
+  std::vector<int> pair_;       // q x q -> index of a pair of effects, or -1
+  int pairs_ = 0;
+  std::size_t widest_ = 0;
+
+  // parameters in lanes
+  std::size_t vectors_ = 0;
+  std::vector<vd> P_;            // rows x vectors
+  std::vector<vd> U_;            // variables x vectors: u_k, v
+  std::vector<double> Rz_, Sz_;  // variables: sums of r z and (w3 h - w A v) z
+  std::vector<vd> w3D_;          // rows x vectors of the trace
+  std::vector<vd> X_, N_;        // slots x q_E x vectors of the trace
+};
+
+}  // namespace multilogit

@@ -1,0 +1,49 @@
+// The remainder S = H_RR - sum_g H_Rg H_gg^-1 H_gR of a crossed model once its largest factor is
+// eliminated: symmetric and positive definite, kept dense or sparse (DESIGN 4.3).
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "crossed_layout.hpp"
+#include "simd.hpp"
+
+namespace multilogit {
+
+// Writes rows >= k of column k of S into `column`, n numbers that are zero before.
+using ColumnSource = std::function<void(std::size_t k, double* column)>;
+
+// Derivatives E_1, E_2, ... of S, side by side in the lanes of `vectors` registers: writes rows
+// from .. to - 1 of their columns k into `column`, n x vectors numbers that are zero before.
+struct DirectionSource {
+  std::function<void(std::size_t k, std::size_t from, std::size_t to, vd* column)> column;
+  std::size_t vectors;
+  std::size_t count;  // directions
+};
+
+class Remainder {
+ public:
+  virtual ~Remainder() = default;
+
+  // S and its Cholesky factor; false when it is not positive definite.
+  virtual bool factor(const ColumnSource& source, std::size_t threads) = 0;
+  virtual double half_log_determinant() const = 0;
+  // x <- S^-1 x for the n x width matrix x, row-major.
+  virtual void solve(double* x, std::size_t width, std::size_t threads) const = 0;
+  // From here on, until the next `factor`, elements of S^-1 are there.
+  virtual void invert(std::size_t threads) = 0;
+  // Column k of S^-1, at least where S can be nonzero. `work`: n numbers, zero before and after;
+  // give them back by `release` before the next call.
+  virtual const double* inverse_column(std::size_t k, double* work) const = 0;
+  virtual void release(std::size_t k, double* work) const = 0;
+  // out_kl = tr(S^-1 E_k S^-1 E_l), count x count.
+  virtual void traces(const DirectionSource& source, double* out, std::size_t threads) = 0;
+  // Multiply-adds of one `factor`.
+  virtual double work() const = 0;
+};
+
+std::unique_ptr<Remainder> dense_remainder(std::size_t n);
+
+}  // namespace multilogit
