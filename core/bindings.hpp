@@ -8,5 +8,6 @@ namespace multilogit {
 void bind_fixed(nanobind::module_& m);
 void bind_grouped(nanobind::module_& m);
 void bind_nested(nanobind::module_& m);
+void bind_crossed(nanobind::module_& m);
 
 }  // namespace multilogit

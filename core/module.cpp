@@ -13,4 +13,5 @@ NB_MODULE(MULTILOGIT_MODULE, m) {
   multilogit::bind_fixed(m);
   multilogit::bind_grouped(m);
   multilogit::bind_nested(m);
+  multilogit::bind_crossed(m);
 }

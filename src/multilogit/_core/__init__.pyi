@@ -116,3 +116,41 @@ class NestedData:
         self, psi: NDArray[np.float64], threads: int
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, int]:
         """Value, gradient, Hessian, whether all modes were found, inner iterations."""
+
+class CrossedData:
+    """Rows of crossed grouping factors and their Laplace likelihood (core/crossed.hpp)."""
+
+    def __init__(
+        self,
+        x: list[NDArray[np.float64]],
+        z: list[NDArray[np.float64]],
+        y: NDArray[np.float64],
+        n: NDArray[np.float64],
+        offset: NDArray[np.float64] | None,
+        codes: list[NDArray[np.int32]],
+        levels: list[int],
+        effects: list[int],
+    ) -> None:
+        """Columns of z factor by factor, ``effects[f]`` of each; everything is copied."""
+
+    def set_structure(self, z: list[int], row: list[int], column: list[int]) -> None:
+        """Effect a is column ``z[a]``; theta_k is ``Lambda[row[k], column[k]]``; modes from 0."""
+
+    def turn(self, z: list[int], turn: NDArray[np.float64]) -> None:
+        """Effect a is column ``z[a]``; the modes become turn u, shape ``(q, q)``."""
+
+    def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
+        """Replace successes and trials."""
+
+    def modes(self, factor: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """u, ``(levels, q_f)``, and Lambda H^-1 Lambda', ``(levels, q_f, q_f)``."""
+
+    def moments(
+        self, beta: NDArray[np.float64], factor: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Z'r, ``(levels, q_f)``, and Z'WZ, ``(levels, q_f, q_f)``, at b = 0."""
+
+    def evaluate(
+        self, psi: NDArray[np.float64], full: bool, threads: int
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, bool, int]:
+        """Value, gradient, Hessian, modes found, whether the Hessian is whole, inner iterations."""
