@@ -38,6 +38,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("predict",),
     ("separability",),
     ("evidence",),
+    ("strength",),
     ("report",),
     ("plot",),
     ("result",),

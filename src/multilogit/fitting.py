@@ -25,12 +25,14 @@ from multilogit.estimate import (
     split_aliased,
 )
 from multilogit.estimate.freeze import estimate_frozen
+from multilogit.evidence.strength import EvidenceCurve
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, RandomEffects, Spec
 from multilogit.separability import check_fit, separation_diagnostic
+from multilogit.strength import needs_strength, resolve_strength
 
 Progress = bool | Callable[[TraceRow], None]
 
@@ -171,11 +173,16 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         frame = replace(frame, fixed=frame.fixed.keep(keep))
         compact = replace(compact, fixed=compact.fixed.keep(keep))
         fixed = fixed_likelihood(compact, options.threads)
-    estimate = _estimate(compact, fixed, options)
+    curve = None
+    if needs_strength(options.prior):
+        resolved = resolve_strength(compact, fixed, options)
+        options, estimate, curve = resolved.options, resolved.estimate, resolved.curve
+    else:
+        estimate = _estimate(compact, fixed, options)
     if options.prior is None and options.infinite == "report":
         noticed = check_fit(compact, fixed.at_zero.hessian, estimate)
         estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *noticed))
-    return assemble(frame, estimate, design, spec, options, aliased, began)
+    return assemble(frame, estimate, design, spec, options, aliased, began, curve)
 
 
 def _estimate(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
@@ -199,6 +206,7 @@ def assemble(
     options: Options,
     aliased: tuple[str, ...],
     began: float,
+    evidence: EvidenceCurve | None = None,
 ) -> Fit:
     """The result: what estimation hands over, with the names of the model."""
     return Fit(
@@ -219,6 +227,7 @@ def assemble(
         seconds=time.perf_counter() - began,
         options=replace(options, nodes=estimate.nodes),
         far=estimate.far,
+        evidence=evidence,
     )
 
 

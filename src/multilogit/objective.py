@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from multilogit.errors import OptionError
 from multilogit.evaluation import Evaluation, Objective, Vector
 
@@ -40,3 +42,37 @@ class Sum:
         for part in self.parts[1:]:
             total = total + part.evaluate(psi)
         return total
+
+
+class Penalised:
+    """Q = ℓ + log π, which remembers ℓ where it was last evaluated.
+
+    Standard errors and the reported log-likelihood need ℓ by itself at the maximum of Q, which
+    is where the search evaluated last.
+
+    Parameters
+    ----------
+    likelihood, prior
+        Functions of the same ψ.
+    """
+
+    def __init__(self, likelihood: Objective, prior: Objective) -> None:
+        self.likelihood = likelihood
+        self.prior = prior
+        self._last: tuple[Vector, Evaluation] | None = None
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """Q, its gradient and Hessian."""
+        likelihood = self.likelihood.evaluate(psi)
+        self._last = (psi.copy(), likelihood)
+        return likelihood + self.prior.evaluate(psi)
+
+    def likelihood_at(self, psi: Vector) -> Evaluation:
+        """ℓ, its gradient and Hessian; for free where Q was evaluated last."""
+        if self._last is not None and np.array_equal(self._last[0], psi):
+            return self._last[1]
+        return self.likelihood.evaluate(psi)
+
+    def forget(self) -> None:
+        """ψ is about to mean something else."""
+        self._last = None

@@ -124,6 +124,7 @@ def cbpp_fit(*, loglik: float = -92.0262818647571, **changes: Any) -> Fit:
         "diagnostics": (),
         "seconds": 0.0042,
         "far": None,
+        "evidence": None,
     }
     values |= changes
     values.setdefault("likelihood", values["solution"].evaluation)

@@ -8,6 +8,7 @@ reordered during the search, and ψ̂ is stated in the user's order at its end.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.likelihood.covariance import cholesky
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.newton import Solution, maximise
-from multilogit.objective import Sum
+from multilogit.objective import Penalised
 from multilogit.prior import BoundPrior, depends_on_order
 
 _LONGEST = 2.0
@@ -30,7 +31,7 @@ _REORDER = 2.0
 _MOST_ESCAPES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """What is maximised: Q = ℓ + log π.
 
@@ -48,10 +49,15 @@ class Target:
     prior: BoundPrior | None = None
     longest: Vector | None = None
 
-    @property
+    @cached_property
     def objective(self) -> Objective:
         """Q as one objective."""
-        return self.likelihood if self.prior is None else Sum((self.likelihood, self.prior))
+        return self.likelihood if self.prior is None else Penalised(self.likelihood, self.prior)
+
+    def likelihood_at(self, psi: Vector, Q: Evaluation) -> Evaluation:
+        """ℓ at ψ, where Q has just been evaluated."""
+        objective = self.objective
+        return objective.likelihood_at(psi) if isinstance(objective, Penalised) else Q
 
     @property
     def may_reorder(self) -> bool:
@@ -112,6 +118,8 @@ class _Coordinates:
         order = self._better_order(psi)
         if order is None:
             return None
+        if isinstance(self.target.objective, Penalised):
+            self.target.objective.forget()
         return self.target.objective, permute(self.target.likelihood, psi, order)
 
     def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
@@ -153,7 +161,7 @@ def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
         psi = permute(likelihood, psi, np.argsort(likelihood.order))
         moved = True
     evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
-    likelihood_there = evaluation if target.prior is None else likelihood.evaluate(psi)
+    likelihood_there = target.likelihood_at(psi, evaluation)
     Lambda = structure.Lambda(psi[p:])
     factors = _factor_estimates(likelihood, Lambda)
     if min(Lambda.diagonal().tolist()) < 0.0:

@@ -13,7 +13,7 @@ from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
 from multilogit.likelihood.fixed import FixedLikelihood, start_ols
 from multilogit.newton import maximise
-from multilogit.objective import Sum
+from multilogit.objective import Penalised
 
 _LONGEST = 5.0
 """Largest change of a typical linear predictor in one step of a penalised fit."""
@@ -45,8 +45,9 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
     start = start_values(likelihood, options)
     prior = bind_prior(options.prior, frame, None, options)
     known = prior is None and not start.any()
+    objective = likelihood if prior is None else Penalised(likelihood, prior)
     solution = maximise(
-        likelihood if prior is None else Sum((likelihood, prior)),
+        objective,
         start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
@@ -54,7 +55,9 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
         callback=options.callback,
         first=likelihood.at_zero if known else None,
     )
-    there = solution.evaluation if prior is None else likelihood.evaluate(solution.psi)
+    there = solution.evaluation
+    if isinstance(objective, Penalised):
+        there = objective.likelihood_at(solution.psi)
     return Estimate(solution, there, np.zeros(solution.psi.size, dtype=bool))
 
 

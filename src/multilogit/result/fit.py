@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from multilogit.evidence.posterior import PosteriorSample
 from multilogit.predict import Kind, Level, NewGroups
 from multilogit.report.summary import Summary
 from multilogit.result.content import content_of
 from multilogit.result.plots import Plots
+from multilogit.result.posterior import posterior_sample
 from multilogit.result.prediction import predict
 from multilogit.result.tables import Tables
 
@@ -26,7 +28,7 @@ class Fit(Tables):
     Estimates         ``coef``, ``se``, ``vcov``, ``theta``, ``variance_components``,
                       ``random_effects()``; ``covariance`` (of β and θ, an array)
     With a prior      ``penalised``, ``log_prior``, ``effective_df``, ``se_source``,
-                      ``posterior_sd``, ``posterior_covariance``
+                      ``posterior_sd``, ``posterior_covariance``, ``posterior_sample()``
     Inference         ``summary()``, ``confint()``, ``tidy()``, ``glance()``
     Measures          ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``, ``n_groups``,
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
@@ -62,6 +64,8 @@ class Fit(Tables):
         Wall time of the fit, s.
     options
         Options of the search, the prior and the number of quadrature nodes among them.
+    evidence
+        With ``strength="auto"`` or ``"cv"``: the curve that the strength was chosen from.
     far
         With ``infinite="freeze"``: ψ̂ with large numbers for infinite ones, for predictions.
 
@@ -119,6 +123,32 @@ class Fit(Tables):
             or, with ``new_groups="error"``, a new group.
         """
         return predict(self, new, kind, level, new_groups, offset)
+
+    def posterior_sample(self, n: int = 1000, seed: int = 0) -> PosteriorSample:
+        """Draws from the posterior density exp Q(ψ), with importance weights.
+
+        Where the effective sample size is far below n, the Gaussian approximation behind
+        :attr:`se` and :attr:`posterior_sd` is not enough, and the draws tell what is.
+
+        Parameters
+        ----------
+        n
+            Number of draws; each costs an evaluation of the likelihood.
+        seed
+            Of the random numbers.
+
+        Returns
+        -------
+        PosteriorSample
+            ``draws`` of ψ = (β, θ), ``weights``, ``ess``, ``pareto_k``; ``mean``,
+            ``covariance``, ``quantile()``.
+
+        Raises
+        ------
+        OptionError
+            If n is less than 2, or −Q″ is not positive definite at the estimate.
+        """
+        return posterior_sample(self, n, seed)
 
     @property
     def plot(self) -> Plots:

@@ -15,6 +15,7 @@ from multilogit.data.populations import log_coefficient
 from multilogit.errors import Diagnostic, Status
 from multilogit.estimate import Options, information_inverse, null_loglik, saturated_loglik
 from multilogit.evaluation import Evaluation
+from multilogit.evidence.strength import EvidenceCurve
 from multilogit.newton import Solution
 from multilogit.result.parts import RandomEffects, Spec
 
@@ -41,6 +42,7 @@ class Measures:
     diagnostics: tuple[Diagnostic, ...]
     seconds: float
     far: NDArray[np.float64] | None
+    evidence: EvidenceCurve | None
     options: Options = field(default_factory=Options)
 
     @property

@@ -1,0 +1,225 @@
+"""``strength="auto"`` and ``strength="cv"``: the strength of a prior, resolved for one model.
+
+:mod:`multilogit.evidence` knows how to search and to score; here it meets the model. Every trial
+strength is one fit, warm-started; the data stay in the layout of the compiled core.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from multilogit.data.model_frame import ModelFrame
+from multilogit.errors import OptionError
+from multilogit.estimate import Estimate, Options, estimate_mixed, estimate_single
+from multilogit.estimate.mixed import mixed_likelihood, successes_and_trials
+from multilogit.estimate.priors import bind_prior, prior_context
+from multilogit.estimate.search import Target, search
+from multilogit.estimate.single import longest_steps
+from multilogit.estimate.starts import start_values
+from multilogit.evaluation import Objective, Vector
+from multilogit.evidence.design import summarise
+from multilogit.evidence.leave_out import leave_group_out, leave_one_out, split_groups
+from multilogit.evidence.normaliser import BetaNormaliser
+from multilogit.evidence.strength import (
+    EvidenceCurve,
+    Mode,
+    Score,
+    choose_strength,
+    choose_strength_cv,
+)
+from multilogit.likelihood.fixed import FixedLikelihood
+from multilogit.likelihood.mixed import MixedLikelihood
+from multilogit.prior import (
+    CovarianceRelativeEntropy,
+    PriorContext,
+    RelativeEntropy,
+    Specification,
+    SumPrior,
+)
+from multilogit.prior.options import default_strength
+from multilogit.prior.relative_entropy import reference_shares
+
+_WIDTH = 10.0
+"""The least strength tried is the default one divided by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A prior whose strength has been chosen.
+
+    Attributes
+    ----------
+    options
+        The options of the fit, with the resolved prior.
+    estimate
+        The fit at the chosen strength.
+    curve
+        What the search saw.
+    """
+
+    options: Options
+    estimate: Estimate
+    curve: EvidenceCurve
+
+
+def needs_strength(prior: object) -> bool:
+    """Whether a strength must be chosen from the data before the model can be fitted."""
+    return isinstance(prior, Specification) and prior.needs_strength
+
+
+def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Resolved:
+    """Choose the strength of ``options.prior`` by empirical Bayes or cross-validation.
+
+    ``fixed`` is the likelihood of ``frame`` without its random effects.
+
+    Raises
+    ------
+    OptionError
+        If the criterion is the evidence and another prior on the fixed effects stands beside
+        the entropy prior: their normalising constant is not known.
+    """
+    prior = options.prior
+    assert isinstance(prior, Specification)
+    part = _open_part(prior)
+    likelihood = mixed_likelihood(frame, _searching(options)) if frame.random else None
+    context = prior_context(frame, None if likelihood is None else likelihood.structure, options)
+    fit_at = _fit_at(frame, fixed, likelihood, prior, options)
+    centre = default_strength(context)
+    bounds = (centre / _WIDTH, max(context.total_trials, 2.0 * centre))
+    if part.strength == "cv":
+        score = _scorer(frame, likelihood is not None)
+        curve, mode = choose_strength_cv(fit_at, score, centre=centre, bounds=bounds)
+    else:
+        curve, mode = _by_evidence(fit_at, part, context, centre, bounds)
+    chosen = replace(options, prior=prior.with_strength(curve.chosen))
+    assert isinstance(mode.fit, _Fitted)
+    estimate = mode.fit.estimate
+    if likelihood is not None:  # with the nodes and starts asked for, and all checks
+        estimate = estimate_mixed(frame, fixed, replace(chosen, start=mode.psi))
+    noticed = (*estimate.diagnostics, *curve.diagnostics())
+    return Resolved(chosen, replace(estimate, diagnostics=noticed), curve)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A fit on the way, and the Q that it maximises."""
+
+    estimate: Estimate
+    objective: Objective
+
+
+def _searching(options: Options) -> Options:
+    """Options of the fits on the way: no ladder of nodes, one start."""
+    nodes = 1 if options.nodes == "auto" else options.nodes
+    return replace(options, nodes=nodes, starts=1)
+
+
+def _open_part(prior: Specification) -> RelativeEntropy:
+    """The part of the prior whose strength is open."""
+    parts = prior.parts if isinstance(prior, SumPrior) else (prior,)
+    for part in parts:
+        if isinstance(part, RelativeEntropy) and part.needs_strength:
+            if len(parts) > 1 and part.strength == "auto":
+                raise OptionError(
+                    "strength='auto' needs RelativeEntropy to be the only prior; give the "
+                    "strength as a number, or use strength='cv'."
+                )
+            return part
+    raise OptionError(f"The strength of {prior!r} cannot be chosen from the data; give a number.")
+
+
+def _fit_at(
+    frame: ModelFrame,
+    fixed: FixedLikelihood,
+    likelihood: MixedLikelihood | None,
+    prior: Specification,
+    options: Options,
+) -> Callable[[float, Vector | None], Mode]:
+    """One fit at a strength."""
+    searching = _searching(options)
+
+    def fit_at(kappa: float, start: Vector | None) -> Mode:
+        here = replace(searching, prior=prior.with_strength(kappa))
+        if start is not None:
+            here = replace(here, start=start)
+        fitted = _fit(frame, fixed, likelihood, here)
+        solution = fitted.estimate.solution
+        free = ~fitted.estimate.boundary
+        return Mode(solution.psi, solution.evaluation, free, solution.converged, fitted)
+
+    return fit_at
+
+
+def _fit(
+    frame: ModelFrame,
+    fixed: FixedLikelihood,
+    likelihood: MixedLikelihood | None,
+    options: Options,
+) -> _Fitted:
+    if likelihood is None:
+        return _Fitted(estimate_single(frame, fixed, options), fixed)
+    likelihood.restart()
+    bound = bind_prior(options.prior, frame, likelihood.structure, options)
+    target = Target(likelihood, bound, longest_steps(fixed))
+    estimate = search(target, start_values(likelihood, fixed, options), options)
+    return _Fitted(estimate, target.objective)
+
+
+def _by_evidence(
+    fit_at: Callable[[float, Vector | None], Mode],
+    part: RelativeEntropy,
+    context: PriorContext,
+    centre: float,
+    bounds: tuple[float, float],
+) -> tuple[EvidenceCurve, Mode]:
+    design = summarise(context.columns, context.trials, context.offset, context.n_logits)
+    normaliser = BetaNormaliser(
+        design, lambda kappa: reference_shares(part.reference, kappa, context.shares)[1:], bounds
+    )
+    constant = 0.0
+    if context.m and isinstance(part.covariance, CovarianceRelativeEntropy):
+        constant = part.covariance.bind(context).log_normaliser()
+    return choose_strength(
+        fit_at,
+        normaliser.at,
+        centre=centre,
+        bounds=bounds,
+        log_constant=constant if math.isfinite(constant) else 0.0,
+        design_error=normaliser.design_error,
+    )
+
+
+def _scorer(frame: ModelFrame, mixed: bool) -> Callable[[Mode], Score]:
+    """The log score of rows, or of whole groups, each predicted from the others."""
+    response = frame.response
+    if not mixed:
+        return lambda mode: (
+            leave_one_out(
+                frame.fixed.columns,
+                response.counts,
+                response.trials,
+                mode.psi,
+                -mode.evaluation.hessian,
+                offset=frame.offset,
+                weights=response.weights,
+            ).score
+        )
+    (grouping,) = (frame.groupings or {}).values()
+    groups = split_groups(
+        frame.fixed.columns,
+        [column for block in frame.random for column in block.columns],
+        [len(block.columns) for block in frame.random],
+        *successes_and_trials(response),
+        grouping.codes,
+        len(grouping.levels),
+        offset=frame.offset,
+    )
+
+    def score(mode: Mode) -> Score:
+        assert isinstance(mode.fit, _Fitted)
+        information = -mode.evaluation.hessian
+        return leave_group_out(mode.psi, information, groups, mode.fit.objective).score
+
+    return score
