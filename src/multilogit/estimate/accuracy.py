@@ -36,7 +36,7 @@ _LARGE_SD = 1.5
 _MOST_CHECKED = 20_000_000
 """Rows times nodes that the check may cost."""
 _WORTH_A_WARNING = 0.3
-"""Move of an estimate, in standard errors, that is worth a warning."""
+"""Newton decrement with more nodes, a distance in standard errors, that is worth a warning."""
 
 
 def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
@@ -81,8 +81,7 @@ def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tupl
     likelihood.set_nodes(nodes)
     finer, there = target.objective.evaluate(psi), likelihood.evaluate(psi).value
     likelihood.set_nodes(1)
-    step = newton_direction(finer.gradient, finer.hessian).p
-    moved = _distance(estimate, step)
+    moved = newton_direction(finer.gradient, finer.hessian).decrement
     change = there - estimate.likelihood.value
     if not moved > _WORTH_A_WARNING:
         return ()
@@ -91,8 +90,8 @@ def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tupl
             "laplace-accuracy",
             "warning",
             f"Laplace's approximation is poor here: {nodes} quadrature nodes change the "
-            f"log-likelihood by {change:+.3g}, and a Newton step with them moves an estimate by "
-            f"{moved:.2g} standard errors.",
+            f"log-likelihood by {change:+.3g}, and with them the estimates are {moved:.2g} standard "
+            "errors from the maximum.",
             "Fit with nodes='auto', or a number of nodes such as nodes=25.",
             {"nodes": nodes, "loglik_change": change, "moved": moved},
         ),
