@@ -19,6 +19,7 @@ from multilogit.estimate import (
     MOST_PRODUCT_NODES,
     Estimate,
     Options,
+    arranged,
     estimate_mixed,
     estimate_single,
     fixed_likelihood,
@@ -165,6 +166,7 @@ def fit(
 
 def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, began: float) -> Fit:
     """Estimate the model of a frame and put the result together."""
+    frame = arranged(frame)
     compact = collapse(frame)[0] if collapse_pays(frame) else frame
     fixed = fixed_likelihood(compact, options.threads)
     keep, dropped = split_aliased(fixed, compact.fixed)
@@ -309,22 +311,27 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
             "categories: random effects are available for two categories in this version."
         )
     factors = list(frame.groupings or {})
-    if len(factors) > 1:
+    if len(factors) > 1 and options.nodes != 1:
         raise OptionError(
-            f"Random effects are grouped by {', '.join(map(repr, factors))}: one grouping factor "
-            "is available in this version."
+            f"nodes={options.nodes!r}: random effects are grouped by "
+            f"{', '.join(map(repr, factors))}, and quadrature is available for one grouping "
+            "factor; use nodes=1, Laplace's approximation."
         )
-    q = sum(len(block.columns) for block in frame.random)
+    for group in factors:
+        q = sum(len(block.columns) for block in frame.random if block.group == group)
+        _check_effects(group, q, options)
+
+
+def _check_effects(group: str, q: int, options: Options) -> None:
     if q > _MOST_EFFECTS:
         raise OptionError(
-            f"{factors[0]!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
-            "available."
+            f"{group!r} has {q} random effects per level; at most {_MOST_EFFECTS} are available."
         )
     if options.nodes != "auto" and options.nodes**q > MOST_PRODUCT_NODES:
         largest = int(MOST_PRODUCT_NODES ** (1.0 / q))
         raise OptionError(
             f"nodes={options.nodes} makes {options.nodes}^{q} nodes per group for the {q} random "
-            f"effects of {factors[0]!r}; at most {MOST_PRODUCT_NODES} are available: use "
+            f"effects of {group!r}; at most {MOST_PRODUCT_NODES} are available: use "
             f"nodes={largest} or less."
         )
 

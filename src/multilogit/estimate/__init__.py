@@ -6,7 +6,7 @@ Newton–Raphson itself is in :mod:`multilogit.newton`, the likelihoods are in
 
 from multilogit.estimate.accuracy import MOST_PRODUCT_NODES
 from multilogit.estimate.estimate import Estimate, FactorEstimate, information_inverse
-from multilogit.estimate.mixed import estimate_mixed
+from multilogit.estimate.mixed import arranged, estimate_mixed
 from multilogit.estimate.options import Options
 from multilogit.estimate.rank import split_aliased
 from multilogit.estimate.single import (
@@ -21,6 +21,7 @@ __all__ = [
     "Estimate",
     "FactorEstimate",
     "Options",
+    "arranged",
     "estimate_mixed",
     "estimate_single",
     "fixed_likelihood",

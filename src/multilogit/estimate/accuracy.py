@@ -90,7 +90,7 @@ def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tupl
             "laplace-accuracy",
             "warning",
             f"Laplace's approximation is poor here: {nodes} quadrature nodes change the "
-            f"log-likelihood by {change:+.3g}, and with them the estimates are {moved:.2g} standard "
+            f"log-likelihood by {change:+.3g}; with them the estimates are {moved:.2g} standard "
             "errors from the maximum.",
             "Fit with nodes='auto', or a number of nodes such as nodes=25.",
             {"nodes": nodes, "loglik_change": change, "moved": moved},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, ModelFrame, Response
 from multilogit.estimate.accuracy import check_laplace, climb_ladder
@@ -15,9 +17,11 @@ from multilogit.estimate.priors import bind_prior
 from multilogit.estimate.search import Target
 from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
+from multilogit.likelihood.crossed import CrossedLaplace
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
+from multilogit.likelihood.nested import NestedLikelihood, is_nested
 
 
 def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
@@ -43,18 +47,71 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     return replace(estimate, diagnostics=estimate.diagnostics + noticed)
 
 
+def arranged(frame: ModelFrame) -> ModelFrame:
+    """The same model with the bar terms of a factor together, more levels first (as lme4)."""
+    groupings = frame.groupings or {}
+    order = {name: k for k, name in enumerate(groupings)}
+    random = sorted(
+        frame.random,
+        key=lambda block: (-len(groupings[block.group].levels), order[block.group]),
+    )
+    return replace(frame, random=tuple(random))
+
+
+@dataclass(frozen=True, slots=True)
+class _Factor:
+    """One grouping factor with all its bar terms."""
+
+    columns: list[Column]
+    blocks: list[int]
+    codes: NDArray[np.int32]
+    n_levels: int
+
+
+def _factors(frame: ModelFrame) -> list[_Factor]:
+    """The grouping factors in the order of the (arranged) bar terms."""
+    groupings = frame.groupings or {}
+    found = []
+    for name in dict.fromkeys(block.group for block in frame.random):
+        mine = [block for block in frame.random if block.group == name]
+        columns = [column for block in mine for column in block.columns]
+        sizes = [len(block.columns) for block in mine]
+        found.append(_Factor(columns, sizes, groupings[name].codes, len(groupings[name].levels)))
+    return found
+
+
 def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
-    """The marginal likelihood of a binary frame whose bar terms share one grouping factor."""
-    (grouping,) = (frame.groupings or {}).values()
-    return GroupedLikelihood(
+    """The marginal likelihood of an arranged binary frame.
+
+    One grouping factor, nested factors, or crossed ones, whatever the data are.
+    """
+    factors = _factors(frame)
+    y, trials = successes_and_trials(frame.response)
+    if len(factors) == 1:
+        (factor,) = factors
+        return GroupedLikelihood(
+            frame.fixed.columns,
+            factor.columns,
+            factor.blocks,
+            y,
+            trials,
+            factor.codes,
+            factor.n_levels,
+            offset=frame.offset,
+            nodes=1 if options.nodes == "auto" else options.nodes,
+            threads=options.threads,
+        )
+    nested = all(is_nested(lower.codes, upper.codes) for lower, upper in pairwise(factors))
+    several = NestedLikelihood if nested else CrossedLaplace
+    return several(
         frame.fixed.columns,
-        [column for block in frame.random for column in block.columns],
-        [len(block.columns) for block in frame.random],
-        *successes_and_trials(frame.response),
-        grouping.codes,
-        len(grouping.levels),
+        [factor.columns for factor in factors],
+        [factor.blocks for factor in factors],
+        y,
+        trials,
+        [factor.codes for factor in factors],
+        [factor.n_levels for factor in factors],
         offset=frame.offset,
-        nodes=1 if options.nodes == "auto" else options.nodes,
         threads=options.threads,
     )
 

@@ -19,7 +19,7 @@ from multilogit.estimate.estimate import Estimate, FactorEstimate
 from multilogit.estimate.options import Options
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.mixed import MixedLikelihood
+from multilogit.likelihood.mixed import MixedLikelihood, WithInformation
 from multilogit.newton import Solution, maximise
 from multilogit.objective import Penalised
 from multilogit.prior import BoundPrior, depends_on_order
@@ -162,6 +162,11 @@ def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
         moved = True
     evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
     likelihood_there = target.likelihood_at(psi, evaluation)
+    if isinstance(likelihood, WithInformation):  # searched with an approximate Hessian
+        exact = likelihood.information(psi)
+        correction = exact.hessian - likelihood_there.hessian
+        evaluation = replace(evaluation, hessian=evaluation.hessian + correction)
+        likelihood_there = replace(likelihood_there, hessian=exact.hessian)
     Lambda = structure.Lambda(psi[p:])
     factors = _factor_estimates(likelihood, Lambda)
     if min(Lambda.diagonal().tolist()) < 0.0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,4 +69,13 @@ class MixedLikelihood(Protocol):
 
     def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Per factor Z'r, shape ``(levels, q_f)``, and Z'WZ, ``(levels, q_f, q_f)``, at b = 0."""
+        ...
+
+
+@runtime_checkable
+class WithInformation(Protocol):
+    """A likelihood whose ``evaluate`` leaves out parts of the Hessian that are costly."""
+
+    def information(self, psi: Vector, /) -> Evaluation:
+        """The evaluation with the whole Hessian, for standard errors at the end."""
         ...
