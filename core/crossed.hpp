@@ -85,9 +85,12 @@ class CrossedData {
   // modes
   void score(const std::vector<double>& u, std::size_t threads);
   bool find_modes(std::size_t threads);
+  bool try_step(const std::vector<double>& step, double norm, int halvings, double& there,
+                std::size_t threads);
   bool factor(std::size_t threads);
-  void factor_group(std::size_t g);
+  void factor_group(std::size_t g, double* H_levels);
   void remainder_column(std::size_t k, double* column) const;
+  void add_row_weights(std::size_t k, double* column) const;
   void solve(double* x, std::size_t width, std::size_t threads) const;
   double half_log_determinant() const;
 
@@ -96,17 +99,30 @@ class CrossedData {
   void invert(std::size_t threads);
   void invert_column(std::size_t k, double* work);
   void row_covariance(std::size_t i, double* covariance) const;
-  void weigh_rows(Derivatives& out, std::size_t threads);
-  void fill_predictors(std::size_t threads);
-  void right_hand_sides(std::size_t threads);
+  void differentiate_modes(Derivatives& out, std::size_t threads);
+  void weigh_row(std::size_t i, Derivatives& to);
+  void fill_predictor(std::size_t i);
   void add_right_hand_side(std::size_t i, int f, vd* out) const;
-  void multiply_rows(Derivatives& out, std::size_t threads);
+  void multiply_rows(Derivatives& out, std::size_t kept, std::size_t threads);
+  double multiply_row(std::size_t i, vd* D, Derivatives& to) const;
   void add_levels(Derivatives& out) const;
-  void add_trace(Derivatives& out, bool full, std::size_t threads);
-  void differentiate_group(std::size_t g, std::size_t vectors, std::vector<double>& sums);
-  void direction_row(std::size_t i, std::size_t vectors, vd* out) const;
-  void direction_column(std::size_t k, std::size_t from, std::size_t to, std::size_t vectors,
+
+  // the trace
+  struct Directions {
+    std::size_t count, vectors;
+  };
+  void add_trace(Derivatives& out, std::size_t count, std::size_t threads);
+  void direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const;
+  template <int QE, int V>
+  void differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums);
+  void add_group_trace(std::size_t g, Directions at, const vd* H, vd* sums) const;
+  template <int QE, int V>
+  void add_cross_trace(std::size_t k, Directions at, double* work, vd* sums) const;
+  template <int QE, int V>
+  void direction_column(std::size_t k, std::size_t from, std::size_t to, Directions at,
                         vd* column) const;
+  void add_row_directions(std::size_t k, std::size_t from, std::size_t to, Directions at,
+                          vd* column) const;
   bool trace_is_cheap() const;
   Result finish(const Derivatives& derivatives, double value) const;
 
@@ -114,6 +130,18 @@ class CrossedData {
     return &layout_.variable[i * layout_.factors];
   }
   int first(int f) const { return layout_.first_effect[f]; }
+  // The factor whose theta this is.
+  int factor_of(int k) const { return theta_factor_[k]; }
+  std::size_t first_row(std::size_t range) const {
+    return layout_.group_rows[group_ranges_.first[range]];
+  }
+  // visit(variable, f) for every level of every factor.
+  template <class Visit>
+  void for_each_level(const Visit& visit) const {
+    for (std::size_t g = 0; g < layout_.groups; ++g) visit(g * layout_.effects[0], 0);
+    for (std::size_t c = 0; c < layout_.blocks(); ++c)
+      visit(layout_.eliminated_effects + layout_.block_position[c], layout_.block_factor[c]);
+  }
 
   CrossedLayout layout_;
   int p_, q_;
@@ -125,7 +153,7 @@ class CrossedData {
 
   // psi
   std::vector<int> z_index_;  // effect here -> column of z_
-  std::vector<int> theta_row_, theta_column_;
+  std::vector<int> theta_row_, theta_column_, theta_factor_;
   std::vector<double> Lambda_;  // q x q
 
   // modes
@@ -141,8 +169,10 @@ class CrossedData {
   // H at the point where it was factored last
   std::vector<double> Hinv_;        // groups x q_E x q_E: H_gg^-1
   std::vector<double> H_R_, K_;     // slots x q_E
+  std::vector<double> H_levels_;    // n_R x (largest q_f): H_RR within a level
   std::vector<double> log_pivots_;  // groups
   std::unique_ptr<Remainder> remainder_;
+  bool factored_ = false;
 
   // H^-1 where effects meet
   std::vector<double> G_;       // slots x q_E: (H^-1)_gR
@@ -158,6 +188,7 @@ class CrossedData {
   std::vector<vd> P_;            // rows x vectors
   std::vector<vd> U_;            // variables x vectors: u_k, v
   std::vector<double> Rz_, Sz_;  // variables: sums of r z and (w3 h - w A v) z
+  std::vector<vd> dH_levels_;    // n_R x (largest q_f) x vectors of the trace
   std::vector<vd> w3D_;          // rows x vectors of the trace
   std::vector<vd> X_, N_;        // slots x q_E x vectors of the trace
 };

@@ -17,11 +17,11 @@ constexpr std::size_t kRows = kLanes >= 8 ? 8 : 4;
 constexpr std::size_t kVectors = 3;
 constexpr std::size_t kColumns = kVectors * kLanes;
 
-// Blocks of C that are computed at a time, and of the inner dimension: the packed A (400 kB) and B
-// (1 MB) fit the second cache.
-constexpr std::size_t kBlockRows = 192;
+// Blocks of C that are computed at a time, and of the inner dimension: one tile's B (36 kB) fits
+// the first cache, the block's A and B (700 kB each) the second.
+constexpr std::size_t kBlockRows = 480;
 constexpr std::size_t kBlockColumns = 480;
-constexpr std::size_t kBlockInner = 256;
+constexpr std::size_t kBlockInner = 192;
 
 // Below this many multiply-adds a second thread costs more than it brings.
 constexpr double kWorthThreads = 4e6;
@@ -40,33 +40,40 @@ vd load(const double* from) {
 
 void store(vd value, double* to) { std::memcpy(to, &value, sizeof value); }
 
-// Packed panels of `width` rows (columns) of a matrix: element (i, k) of panel i / width stands at
-// panel + k * width + i % width; zeros fill the last panel.
-void pack(View from, std::size_t rows, std::size_t inner, std::size_t width, double* to) {
-  for (std::size_t i0 = 0; i0 < rows; i0 += width, to += width * inner) {
-    const std::size_t count = std::min(width, rows - i0);
+// Packed panels of Width rows (columns) of a matrix: element (i, k) of panel i / Width stands at
+// panel + k * Width + i % Width; zeros fill the last panel. Where rows are contiguous they are read
+// eight at a time, a cache line of each.
+template <std::size_t Width>
+void pack(View from, std::size_t rows, std::size_t inner, double* to) {
+  for (std::size_t i0 = 0; i0 < rows; i0 += Width, to += Width * inner) {
+    const std::size_t count = std::min(Width, rows - i0);
     const double* source = from.data + i0 * from.row;
-    if (from.row == 1 && count == width) {
+    if (from.row == 1 && count == Width) {
       for (std::size_t k = 0; k < inner; ++k)
-        std::memcpy(to + k * width, source + k * from.column, width * sizeof(double));
+        std::memcpy(to + k * Width, source + k * from.column, Width * sizeof(double));
       continue;
     }
-    if (count < width) std::fill(to, to + width * inner, 0.0);
-    for (std::size_t i = 0; i < count; ++i)
-      for (std::size_t k = 0; k < inner; ++k)
-        to[k * width + i] = source[i * from.row + k * from.column];
+    if (count < Width) std::fill(to, to + Width * inner, 0.0);
+    for (std::size_t k0 = 0; k0 < inner; k0 += 8) {
+      const std::size_t end = std::min(inner, k0 + 8);
+      for (std::size_t i = 0; i < count; ++i)
+        for (std::size_t k = k0; k < end; ++k)
+          to[k * Width + i] = source[i * from.row + k * from.column];
+    }
   }
 }
 
-// C += alpha A B for one tile of C, of which `rows` x `columns` exist.
-void multiply_tile(const double* a, const double* b, std::size_t inner, double alpha, double* c,
-                   std::size_t ld, std::size_t rows, std::size_t columns) {
+// C += alpha A B for one tile of C, of which `rows` x `columns` exist. Element (i, k) of A is
+// a[i * a_row + k * AColumn].
+template <std::size_t AColumn>
+void multiply_tile(const double* a, std::size_t a_row, const double* b, std::size_t inner,
+                   double alpha, double* c, std::size_t ld, std::size_t rows, std::size_t columns) {
   vd acc[kRows][kVectors] = {};
   for (std::size_t k = 0; k < inner; ++k) {
     vd right[kVectors];
     for (std::size_t v = 0; v < kVectors; ++v) right[v] = load(b + k * kColumns + v * kLanes);
     for (std::size_t i = 0; i < kRows; ++i)
-      for (std::size_t v = 0; v < kVectors; ++v) acc[i][v] += a[k * kRows + i] * right[v];
+      for (std::size_t v = 0; v < kVectors; ++v) acc[i][v] += a[i * a_row + k * AColumn] * right[v];
   }
   if (rows == kRows && columns == kColumns) {
     for (std::size_t i = 0; i < kRows; ++i)
@@ -90,20 +97,29 @@ struct Packed {
 
 double* doubles(Tiles& tiles) { return reinterpret_cast<double*>(tiles.data()); }
 
-// One block of C: rows i0 .. i0 + m, columns j0 .. j0 + n of the whole C.
+// One block of C: rows i0 .. i0 + m, columns j0 .. j0 + n of the whole C. Rows of A that are
+// contiguous are read in place, but for the last few.
 void multiply_block(std::size_t i0, std::size_t j0, std::size_t m, std::size_t n, std::size_t k,
                     double alpha, View a, View b, double* c, std::size_t ld, bool upper) {
   static thread_local Packed packed;
   double *left = doubles(packed.a), *right = doubles(packed.b);
+  const std::size_t in_place = a.column == 1 ? m / kRows * kRows : 0;
   for (std::size_t k0 = 0; k0 < k; k0 += kBlockInner) {
     const std::size_t inner = std::min(kBlockInner, k - k0);
-    pack({a.data + i0 * a.row + k0 * a.column, a.row, a.column}, m, inner, kRows, left);
-    pack({b.data + j0 * b.column + k0 * b.row, b.column, b.row}, n, inner, kColumns, right);
+    const double* from = a.data + i0 * a.row + k0 * a.column;
+    pack<kRows>({from + in_place * a.row, a.row, a.column}, m - in_place, inner, left);
+    pack<kColumns>({b.data + j0 * b.column + k0 * b.row, b.column, b.row}, n, inner, right);
     for (std::size_t j = 0; j < n; j += kColumns)
       for (std::size_t i = 0; i < m; i += kRows) {
         if (upper && i0 + i >= j0 + j + kColumns) break;
-        multiply_tile(left + i * inner, right + j * inner, inner, alpha, c + (i0 + i) * ld + j0 + j,
-                      ld, std::min(kRows, m - i), std::min(kColumns, n - j));
+        const double* tile = right + j * inner;
+        double* to = c + (i0 + i) * ld + j0 + j;
+        const std::size_t rows = std::min(kRows, m - i), columns = std::min(kColumns, n - j);
+        if (i < in_place)
+          multiply_tile<1>(from + i * a.row, a.row, tile, inner, alpha, to, ld, rows, columns);
+        else
+          multiply_tile<kRows>(left + (i - in_place) * inner, 1, tile, inner, alpha, to, ld, rows,
+                               columns);
       }
   }
 }

@@ -12,9 +12,13 @@ namespace multilogit {
 
 namespace {
 
-// Columns of V per panel of L^-1 E L^-T, and columns of E made at a time.
+// Columns of V per panel of L^-1 E L^-T, and rows of a panel at a time.
 constexpr std::size_t kPanel = 240;
 constexpr std::size_t kMade = 96;
+
+// The E_k are kept whole while they take at most this many doubles (256 MB); then they are made
+// anew for every panel.
+constexpr std::size_t kMostKept = std::size_t{1} << 25;
 
 class DenseRemainder : public Remainder {
  public:
@@ -68,10 +72,9 @@ class DenseRemainder : public Remainder {
   void invert(std::size_t threads) override {
     for (std::size_t i = 0; i < n_; ++i)
       std::copy(s() + i * ld_ + i, s() + i * ld_ + n_, v() + i * ld_ + i);
-    // below the diagonal of U there is room
     const std::size_t half = n_ / 2 + 32;
-    Tiles scratch(half * (half + kLanes) / kLanes + 1);
-    invert_upper(v(), n_, ld_, reinterpret_cast<double*>(scratch.data()), half, threads);
+    scratch_.resize(half * half);
+    invert_upper(v(), n_, ld_, scratch_.data(), half, threads);
     multiply_transposed(v(), n_, ld_, s(), threads);
     inverted_ = true;
   }
@@ -85,15 +88,16 @@ class DenseRemainder : public Remainder {
   // tr(S^-1 E_k S^-1 E_l) = <M_k, M_l>, M = L^-1 E L^-T = V'E V, panel by panel of its columns:
   // above the diagonal, columns I of M need the rows and columns of E up to I's end alone.
   void traces(const DirectionSource& source, double* out, std::size_t threads) override {
-    const std::size_t panels = (n_ + kPanel - 1) / kPanel, pairs = source.count * source.count;
-    std::vector<double> sums(panels * pairs);
-    for_each_slot(panels, threads, [&](std::size_t, std::size_t slot) {
-      const std::size_t panel = panels - 1 - slot;  // the largest first
-      add_panel(source, panel * kPanel, std::min(n_, (panel + 1) * kPanel), &sums[panel * pairs]);
-    });
+    const std::size_t pairs = source.count * source.count;
+    const bool kept = source.count * n_ * ld_ <= kMostKept;
+    if (kept) keep_directions(source, threads);
+    panel_.resize(2 * source.count * n_ * kPanel);
     std::fill_n(out, pairs, 0.0);
-    for (std::size_t panel = 0; panel < panels; ++panel)
-      for (std::size_t i = 0; i < pairs; ++i) out[i] += sums[panel * pairs + i];
+    for (std::size_t from = 0; from < n_; from += kPanel) {
+      const std::size_t to = std::min(n_, from + kPanel);
+      multiply_directions(source, kept, from, to, threads);
+      add_panel(source.count, from, to, out, threads);
+    }
   }
 
  private:
@@ -125,53 +129,97 @@ class DenseRemainder : public Remainder {
     std::copy(y.begin(), y.end(), x);
   }
 
-  void add_panel(const DirectionSource& source, std::size_t from, std::size_t to, double* sums) {
-    const std::size_t width = to - from, lanes = source.vectors * kLanes;
-    std::vector<std::vector<double>> Y(source.count, std::vector<double>(to * width));
-    std::vector<double> made(source.count * kMade * to);
-    std::vector<vd> column(to * source.vectors);
-    for (std::size_t i = 0; i < to; i += kMade) {  // Y = E V, rows i ..
-      const std::size_t rows = std::min(kMade, to - i);
-      for (std::size_t j = 0; j < rows; ++j) {
-        source.column(i + j, 0, to, column.data());
-        const auto* lane = reinterpret_cast<const double*>(column.data());
-        for (std::size_t k = 0; k < source.count; ++k)
-          for (std::size_t r = 0; r < to; ++r) made[(k * kMade + j) * to + r] = lane[r * lanes + k];
-        std::fill(column.begin(), column.end(), vd{});
+  // E_1, E_2, ... one after the other in `kept_`.
+  void keep_directions(const DirectionSource& source, std::size_t threads) {
+    const std::size_t slots = (n_ + kMade - 1) / kMade, size = n_ * ld_;
+    if (kept_.size() < source.count * size) kept_.resize(source.count * size);
+    for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
+      std::vector<vd> column(n_ * source.vectors);
+      for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
+        source.column(k, k, n_, column.data());
+        spread(source, column.data(), k, n_, &kept_[k * ld_], size);
       }
-      for (std::size_t k = 0; k < source.count; ++k)
-        multiply_add(rows, width, to, 1.0, {&made[k * kMade * to], to, 1}, {v() + from, ld_, 1},
-                     &Y[k][i * width], width, 1);
-    }
-    made.clear();
-    made.shrink_to_fit();
-    std::vector<std::vector<double>> M(source.count, std::vector<double>(kMade * width));
-    for (std::size_t i = 0; i < to; i += kMade) {  // M = V'Y, rows i ..
-      const std::size_t rows = std::min(kMade, to - i);
-      for (std::size_t k = 0; k < source.count; ++k) {
-        std::fill(M[k].begin(), M[k].end(), 0.0);
-        multiply_add(rows, width, i + rows, 1.0, {v() + i, 1, ld_}, {Y[k].data(), width, 1},
-                     M[k].data(), width, 1);
-      }
-      add_products(M, i, rows, from, width, sums);
+    });
+    for_each_slot(source.count * slots, threads, [&](std::size_t, std::size_t slot) {
+      mirror(&kept_[slot / slots * size], slot % slots * kMade,
+             std::min(n_, (slot % slots + 1) * kMade));
+    });
+  }
+
+  // Rows from .. to - 1 of lane k of `column` to to + k * stride; zeros in their place.
+  static void spread(const DirectionSource& source, vd* column, std::size_t from, std::size_t to,
+                     double* out, std::size_t stride) {
+    const std::size_t lanes = source.vectors * kLanes;
+    auto* lane = reinterpret_cast<double*>(column);
+    for (std::size_t r = from; r < to; ++r) {
+      for (std::size_t k = 0; k < source.count; ++k) out[k * stride + r] = lane[r * lanes + k];
+      for (std::size_t v = 0; v < source.vectors; ++v) column[r * source.vectors + v] = vd{};
     }
   }
 
-  // sums_kl += <M_k, M_l> over the whole of M, of which only j >= i is looked at.
-  void add_products(const std::vector<std::vector<double>>& M, std::size_t row, std::size_t rows,
-                    std::size_t column, std::size_t width, double* sums) const {
-    const std::size_t count = M.size();
-    for (std::size_t i = 0; i < rows; ++i) {
-      const std::size_t first = row + i > column ? row + i - column : 0;  // of those in the panel
-      const bool diagonal = row + i >= column;
+  // Below the diagonal, rows from .. to - 1 of what is above it.
+  void mirror(double* matrix, std::size_t from, std::size_t to) const {
+    for (std::size_t j0 = 0; j0 < to; j0 += 16)
+      for (std::size_t i = std::max(from, j0); i < to; ++i)
+        for (std::size_t j = j0; j < std::min(i, j0 + 16); ++j)
+          matrix[i * ld_ + j] = matrix[j * ld_ + i];
+  }
+
+  double* Y(std::size_t k) { return &panel_[2 * k * n_ * kPanel]; }
+  double* M(std::size_t k) { return &panel_[(2 * k + 1) * n_ * kPanel]; }
+
+  // Y_k = E_k V, rows 0 .. to - 1, columns from .. to - 1.
+  void multiply_directions(const DirectionSource& source, bool kept, std::size_t from,
+                           std::size_t to, std::size_t threads) {
+    const std::size_t width = to - from;
+    for_each_slot((to + kMade - 1) / kMade, threads, [&](std::size_t, std::size_t slot) {
+      const std::size_t i = slot * kMade, rows = std::min(kMade, to - i);
+      std::vector<double> made(kept ? 0 : source.count * kMade * to);
+      std::vector<vd> column(kept ? 0 : to * source.vectors);
+      for (std::size_t j = 0; j < (kept ? 0 : rows); ++j) {
+        source.column(i + j, 0, to, column.data());
+        spread(source, column.data(), 0, to, &made[j * to], kMade * to);
+      }
+      for (std::size_t k = 0; k < source.count; ++k) {
+        const View E = kept ? View{&kept_[k * n_ * ld_ + i * ld_], ld_, 1}
+                            : View{&made[k * kMade * to], to, 1};
+        std::fill_n(Y(k) + i * width, rows * width, 0.0);
+        multiply_add(rows, width, to, 1.0, E, {v() + from, ld_, 1}, Y(k) + i * width, width, 1);
+      }
+    });
+  }
+
+  // M_k = V'Y_k and their products.
+  void add_panel(std::size_t count, std::size_t from, std::size_t to, double* out,
+                 std::size_t threads) {
+    const std::size_t width = to - from, slots = (to + kMade - 1) / kMade, pairs = count * count;
+    std::vector<double> sums(slots * pairs);
+    for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
+      const std::size_t i = slot * kMade, rows = std::min(kMade, to - i);
+      for (std::size_t k = 0; k < count; ++k) {
+        std::fill_n(M(k) + i * width, rows * width, 0.0);
+        multiply_add(rows, width, i + rows, 1.0, {v() + i, 1, ld_}, {Y(k), width, 1},
+                     M(k) + i * width, width, 1);
+      }
+      add_products(count, i, rows, from, width, &sums[slot * pairs]);
+    });
+    for (std::size_t slot = 0; slot < slots; ++slot)
+      for (std::size_t i = 0; i < pairs; ++i) out[i] += sums[slot * pairs + i];
+  }
+
+  // sums_kl += <M_k, M_l> by rows row .. of the whole of M, of which only what is above the
+  // diagonal is looked at.
+  void add_products(std::size_t count, std::size_t row, std::size_t rows, std::size_t column,
+                    std::size_t width, double* sums) {
+    for (std::size_t i = row; i < row + rows; ++i) {
+      const std::size_t first = i > column ? i - column : 0;
+      if (first >= width) return;
       for (std::size_t k = 0; k < count; ++k)
         for (std::size_t l = k; l < count; ++l) {
-          const double *a = &M[k][i * width], *b = &M[l][i * width];
+          const double *a = M(k) + i * width, *b = M(l) + i * width;
           double total = 0.0;
-          if (first < width) {
-            for (std::size_t j = first; j < width; ++j) total += a[j] * b[j];
-            total = 2.0 * total - (diagonal ? a[first] * b[first] : 0.0);
-          }
+          for (std::size_t j = first; j < width; ++j) total += a[j] * b[j];
+          total = 2.0 * total - (i >= column ? a[first] * b[first] : 0.0);
           sums[k * count + l] += total;
           if (l != k) sums[l * count + k] += total;
         }
@@ -180,6 +228,7 @@ class DenseRemainder : public Remainder {
 
   std::size_t n_, ld_;
   Tiles s_, v_;  // S, then U, then S^-1; V
+  std::vector<double> kept_, panel_, scratch_;
   bool inverted_ = false;
   double half_log_determinant_ = 0.0;
 };

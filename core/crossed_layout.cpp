@@ -98,6 +98,7 @@ void CrossedLayout::find_slots() {
   slot_position.clear();
   slot_group.clear();
   group_slots = {0};
+  pairs_ = 0.0;
   std::vector<std::int32_t> seen, slot_of(blocks());
   for (std::size_t g = 0; g < groups; ++g) {
     const std::int64_t begin = group_rows[g] * others, end = group_rows[g + 1] * others;
@@ -110,6 +111,8 @@ void CrossedLayout::find_slots() {
         slot_position.push_back(block_position[c] + e);
     }
     slot_group.resize(slot_position.size(), static_cast<std::int32_t>(g));
+    const auto count = static_cast<double>(slot_position.size() - group_slots.back());
+    pairs_ += 0.5 * count * (count + 1.0) * effects[0];
     group_slots.push_back(static_cast<std::int64_t>(slot_position.size()));
     for (std::int64_t j = begin; j < end; ++j) row_slot[j] = slot_of[codes_[j]];
   }

@@ -58,6 +58,8 @@ struct CrossedLayout {
 
   std::size_t blocks() const { return block_position.size(); }
   std::size_t slots() const { return slot_position.size(); }
+  // Multiply-adds that make S: pairs of slots in a group.
+  double pairs() const { return pairs_; }
   std::size_t variables() const { return eliminated_effects + remainder; }
   // Which of a row's effects an effect of the remainder is.
   int effect(std::int32_t position) const {
@@ -70,6 +72,7 @@ struct CrossedLayout {
   void number_effects(const std::vector<std::int32_t>& rank);
   void find_slots();
   void list_by_position();
+  double pairs_ = 0.0;
   std::vector<std::int32_t> codes_;  // rows x (factors - 1): block before renumbering
 };
 

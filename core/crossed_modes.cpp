@@ -1,0 +1,258 @@
+// The conditional modes of a crossed model, and the blocks of H.
+#include <algorithm>
+#include <cmath>
+
+#include "binomial.hpp"
+#include "crossed.hpp"
+#include "crossed_lanes.hpp"
+#include "small_cholesky.hpp"
+
+namespace multilogit {
+
+namespace {
+
+constexpr int kMaxInner = 100;
+constexpr int kMaxHalvings = 60;
+constexpr double kSufficient = 1e-4;
+constexpr double kSmall = 1e-13;      // squared decrement: the step after it ends near 1e-13
+constexpr double kInvisible = 1e-24;  // squared decrement after the next step
+constexpr double kFast = 0.1;
+// What one multiply-add of slots costs in those of the dense remainder, and the least cost per row
+// of an H that is used again.
+constexpr double kPair = 50.0;
+constexpr double kReuse = 500.0;
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0.0;
+  for (std::size_t j = 0; j < a.size(); ++j) sum += a[j] * b[j];
+  return sum;
+}
+
+}  // namespace
+
+// r and w of every row at u, and the gradient A'r - u.
+void CrossedData::score(const std::vector<double>& u, std::size_t threads) {
+  for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t, std::size_t t) {
+    const std::size_t i0 = t * kLanes;
+    double eta[kLanes] = {};
+    for (std::size_t i = i0; i < std::min(i0 + kLanes, layout_.rows); ++i) {
+      const double* a = &a_[i * q_];
+      const std::int32_t* variable = this->variable(i);
+      double sum = eta0_[i];
+      for (int f = 0; f < layout_.factors; ++f)
+        for (int e = 0; e < layout_.effects[f]; ++e) sum += a[first(f) + e] * u[variable[f] + e];
+      eta[i - i0] = sum;
+    }
+    const BinomialScore row = binomial_score(load(eta), load(&y_[i0]), load(&n_[i0]));
+    std::memcpy(&r_[i0], &row.r, sizeof row.r);
+    std::memcpy(&w_[i0], &row.w, sizeof row.w);
+  });
+  const std::size_t n_E = layout_.eliminated_effects;
+  for (std::size_t j = 0; j < u.size(); ++j) gradient_[j] = -u[j];
+  LevelSums<double> sums(group_ranges_.count(), layout_.remainder);
+  for_each_slot(group_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
+    double* own = sums.of(range);
+    for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
+      const std::int32_t* variable = this->variable(i);
+      const double* a = &a_[i * q_];
+      for (int e = 0; e < layout_.effects[0]; ++e) gradient_[variable[0] + e] += r_[i] * a[e];
+      for (int f = 1; f < layout_.factors; ++f)
+        for (int e = 0; e < layout_.effects[f]; ++e)
+          own[variable[f] - n_E + e] += r_[i] * a[first(f) + e];
+    }
+  });
+  sums.add_to(gradient_.data() + n_E);
+}
+
+// H_gg^-1, H_gR and K_g = H_gg^-1 H_gR at the present weights; adds to the diagonal blocks of H_RR.
+void CrossedData::factor_group(std::size_t g, double* H_levels) {
+  const int q_E = layout_.effects[0], others = layout_.factors - 1;
+  double H[kMaxRowEffects * kMaxRowEffects] = {};
+  for (int e = 0; e < q_E; ++e) H[e * kMaxRowEffects + e] = 1.0;
+  const std::int64_t first_slot = layout_.group_slots[g], end_slot = layout_.group_slots[g + 1];
+  std::fill(H_R_.begin() + first_slot * q_E, H_R_.begin() + end_slot * q_E, 0.0);
+  for (std::int64_t i = layout_.group_rows[g]; i < layout_.group_rows[g + 1]; ++i) {
+    const double* a = &a_[i * q_];
+    for (int e = 0; e < q_E; ++e) {
+      const double wa = w_[i] * a[e];
+      for (int d = 0; d <= e; ++d) H[e * kMaxRowEffects + d] += wa * a[d];
+      for (int f = 0; f < others; ++f) {
+        double* out = &H_R_[static_cast<std::size_t>(layout_.row_slot[i * others + f]) * q_E + e];
+        for (int b = 0; b < layout_.effects[f + 1]; ++b) out[b * q_E] += wa * a[first(f + 1) + b];
+      }
+    }
+    for (int f = 1; f <= others; ++f) {
+      double* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_;
+      for (int b = first(f); b < first(f + 1); ++b, out += widest_)
+        for (int c = first(f); c < first(f + 1); ++c) out[c - first(f)] += w_[i] * a[b] * a[c];
+    }
+  }
+  SmallCholesky<kMaxRowEffects, double> L;
+  L.factor(H, q_E);
+  log_pivots_[g] = 0.0;
+  for (int e = 0; e < q_E; ++e) log_pivots_[g] += std::log(L.L[e * kMaxRowEffects + e]);
+  double* inverse = &Hinv_[g * q_E * q_E];
+  for (int e = 0; e < q_E; ++e) {
+    double column[kMaxRowEffects] = {};
+    column[e] = 1.0;
+    L.solve(column, q_E);
+    std::copy_n(column, q_E, inverse + e * q_E);
+  }
+  for (std::int64_t s = first_slot; s < end_slot; ++s) {
+    std::copy_n(&H_R_[s * q_E], q_E, &K_[s * q_E]);
+    L.solve(&K_[s * q_E], q_E);
+  }
+}
+
+// Rows >= k of column k of S.
+void CrossedData::remainder_column(std::size_t k, double* column) const {
+  const int q_E = layout_.effects[0];
+  const auto from = static_cast<std::int32_t>(k);
+  const std::int32_t c = layout_.block[k];
+  const int own = layout_.block_factor[c];
+  column[k] += 1.0;
+  for (auto j = from; j < layout_.block_position[c] + layout_.effects[own]; ++j)
+    column[j] += H_levels_[k * widest_ + j - layout_.block_position[c]];
+  if (layout_.factors > 2) add_row_weights(k, column);
+  const std::int32_t* position = layout_.slot_position.data();
+  const double* H = H_R_.data();
+  for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
+       ++slot) {
+    const std::int64_t end = layout_.group_slots[layout_.slot_group[*slot] + 1];
+    const double* K = &K_[static_cast<std::size_t>(*slot) * q_E];
+    if (q_E == 1) {
+      const double factor = *K;
+      for (std::int64_t s = *slot; s < end; ++s) column[position[s]] -= H[s] * factor;
+      continue;
+    }
+    for (std::int64_t s = *slot; s < end; ++s) {
+      double sum = 0.0;
+      for (int e = 0; e < q_E; ++e) sum += H[s * q_E + e] * K[e];
+      column[position[s]] -= sum;
+    }
+  }
+}
+
+// H_RR between effect k and those of the other factors after it.
+void CrossedData::add_row_weights(std::size_t k, double* column) const {
+  const int b = layout_.effect(static_cast<std::int32_t>(k));
+  const auto n_E = static_cast<std::int64_t>(layout_.eliminated_effects);
+  const std::int32_t c = layout_.block[k];
+  for (const auto* row = layout_.block_rows.begin(c); row != layout_.block_rows.end(c); ++row) {
+    const auto i = static_cast<std::size_t>(*row);
+    const double* a = &a_[i * q_];
+    const double wa = w_[i] * a[b];
+    for (int f = 1; f < layout_.factors; ++f) {
+      const std::int64_t position = variable(i)[f] - n_E;
+      if (f == layout_.block_factor[c] || position < static_cast<std::int64_t>(k)) continue;
+      for (int e = 0; e < layout_.effects[f]; ++e) column[position + e] += wa * a[first(f) + e];
+    }
+  }
+}
+
+bool CrossedData::factor(std::size_t threads) {
+  factored_ = false;
+  LevelSums<double> H_levels(group_ranges_.count(), H_levels_.size());
+  for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
+    factor_group(g, H_levels.of(range));
+  });
+  std::fill(H_levels_.begin(), H_levels_.end(), 0.0);
+  H_levels.add_to(H_levels_.data());
+  for (const double pivot : log_pivots_)
+    if (!std::isfinite(pivot)) return false;
+  return remainder_->factor([this](std::size_t k, double* column) { remainder_column(k, column); },
+                            threads);
+}
+
+double CrossedData::half_log_determinant() const {
+  double sum = remainder_->half_log_determinant();
+  for (const double pivot : log_pivots_) sum += pivot;
+  return sum;
+}
+
+// x <- H^-1 x for the variables x width matrix x, row-major.
+void CrossedData::solve(double* x, std::size_t width, std::size_t threads) const {
+  const std::size_t q_E = layout_.effects[0];
+  double* x_R = x + layout_.eliminated_effects * width;
+  for_each_range(position_ranges_, threads, [&](std::size_t, std::size_t, std::size_t k) {
+    for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
+         ++slot) {
+      const auto s = static_cast<std::size_t>(*slot);
+      for (std::size_t e = 0; e < q_E; ++e) {
+        const double* from = x + (layout_.slot_group[s] * q_E + e) * width;
+        for (std::size_t c = 0; c < width; ++c) x_R[k * width + c] -= K_[s * q_E + e] * from[c];
+      }
+    }
+  });
+  remainder_->solve(x_R, width, threads);
+  for_each_slot(group_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
+    std::vector<double> out(q_E * width);
+    for (std::size_t g = group_ranges_.first[range]; g < group_ranges_.first[range + 1]; ++g) {
+      double* x_g = x + g * q_E * width;
+      std::fill(out.begin(), out.end(), 0.0);
+      for (std::size_t e = 0; e < q_E; ++e)
+        for (std::size_t d = 0; d < q_E; ++d)
+          for (std::size_t c = 0; c < width; ++c)
+            out[e * width + c] += Hinv_[(g * q_E + e) * q_E + d] * x_g[d * width + c];
+      for (std::int64_t s = layout_.group_slots[g]; s < layout_.group_slots[g + 1]; ++s) {
+        const double* from = x_R + layout_.slot_position[s] * width;
+        for (std::size_t e = 0; e < q_E; ++e)
+          for (std::size_t c = 0; c < width; ++c) out[e * width + c] -= K_[s * q_E + e] * from[c];
+      }
+      std::copy(out.begin(), out.end(), x_g);
+    }
+  });
+}
+
+// Newton's method for u^, damped by |gradient| alone, as in group_unit.hpp: along the Newton
+// direction |gradient|^2 falls at rate 2. When the decrement is small, one more step is taken and
+// not checked: it squares an error that enters l at first order.
+//
+// Where factoring H costs far more than a pass over the rows, an H that was factored nearby is used
+// again as long as each step divides |gradient| by ten; then steps go on until the next would be
+// invisible.
+bool CrossedData::find_modes(std::size_t threads) {
+  const bool may_reuse =
+      remainder_->work() + kPair * layout_.pairs() > kReuse * static_cast<double>(layout_.rows);
+  bool reuse = may_reuse && factored_;
+  double rate = 1.0;  // by which the last step divided |gradient|
+  std::vector<double> step;
+  score(u_, threads);
+  for (int iteration = 0; iteration < kMaxInner; ++iteration) {
+    ++inner_iterations_;
+    if (!reuse && !factor(threads)) return false;
+    step = gradient_;
+    solve(step.data(), 1, threads);
+    const double norm = dot(gradient_, gradient_), decrement = dot(gradient_, step);
+    if (reuse ? rate * rate * decrement <= kInvisible : decrement <= kSmall) {
+      for (std::size_t j = 0; j < u_.size(); ++j) u_[j] += step[j];
+      return true;
+    }
+    double there;
+    if (!try_step(step, norm, reuse ? 0 : kMaxHalvings, there, threads)) {
+      if (!reuse) return false;
+      reuse = false;
+      score(u_, threads);
+      continue;
+    }
+    u_.swap(trial_);
+    rate = std::sqrt(there / norm);
+    reuse = may_reuse && rate <= kFast;
+  }
+  return false;
+}
+
+// To trial_ = u + t step, t = 1, 1/2, ..., as soon as |gradient|^2 is smaller enough.
+bool CrossedData::try_step(const std::vector<double>& step, double norm, int halvings,
+                           double& there, std::size_t threads) {
+  double length = 1.0;
+  for (int halving = 0; halving <= halvings; ++halving, length *= 0.5) {
+    for (std::size_t j = 0; j < u_.size(); ++j) trial_[j] = u_[j] + length * step[j];
+    score(trial_, threads);
+    there = dot(gradient_, gradient_);
+    if (there <= (1.0 - 2.0 * kSufficient * length) * norm) return true;
+  }
+  return false;
+}
+
+}  // namespace multilogit
