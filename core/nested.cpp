@@ -202,15 +202,22 @@ NestedData::Result NestedData::evaluate(const double* psi, std::size_t threads) 
 
 template <int Z, int Q>
 NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
+  struct Worker {
+    NestedLaplace<Z, Q> laplace;
+    SlotRows rows;
+    explicit Worker(const NestedProblem& problem) : laplace(problem) {}
+  };
   const std::size_t slots = layout_.slots();
   threads = std::max<std::size_t>(1, std::min(threads, slots));
   std::vector<NestedTotals> totals(slots, NestedTotals(p_, point_.m()));
   std::vector<char> found(slots);
-  std::vector<std::unique_ptr<Forest<Z, Q>>> workers(threads);
-  const NestedTiles data = tiles();
+  std::vector<std::unique_ptr<Worker>> workers(threads);
+  const NestedProblem problem{point_, layout_, tiles()};
   for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
-    if (!workers[w]) workers[w] = std::make_unique<Forest<Z, Q>>(point_, layout_, data, modes_);
-    found[slot] = workers[w]->evaluate(slot, totals[slot]);
+    if (!workers[w]) workers[w] = std::make_unique<Worker>(problem);
+    open_rows(slot, workers[w]->rows);
+    found[slot] = workers[w]->laplace.evaluate(slot, workers[w]->rows, modes_, totals[slot]);
+    if (found[slot]) add_gram_of(workers[w]->rows, totals[slot]);
   });
   Result result;
   if (std::all_of(found.begin(), found.end(), [](char f) { return f != 0; }))
@@ -220,8 +227,29 @@ NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
   result.gradient.resize(point_.size());
   result.hessian.resize(static_cast<std::size_t>(point_.size()) * point_.size());
   for (const auto& worker : workers)
-    if (worker) result.inner_iterations += worker->inner_iterations();
+    if (worker) result.inner_iterations += worker->laplace.inner_iterations();
   return result;
+}
+
+// eta0 = X beta + o
+void NestedData::open_rows(std::size_t slot, SlotRows& rows) const {
+  rows.first = layout_.tile[slot];
+  rows.tiles = layout_.tile[slot + 1] - rows.first;
+  rows.eta0.resize(rows.tiles);
+  rows.weight.assign(rows.tiles, vd{});
+  for (std::size_t i = 0; i < rows.tiles; ++i) {
+    const std::size_t t = rows.first + i;
+    vd eta = offset_.empty() ? vd{} : offset_[t];
+    for (int k = 0; k < p_; ++k) eta += x_[t * columns_ + k] * point_.beta[k];
+    rows.eta0[i] = eta;
+  }
+}
+
+// X'diag(weight)X
+void NestedData::add_gram_of(const SlotRows& rows, NestedTotals& totals) const {
+  for (std::size_t t = 0; t < rows.tiles; t += kChunkTiles)
+    add_gram(&x_[(rows.first + t) * columns_], columns_, p_, &rows.weight[t],
+             std::min(kChunkTiles, rows.tiles - t), totals.gram.data(), p_);
 }
 
 NestedData::Result NestedData::add_up(const std::vector<NestedTotals>& slots) const {

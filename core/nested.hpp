@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "nested_forest.hpp"
+#include "nested_laplace.hpp"
 #include "nested_layout.hpp"
 #include "nested_point.hpp"
 #include "tiles.hpp"
@@ -67,6 +67,8 @@ class NestedData {
   void forget_derivatives();
   template <int Z, int Q>
   Result evaluate_sized(std::size_t threads);
+  void open_rows(std::size_t slot, SlotRows& rows) const;
+  void add_gram_of(const SlotRows& rows, NestedTotals& totals) const;
   Result add_up(const std::vector<NestedTotals>& slots) const;
 
   NestedLayout layout_;

@@ -34,7 +34,6 @@ constexpr std::int32_t kNoNode = -1;
 struct NestedLevel {
   std::vector<std::int32_t> node;    // position -> node of the data, or kNoNode
   std::vector<std::int32_t> parent;  // position -> position in the next level, within the slot
-  std::vector<std::int32_t> root;    // position -> position in the last level, within the slot
   std::vector<std::size_t> block;    // blocks block[s] .. block[s + 1] - 1 are those of slot s
   std::size_t nodes = 0;
 
@@ -65,7 +64,7 @@ struct NestedLayout {
     const std::size_t n_slots = assign_slots(size, parent, slot);
     for (std::size_t d = 1; d < depth; ++d) place_nodes(slot[d], n_slots, levels[d]);
     place_leaves(size, slot[0], n_slots);
-    for (std::size_t d = 0; d < depth; ++d) link(d, parent);
+    for (std::size_t d = 0; d + 1 < depth; ++d) link(d, parent[d]);
     place_rows(codes[0]);
   }
 
@@ -177,31 +176,18 @@ struct NestedLayout {
     return sorted;
   }
 
-  static std::vector<std::size_t> positions(const NestedLevel& level) {
-    std::vector<std::size_t> out(level.nodes);
-    for (std::size_t i = 0; i < level.node.size(); ++i)
-      if (level.node[i] != kNoNode) out[level.node[i]] = i;
-    return out;
-  }
-
-  // Positions of parent and root within the slot; lanes without a node point to the first one.
-  void link(std::size_t d, const Codes& parent) {
-    NestedLevel& level = levels[d];
+  // Positions of parents within the slot; lanes without a node point to the first one.
+  void link(std::size_t d, const std::vector<std::int32_t>& parent) {
+    NestedLevel &level = levels[d], &above = levels[d + 1];
+    std::vector<std::size_t> position(above.nodes);
+    for (std::size_t i = 0; i < above.node.size(); ++i)
+      if (above.node[i] != kNoNode) position[above.node[i]] = i;
     level.parent.assign(level.node.size(), 0);
-    level.root.assign(level.node.size(), 0);
-    const bool is_top = d + 1 == levels.size();
-    const std::vector<std::size_t> above = positions(levels[is_top ? d : d + 1]);
-    const std::vector<std::size_t> top = positions(levels.back());
-    for (std::size_t s = 0; s + 1 < level.block.size(); ++s)
-      for (std::size_t i = level.block[s] * kLanes; i < level.block[s + 1] * kLanes; ++i) {
-        std::int32_t node = level.node[i];
-        if (node == kNoNode) continue;
-        if (!is_top)
+    for (std::size_t s = 0; s < slots(); ++s)
+      for (std::size_t i = level.block[s] * kLanes; i < level.block[s + 1] * kLanes; ++i)
+        if (level.node[i] != kNoNode)
           level.parent[i] =
-              static_cast<std::int32_t>(above[parent[d][node]] - levels[d + 1].block[s] * kLanes);
-        for (std::size_t e = d; e + 1 < levels.size(); ++e) node = parent[e][node];
-        level.root[i] = static_cast<std::int32_t>(top[node] - levels.back().block[s] * kLanes);
-      }
+              static_cast<std::int32_t>(position[parent[level.node[i]]] - above.block[s] * kLanes);
   }
 
   void place_rows(const std::int32_t* codes) {

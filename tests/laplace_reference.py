@@ -58,6 +58,27 @@ def laplace(
     )
 
 
+def laplace_factors(
+    X: Array,
+    factors: list[tuple[Array, NDArray[np.int32], Array]],
+    y: Array,
+    n: Array,
+    offset: Array,
+    beta: Array,
+) -> float:
+    """Any number of grouping factors, nested or crossed: (Z, codes, Λ) of each.
+
+    One integral over all random effects together, in dense algebra.
+    """
+    A = []
+    for Z, codes, Lambda in factors:
+        groups, q = int(codes.max()) + 1, Lambda.shape[0]
+        wide = np.zeros((y.size, groups, q))
+        wide[np.arange(y.size), codes] = Z @ Lambda
+        A.append(wide.reshape(y.size, groups * q))
+    return laplace_group(X @ beta + offset, np.hstack(A), y, n)
+
+
 def central_differences(function, point: Array, step: float = 1e-5) -> Array:
     """Fourth-order central differences of a scalar or array function; derivative index first."""
     rows = []

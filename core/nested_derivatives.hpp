@@ -1,0 +1,604 @@
+// Derivatives of the modes of a slot's trees and of the factors of their H (DESIGN 4.2 - 4.4).
+//
+// The inverse of L, restricted to the path of a node, is P (lower triangle, the node's own effects
+// first), and B = P T':
+//
+//   P = [ L^-1         0   ]     B = [ L^-1 T' ]     H^-1 on the path = P'P
+//       [ -B_a X'      P_a ]         [ B_a J'  ]     cov(s, u) = B'P,  cov(s) = B'B
+//
+// where _a is the parent's and s the shift that the node and its ancestors make.
+//
+// M_k = L^-1 H_k L^-T keeps the pattern of the tree. Rows and columns of the node's own effects
+// against its path are, with E_k = dV / dpsi_k and C = L^-1 T',
+//
+//   B E_k C' + [theta_k = (a, b) of the path] P_b (CV)_a' + [of this level] (BV)_a (L^-1)_b'.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "nested_modes.hpp"
+
+namespace multilogit {
+
+template <int Z, int Q>
+class ForestDerivatives : public ForestModes<Z, Q> {
+  using Base = ForestModes<Z, Q>;
+
+ public:
+  using typename Base::Level;
+
+  ForestDerivatives(const NestedProblem& problem, int top) : Base(problem, top) {
+    const auto size = static_cast<std::size_t>(this->size_);
+    n_.resize(kMaxQ * size);
+    half_.resize(kMaxQ * size);
+    pw_.resize(kMaxZ * size);
+    above_.resize(kMaxZ * size);
+    E_.resize(kMaxS * size);
+    passed_.resize(kMaxS * size);
+    product_.resize(kMaxZ * size);
+    left_.resize(kChunkTiles * (kMaxZ + kMaxS));
+  }
+
+ protected:
+  using Base::kMaxQ;
+  using Base::kMaxS;
+  using Base::kMaxZ;
+  using Base::of;
+  using Base::pair;
+
+  // ---- rows ------------------------------------------------------------------------------------
+
+  // r, w, w3, w4 of every row; R, V and (w zeta | w3 zeta zeta')'[X, Z] of every leaf. Returns f
+  // without -u'u / 2.
+  vd differentiate_rows(std::size_t b) {
+    Level& level = this->leaf();
+    const int zs = this->zs(), columns = this->at_.columns, height = zs + this->ss();
+    const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
+      for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
+        const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
+        for (std::size_t i = 0; i < count; ++i)
+          differentiate_row(t0 + i, shift, out, &left_[i * height]);
+        add_cross(left_.data(), height, this->data_.x + t0 * columns, columns, columns, count,
+                  out + 1 + zs, columns, [](vd x) { return x; });
+      }
+    };
+    vd* out = this->out_.data();
+    this->over_rows(b, of(level.shift, zs, b), zs, out, 1 + zs + height * columns, pass);
+    std::copy_n(out + 1, zs, of(level.R, zs, b));
+    vd* cross = of(level.cross, height * columns, b);
+    std::copy_n(out + 1 + zs, height * columns, cross);
+    vd *V = of(level.V, this->ss(), b), *raw = of(level.raw, this->ss(), b);
+    for (int c = 0; c < zs; ++c)
+      for (int e = 0; e <= c; ++e)
+        V[pair(c, e)] = raw[pair(c, e)] = cross[c * columns + this->at_.zeta[e]];
+    return out[0];
+  }
+
+  void differentiate_row(std::size_t t, const vd* shift, vd* out, vd* left) {
+    const BinomialRow row =
+        binomial_row(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
+    const std::size_t i = t - this->rows_->first;
+    this->r_[i] = row.r;
+    this->w_[i] = row.w;
+    this->w3_[i] = row.w3;
+    this->w4_[i] = row.w4;
+    out[0] += row.value;
+    for (int c = 0; c < this->zs(); ++c) {
+      out[1 + c] += row.r * this->zeta(t, c);
+      left[c] = row.w * this->zeta(t, c);
+      const vd w3z = row.w3 * this->zeta(t, c);
+      for (int e = 0; e <= c; ++e) left[this->zs() + pair(c, e)] = w3z * this->zeta(t, e);
+    }
+  }
+
+  // ---- modes: n_k = Z_k'r - A'W P_k upwards, u_k downwards -------------------------------------
+
+  void clear_sums() {
+    for (Level& level : this->levels_)
+      if (level.d > 0)
+        for (auto* field :
+             {&level.R, &level.V, &level.raw, &level.pw, &level.E, &level.sigma, &level.Sz})
+          this->clear(*field);
+  }
+
+  // Factors H and eliminates n_k for beta and the thetas of this level and below; a theta of an
+  // ancestor shifts all rows of the node: it is part of s. visit(pw, half): sum w zeta P_k and
+  // L^-1 n_k, of those parameters.
+  template <class Visit>
+  void eliminate(Level& level, std::size_t b, const Visit& visit) {
+    const int q_d = this->q(level), zs = this->zs();
+    typename Base::Factor f;
+    vd* V = of(level.V, this->ss(), b);
+    this->factor(level, V, f);
+    vd inverse[kMaxQ * kMaxQ], *Linv = of(level.Linv, q_d * q_d, b);
+    f.H.inverse_factor(inverse, q_d);
+    for (int a = 0; a < q_d; ++a)
+      for (int e = 0; e < q_d; ++e) Linv[a * q_d + e] = inverse[a * kMaxQ + e];
+    std::copy_n(f.X, q_d * zs, of(level.X, q_d * zs, b));
+    std::copy_n(f.J, zs * zs, of(level.J, zs * zs, b));
+    vd* pw = collect_pw(level, b);
+    solve_parameters(level, b, pw);
+    visit(pw, half_.data(), f.H.half_log_determinant(q_d));
+    if (this->is_top(level)) return;
+    const int own = this->at_.below(level.d + 1);
+    for (int c = 0; c < zs; ++c)
+      for (int a = 0; a < q_d; ++a)
+        for (int k = 0; k < own; ++k)
+          pw[c * this->size_ + k] += f.X[a * zs + c] * n_[a * this->size_ + k];
+    Level& parent = this->parent(level);
+    const std::int32_t* index = this->parents(level, b);
+    for (int c = 0; c < zs; ++c)
+      this->scatter(pw + c * this->size_, zs * this->size_, c * this->size_, own, index,
+                    parent.pw.data());
+    this->scatter(f.V, this->ss(), 0, this->ss(), index, parent.V.data());
+    this->scatter(of(level.R, zs, b), zs, 0, zs, index, parent.R.data());
+    this->scatter(of(level.raw, this->ss(), b), this->ss(), 0, this->ss(), index,
+                  parent.raw.data());
+  }
+
+  vd* collect_pw(Level& level, std::size_t b) {
+    const int zs = this->zs(), size = this->size_;
+    const vd *V = of(level.V, this->ss(), b), *u = level.u + b * this->q(level);
+    vd* pw = pw_.data();
+    if (level.d == 0) {
+      const vd* cross = of(level.cross, (zs + this->ss()) * this->at_.columns, b);
+      for (int c = 0; c < zs; ++c)
+        std::copy_n(cross + c * this->at_.columns, this->at_.p, pw + c * size);
+    } else {
+      pw = of(level.pw, zs * size, b);
+    }
+    for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k) {
+      const int z = this->theta_z(k - this->at_.p), e = this->theta_effect(k - this->at_.p, level);
+      for (int c = 0; c < zs; ++c) pw[c * size + k] = V[pair(c, z)] * u[e];
+    }
+    return pw;
+  }
+
+  void solve_parameters(Level& level, std::size_t b, const vd* pw) {
+    const int q_d = this->q(level), size = this->size_;
+    const int below = this->at_.below(level.d), own = this->at_.below(level.d + 1);
+    const vd *Linv = of(level.Linv, q_d * q_d, b), *R = of(level.R, this->zs(), b);
+    for (int a = 0; a < q_d; ++a) {
+      vd* n = &n_[a * size];
+      std::fill(n, n + own, vd{});
+      for (int c = 0; c < this->zs(); ++c) {
+        const double t = this->T(level, c, a);
+        for (int k = 0; k < own; ++k) n[k] -= t * pw[c * size + k];
+      }
+    }
+    for (int k = below; k < own; ++k)
+      n_[this->theta_effect(k - this->at_.p, level) * size + k] +=
+          R[this->theta_z(k - this->at_.p)];
+    vd* solved = level.derivatives + b * q_d * size;
+    std::fill(solved, solved + q_d * size, vd{});
+    for (int a = 0; a < q_d; ++a) {
+      vd* half = &half_[a * size];
+      std::fill(half, half + size, vd{});
+      for (int e = 0; e <= a; ++e)
+        for (int k = 0; k < own; ++k) half[k] += Linv[a * q_d + e] * n_[e * size + k];
+    }
+    for (int a = 0; a < q_d; ++a)
+      for (int e = a; e < q_d; ++e)
+        for (int k = 0; k < own; ++k)
+          solved[a * size + k] += Linv[e * q_d + a] * half_[e * size + k];
+  }
+
+  // P, B; u_k = H^-1 n_k - X s_k; y_k = ds / dpsi_k with the node's own part.
+  void descend(Level& level, std::size_t b) {
+    const int q_d = this->q(level), zs = this->zs(), size = this->size_;
+    find_path(level, b);
+    this->gather_above(level, b, &Level::y, this->boundary_.y, zs * size, above_.data());
+    const vd *X = of(level.X, q_d * zs, b), *u = level.u + b * q_d;
+    vd *du = level.derivatives + b * q_d * size, *y = of(level.y, zs * size, b);
+    for (int a = 0; a < q_d; ++a)
+      for (int c = 0; c < zs; ++c)
+        for (int k = 0; k < size; ++k) du[a * size + k] -= X[a * zs + c] * above_[c * size + k];
+    std::copy_n(above_.data(), zs * size, y);
+    for (int c = 0; c < zs; ++c)
+      for (int a = 0; a < q_d; ++a) {
+        const double t = this->T(level, c, a);
+        for (int k = 0; k < size; ++k) y[c * size + k] += t * du[a * size + k];
+      }
+    for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k)
+      y[this->theta_z(k - this->at_.p) * size + k] += u[this->theta_effect(k - this->at_.p, level)];
+  }
+
+  void find_path(Level& level, std::size_t b) {
+    const int q_d = this->q(level), zs = this->zs(), above = level.above, path = level.path;
+    const vd *X = of(level.X, q_d * zs, b), *J = of(level.J, zs * zs, b);
+    const vd* Linv = of(level.Linv, q_d * q_d, b);
+    vd *P = of(level.P, path * path, b), *B = of(level.B, path * zs, b);
+    for (int i = 0; i < q_d; ++i) {
+      for (int j = 0; j < path; ++j) P[i * path + j] = j <= i ? Linv[i * q_d + j] : vd{};
+      for (int c = 0; c < zs; ++c) {
+        vd sum{};
+        for (int a = 0; a <= i; ++a) sum += Linv[i * q_d + a] * this->T(level, c, a);
+        B[i * zs + c] = sum;
+      }
+    }
+    if (above == 0) return;
+    vd Pa[kMaxEffects * kMaxEffects], Ba[kMaxEffects * kMaxZ];
+    const std::int32_t* index = this->parents(level, b);
+    this->gather(this->parent(level).P.data(), above * above, 0, above * above, index, Pa);
+    this->gather(this->parent(level).B.data(), above * zs, 0, above * zs, index, Ba);
+    for (int i = 0; i < above; ++i) {
+      vd *row = P + (q_d + i) * path, *shift = B + (q_d + i) * zs;
+      for (int a = 0; a < q_d; ++a) {
+        row[a] = vd{};
+        for (int c = 0; c < zs; ++c) row[a] -= Ba[i * zs + c] * X[a * zs + c];
+      }
+      for (int j = 0; j < above; ++j) row[q_d + j] = Pa[i * above + j];
+      for (int c = 0; c < zs; ++c) {
+        shift[c] = vd{};
+        for (int e = 0; e < zs; ++e) shift[c] += Ba[i * zs + e] * J[c * zs + e];
+      }
+    }
+  }
+
+  // ---- factors: E_k = dV / dpsi_k upwards ------------------------------------------------------
+
+  // E_k of a block: of leaves sum w3 D_k zeta zeta' with D_k = x_k + zeta'y_k.
+  const vd* information(Level& level, std::size_t b) {
+    const int zs = this->zs(), ss = this->ss(), size = this->size_, p = this->at_.p;
+    if (level.d > 0) return of(level.E, ss * size, b);
+    const int columns = this->at_.columns;
+    const vd* cross = of(level.cross, (zs + ss) * columns, b) + zs * columns;
+    const vd* y = of(level.y, zs * size, b);
+    for (int s = 0; s < ss; ++s) {
+      vd* E = &E_[s * size];
+      std::copy_n(cross + s * columns, p, E);
+      std::fill(E + p, E + size, vd{});
+      for (int c = 0; c < zs; ++c) {
+        const vd w3 = cross[s * columns + this->at_.zeta[c]];
+        for (int k = 0; k < size; ++k) E[k] += w3 * y[c * size + k];
+      }
+    }
+    return E_.data();
+  }
+
+  // Calls store(M, i, a) for every row i of the path and own effect a <= i, with M_k of all k in
+  // room that make_room() gives.
+  template <class MakeRoom, class Store>
+  void find_M(Level& level, std::size_t b, const vd* E, const MakeRoom& make_room,
+              const Store& store) {
+    const int q_d = this->q(level), zs = this->zs(), path = level.path, size = this->size_;
+    const vd *P = of(level.P, path * path, b), *B = of(level.B, path * zs, b);
+    const vd* V = of(level.V, this->ss(), b);
+    vd BV[kMaxEffects * kMaxZ];
+    for (int i = 0; i < path; ++i)
+      for (int c = 0; c < zs; ++c) {
+        BV[i * zs + c] = vd{};
+        for (int e = 0; e < zs; ++e) BV[i * zs + c] += B[i * zs + e] * V[pair(e, c)];
+      }
+    for (int a = 0; a < q_d; ++a) {
+      multiply_information(E, B + a * zs);  // E_k C', column a
+      for (int i = a; i < path; ++i) {
+        vd* M = make_room();
+        std::fill(M, M + size, vd{});
+        for (int c = 0; c < zs; ++c)
+          for (int k = 0; k < size; ++k) M[k] += B[i * zs + c] * product_[c * size + k];
+        for (int k = this->at_.below(level.d); k < this->at_.below(this->top_ + 1); ++k) {
+          const int z = this->theta_z(k - this->at_.p);
+          const int e = this->theta_effect(k - this->at_.p, level);
+          M[k] += P[i * path + e] * BV[a * zs + z];
+          if (e < q_d) M[k] += BV[i * zs + z] * P[a * path + e];
+        }
+        store(M, i, a);
+      }
+    }
+  }
+
+  // product_ = E_k x
+  void multiply_information(const vd* E, const vd* x) {
+    const int zs = this->zs(), size = this->size_;
+    for (int c = 0; c < zs; ++c) {
+      vd* out = &product_[c * size];
+      std::fill(out, out + size, vd{});
+      for (int e = 0; e < zs; ++e)
+        for (int k = 0; k < size; ++k) out[k] += E[pair(c, e) * size + k] * x[e];
+    }
+  }
+
+  // dV- = J'dV J - [theta_k = (a, b) of this level] V-(e_a T_b' + T_b e_a')V-.
+  void pass_information(Level& level, std::size_t b, const vd* E) {
+    const int zs = this->zs(), ss = this->ss(), size = this->size_;
+    const vd *J = of(level.J, zs * zs, b), *V = of(level.V, ss, b);
+    std::fill(passed_.begin(), passed_.end(), vd{});
+    for (int g = 0; g < zs; ++g) {
+      vd column[kMaxZ];
+      for (int e = 0; e < zs; ++e) column[e] = J[e * zs + g];
+      multiply_information(E, column);
+      for (int f = g; f < zs; ++f)
+        for (int c = 0; c < zs; ++c)
+          for (int k = 0; k < size; ++k)
+            passed_[pair(f, g) * size + k] += J[c * zs + f] * product_[c * size + k];
+    }
+    vd reduced[kMaxZ * kMaxZ];
+    for (int c = 0; c < zs; ++c)
+      for (int g = 0; g < zs; ++g) {
+        reduced[c * zs + g] = vd{};
+        for (int e = 0; e < zs; ++e) reduced[c * zs + g] += V[pair(c, e)] * J[e * zs + g];
+      }
+    for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k) {
+      const int z = this->theta_z(k - this->at_.p), e = this->theta_effect(k - this->at_.p, level);
+      vd VT[kMaxZ];
+      for (int c = 0; c < zs; ++c) {
+        VT[c] = vd{};
+        for (int g = 0; g < zs; ++g) VT[c] += reduced[c * zs + g] * this->T(level, g, e);
+      }
+      for (int c = 0; c < zs; ++c)
+        for (int g = 0; g <= c; ++g)
+          passed_[pair(c, g) * size + k] -=
+              reduced[c * zs + z] * VT[g] + reduced[g * zs + z] * VT[c];
+    }
+    this->scatter(passed_.data(), ss * size, 0, ss * size, this->parents(level, b),
+                  this->parent(level).E.data());
+  }
+
+  // ---- second derivatives of modes and factors -------------------------------------------------
+
+  // What the second derivatives of u^ and of log|L| add to the Hessian, apart from products of
+  // M_k, for a value whose derivative by u^ of the roots is S_u and by -log|L| is level.spread:
+  // with G = -(H^-1 / 2, or what log|L| of the roots alone has in its place) and h = diag(A G A'),
+  //
+  //   v = H^-1 (S_u + A'(w3 h)),   omega = w4 h - w3 A v
+  //   sum omega D_k D_l + sum (w3 h - w A v) C_kl - sum w (D_k Z_l v + D_l Z_k v)
+  //     + 2 sum w3 (D_k diag(A G Z_l') + D_l diag(A G Z_k')) + 2 sum w diag(Z_k G Z_l').
+  void add_second_derivatives(bool roots_alone, const vd* S_u, NestedTotals& totals) {
+    roots_alone_ = roots_alone;
+    for (std::size_t b = 0; b < this->leaf().blocks; ++b) weigh_curvature(b);
+    this->upwards([&](Level& level, std::size_t b) { solve_v(level, b, S_u); });
+    this->downwards([&](Level& level, std::size_t b) { pass_v(level, b); });
+    for (std::size_t b = 0; b < this->leaf().blocks; ++b) finish_leaves(b, totals);
+    this->upwards([&](Level& level, std::size_t b) { finish_nodes(level, b, totals); });
+  }
+
+  // Rows of P and B that count in G.
+  int first_row(const Level& level) const {
+    return roots_alone_ ? level.path - this->q(this->levels_.back()) : 0;
+  }
+
+  // h = diag(A G A'): w4 becomes w4 h; sigma = sum w3 h zeta.
+  void weigh_curvature(std::size_t b) {
+    Level& level = this->leaf();
+    const int zs = this->zs();
+    const vd *B = of(level.B, level.path * zs, b), spread = level.spread[b];
+    vd K[kMaxS];
+    for (int c = 0; c < zs; ++c)
+      for (int e = 0; e <= c; ++e) {
+        vd sum{};
+        for (int i = first_row(level); i < level.path; ++i) sum += B[i * zs + c] * B[i * zs + e];
+        K[pair(c, e)] = (c == e ? -0.5 : -1.0) * spread * sum;
+      }
+    const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* k, vd* out) {
+      for (std::size_t t = tile; t < tile + tiles; ++t) {
+        vd h{};
+        for (int c = 0; c < zs; ++c) {
+          vd kz{};
+          for (int e = 0; e <= c; ++e) kz += k[pair(c, e)] * this->zeta(t, e);
+          h += kz * this->zeta(t, c);
+        }
+        this->w4_[t - this->rows_->first] *= h;
+        const vd w3h = this->w3_[t - this->rows_->first] * h;
+        for (int c = 0; c < zs; ++c) out[c] += w3h * this->zeta(t, c);
+      }
+    };
+    vd* sigma = of(level.sigma, zs, b);
+    this->over_rows(b, K, this->ss(), sigma, zs, pass);
+    std::copy_n(sigma, zs, of(level.Sz, zs, b));
+  }
+
+  // v = H^-1 (S_u + T'sigma) - X (T v of the ancestors), where only roots have an S_u; upwards goes
+  // J'sigma.
+  void solve_v(Level& level, std::size_t b, const vd* S_u) {
+    const int q_d = this->q(level), zs = this->zs();
+    const vd *Linv = of(level.Linv, q_d * q_d, b), *sigma = of(level.sigma, zs, b);
+    vd right[kMaxQ], half[kMaxQ], *v = of(level.v, level.path, b);
+    for (int a = 0; a < q_d; ++a) {
+      right[a] = this->is_top(level) && S_u != nullptr ? S_u[b * q_d + a] : vd{};
+      for (int c = 0; c < zs; ++c) right[a] += this->T(level, c, a) * sigma[c];
+    }
+    for (int a = 0; a < q_d; ++a) {
+      half[a] = vd{};
+      for (int e = 0; e <= a; ++e) half[a] += Linv[a * q_d + e] * right[e];
+    }
+    for (int a = 0; a < q_d; ++a) {
+      v[a] = vd{};
+      for (int e = a; e < q_d; ++e) v[a] += Linv[e * q_d + a] * half[e];
+    }
+    if (this->is_top(level)) return;
+    const vd* J = of(level.J, zs * zs, b);
+    vd up[kMaxZ];
+    for (int c = 0; c < zs; ++c) {
+      up[c] = vd{};
+      for (int e = 0; e < zs; ++e) up[c] += J[e * zs + c] * sigma[e];
+    }
+    this->scatter(up, zs, 0, zs, this->parents(level, b), this->parent(level).sigma.data());
+  }
+
+  void pass_v(Level& level, std::size_t b) {
+    const int q_d = this->q(level), zs = this->zs();
+    vd *v = of(level.v, level.path, b), turn[kMaxZ];
+    this->gather_above(level, b, &Level::turn, nullptr, zs, turn);
+    const vd* X = of(level.X, q_d * zs, b);
+    for (int a = 0; a < q_d; ++a)
+      for (int c = 0; c < zs; ++c) v[a] -= X[a * zs + c] * turn[c];
+    if (!this->is_top(level))
+      this->gather(this->parent(level).v.data(), level.above, 0, level.above,
+                   this->parents(level, b), v + q_d);
+    this->pass_shift(level, b, v, &Level::turn, nullptr);
+  }
+
+  // sum omega D_k D_l apart from X'Omega X, which waits in the weights of the rows; sums of w D_k
+  // and w3 D_k against the effects of the path.
+  void finish_leaves(std::size_t b, NestedTotals& totals) {
+    Level& level = this->leaf();
+    const int zs = this->zs(), columns = this->at_.columns, p = this->at_.p, size = this->size_;
+    const vd* omega_z = weigh_rows(b);  // (omega zeta)'[X, Z]
+    const vd *y = of(level.y, zs * size, b), weight = level.weight[b];
+    auto [left, right] = new_cross(zs, totals);
+    std::copy_n(y, zs * size, left);
+    for (int c = 0; c < zs; ++c) {
+      vd* g = right + c * size;
+      for (int k = 0; k < p; ++k) g[k] = weight * omega_z[c * columns + k];
+      std::fill(g + p, g + size, vd{});
+      for (int e = 0; e < zs; ++e) {
+        const vd half = 0.5 * weight * omega_z[c * columns + this->at_.zeta[e]];
+        for (int k = 0; k < size; ++k) g[k] += half * y[e * size + k];
+      }
+    }
+    add_path_pairs(b, totals);
+    vd* Sz = of(level.Sz, zs, b);
+    const vd *raw = of(level.raw, this->ss(), b), *turn = of(level.turn, zs, b);
+    for (int c = 0; c < zs; ++c)
+      for (int e = 0; e < zs; ++e) Sz[c] -= raw[pair(c, e)] * turn[e];
+  }
+
+  const vd* weigh_rows(std::size_t b) {
+    Level& level = this->leaf();
+    const int zs = this->zs(), columns = this->at_.columns;
+    vd in[kMaxZ + 1];
+    std::copy_n(of(level.turn, zs, b), zs, in);
+    in[zs] = level.weight[b];
+    const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* turn, vd* out) {
+      for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
+        const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
+        for (std::size_t i = 0; i < count; ++i) {
+          const std::size_t t = t0 + i, at = t - this->rows_->first;
+          vd av{};
+          for (int c = 0; c < zs; ++c) av += this->zeta(t, c) * turn[c];
+          const vd omega = this->w4_[at] - this->w3_[at] * av;
+          for (int c = 0; c < zs; ++c) left_[i * zs + c] = omega * this->zeta(t, c);
+          this->rows_->weight[at] += turn[zs] * omega;
+        }
+        add_cross(left_.data(), zs, this->data_.x + t0 * columns, columns, columns, count, out,
+                  columns, [](vd x) { return x; });
+      }
+    };
+    vd* out = this->out_.data();
+    this->over_rows(b, in, zs + 1, out, zs * columns, pass);
+    return out;
+  }
+
+  // For theta_i = Lambda[a, b]: -v_b sum w D_k z_a + 2 sum_c (sum w3 D_k z_a zeta_c)(T G)_cb.
+  void add_path_pairs(std::size_t b, NestedTotals& totals) {
+    Level& level = this->leaf();
+    const int zs = this->zs(), columns = this->at_.columns, p = this->at_.p, size = this->size_;
+    const int path = level.path;
+    const vd *P = of(level.P, path * path, b), *B = of(level.B, path * zs, b);
+    const vd *raw = of(level.raw, this->ss(), b), *y = of(level.y, zs * size, b);
+    const vd *v = of(level.v, path, b), weight = level.weight[b];
+    const vd *cross = of(level.cross, (zs + this->ss()) * columns, b), *E = information(level, b);
+    const vd both = weight * level.spread[b];
+    for (int c = 0; c < zs; ++c) {  // sum w D_k zeta
+      vd* dw = &product_[c * size];
+      std::copy_n(cross + c * columns, p, dw);
+      std::fill(dw + p, dw + size, vd{});
+      for (int e = 0; e < zs; ++e)
+        for (int k = 0; k < size; ++k) dw[k] += raw[pair(c, e)] * y[e * size + k];
+    }
+    for (int i = 0; i < this->at_.below(this->top_ + 1) - p; ++i) {
+      const int z = this->theta_z(i), e = this->theta_effect(i, level);
+      vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
+      const vd ve = weight * v[e];
+      for (int k = 0; k < size; ++k) pairs[k] -= ve * product_[z * size + k];
+      for (int c = 0; c < zs; ++c) {
+        vd covariance{};
+        for (int j = std::max(e, first_row(level)); j < path; ++j)
+          covariance += B[j * zs + c] * P[j * path + e];
+        covariance *= both;
+        for (int k = 0; k < size; ++k) pairs[k] -= covariance * E[pair(z, c) * size + k];
+      }
+    }
+  }
+
+  // For theta_i = Lambda[a, b] of the node: sum (w3 h - w A v) z_a times du_b / dpsi_k, and
+  // 2 sum w z_a z_a' G_bb' for theta_l = Lambda[a', b'] of this level or an ancestor.
+  void finish_nodes(Level& level, std::size_t b, NestedTotals& totals) {
+    const int q_d = this->q(level), zs = this->zs(), size = this->size_, path = level.path;
+    const vd *Sz = of(level.Sz, zs, b), *raw = of(level.raw, this->ss(), b);
+    const vd *P = of(level.P, path * path, b), weight = level.weight[b];
+    if (!this->is_top(level))
+      this->scatter(Sz, zs, 0, zs, this->parents(level, b), this->parent(level).Sz.data());
+    const vd* du = level.derivatives + b * q_d * size;
+    const int p = this->at_.p, own = this->at_.below(level.d + 1) - p;
+    for (int i = this->at_.below(level.d) - p; i < own; ++i) {
+      vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
+      const int e = this->theta_effect(i, level);
+      const vd S = weight * Sz[this->theta_z(i)];
+      for (int k = 0; k < size; ++k) pairs[k] += S * du[e * size + k];
+      for (int l = this->at_.below(level.d) - p; l < this->at_.below(this->top_ + 1) - p; ++l) {
+        const int g = this->theta_effect(l, level);
+        vd H{};
+        for (int j = std::max({e, g, first_row(level)}); j < path; ++j)
+          H += P[j * path + e] * P[j * path + g];
+        const double share = l < own ? 0.5 : 1.0;
+        pairs[p + l] -=
+            share * weight * level.spread[b] * H * raw[pair(this->theta_z(i), this->theta_z(l))];
+      }
+    }
+  }
+
+  // ---- sums of rank-one terms ------------------------------------------------------------------
+
+  // Room for `count` vectors of parameters whose weighted squares make part of the Hessian; their
+  // weights are the last of weights_.
+  vd* new_squares(int count, NestedTotals& totals) {
+    flush_squares(totals, kRanks);
+    this->resize(squares_, (n_squares_ + count) * this->size_);
+    this->resize(weights_, n_squares_ + count);
+    vd* out = &squares_[n_squares_ * this->size_];
+    n_squares_ += count;
+    return out;
+  }
+  void add_square(const vd* x, vd weight, NestedTotals& totals) {
+    std::copy_n(x, this->size_, new_squares(1, totals));
+    weights_[n_squares_ - 1] = weight;
+  }
+
+  // The same for products of two different vectors.
+  struct Cross {
+    vd *left, *right;
+  };
+  Cross new_cross(int count, NestedTotals& totals) {
+    flush_cross(totals, kRanks);
+    this->resize(cross_left_, (n_cross_ + count) * this->size_);
+    this->resize(cross_right_, (n_cross_ + count) * this->size_);
+    const std::size_t first = n_cross_ * this->size_;
+    n_cross_ += count;
+    return {&cross_left_[first], &cross_right_[first]};
+  }
+
+  void flush(NestedTotals& totals) {
+    flush_squares(totals, 0);
+    flush_cross(totals, 0);
+  }
+
+  std::vector<vd> half_, weights_;
+  std::size_t n_squares_ = 0, n_cross_ = 0;
+
+ private:
+  static constexpr std::size_t kRanks = 32;  // rank-one terms that are added together
+
+  void flush_squares(NestedTotals& totals, std::size_t least) {
+    if (n_squares_ <= least) return;
+    add_gram(squares_.data(), this->size_, this->size_, weights_.data(), n_squares_,
+             totals.hessian.data(), this->size_);
+    n_squares_ = 0;
+  }
+
+  void flush_cross(NestedTotals& totals, std::size_t least) {
+    if (n_cross_ <= least) return;
+    add_cross(cross_left_.data(), this->size_, cross_right_.data(), this->size_, this->size_,
+              n_cross_, totals.cross.data(), this->size_, [](vd x) { return sum(x); });
+    n_cross_ = 0;
+  }
+
+  bool roots_alone_ = false;
+  std::vector<vd> n_, pw_, above_, E_, passed_, product_, left_;
+  std::vector<vd> squares_, cross_left_, cross_right_;
+};
+
+}  // namespace multilogit

@@ -1,0 +1,131 @@
+// The Laplace log marginal likelihood of the trees of one slot, with exact gradient and Hessian:
+//
+//   l = f(u^) - sum over nodes of log|L|,   f(u) = sum l_i - u'u / 2,   H = I + A'WA
+#pragma once
+
+#include "nested_derivatives.hpp"
+
+namespace multilogit {
+
+template <int Z, int Q>
+class NestedLaplace : public ForestDerivatives<Z, Q> {
+  using Base = ForestDerivatives<Z, Q>;
+  using Base::of;
+  using Base::pair;
+  using typename Base::Level;
+
+ public:
+  explicit NestedLaplace(const NestedProblem& problem) : Base(problem, problem.at.levels() - 1) {}
+
+  // Adds the slot's contribution; false when the modes were not found. rows.weight is empty.
+  bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
+                NestedTotals& totals) {
+    this->open(slot, rows);
+    load_modes(modes);
+    if (!this->find_modes()) return false;
+    for (std::size_t b = 0; b < this->leaf().blocks; ++b)
+      totals.value += this->differentiate_rows(b);
+    for (std::size_t i = 0; i < rows.tiles; ++i) rows.weight[i] = -this->w_[i];
+    this->clear_sums();
+    this->upwards([&](Level& level, std::size_t b) {
+      this->eliminate(level, b, [&](const vd* pw, const vd* half, vd log_L) {
+        add_profile(level, b, pw, half, log_L, totals);
+      });
+    });
+    this->downwards([&](Level& level, std::size_t b) {
+      this->descend(level, b);
+      store_covariance(level, b, modes[level.d]);
+    });
+    this->upwards([&](Level& level, std::size_t b) { add_factor(level, b, totals); });
+    this->add_second_derivatives(false, nullptr, totals);
+    this->flush(totals);
+    add_product(rows, totals);
+    return true;
+  }
+
+ private:
+  // Modes of the slot, predicted from the last evaluation: u^ + sum_k u_k dpsi_k.
+  void load_modes(std::vector<NestedModes>& modes) {
+    for (Level& level : this->levels_) {
+      const int q_d = this->q(level), size = this->size_;
+      NestedModes& kept = modes[level.d];
+      level.u = kept.u.data() + level.first * q_d;
+      if (kept.derivatives.empty()) {
+        this->open_derivatives(level);
+        continue;
+      }
+      level.derivatives = kept.derivatives.data() + level.first * q_d * size;
+      for (std::size_t i = 0; i < level.blocks * q_d; ++i)
+        for (int k = 0; k < size; ++k)
+          if (this->at_.change[k] != 0.0)
+            level.u[i] += this->at_.change[k] * level.derivatives[i * size + k];
+    }
+  }
+
+  // f and log|L| of the nodes; -P'WP + N'H^-1 N, where the last is the sum over nodes of
+  // (L^-1 n)'(L^-1 n), apart from -X'WX.
+  void add_profile(Level& level, std::size_t b, const vd* pw, const vd* half, vd log_L,
+                   NestedTotals& totals) {
+    const int q_d = this->q(level), size = this->size_, p = this->at_.p;
+    const int below = this->at_.below(level.d), own = this->at_.below(level.d + 1);
+    const vd *u = level.u + b * q_d, *R = of(level.R, this->zs(), b);
+    totals.value -= log_L;
+    for (int a = 0; a < q_d; ++a) {
+      totals.value -= 0.5 * u[a] * u[a];
+      this->add_square(half + a * size, vd{} + 1.0, totals);
+    }
+    for (int k = below; k < own; ++k) {
+      const int z = this->theta_z(k - p);
+      const vd ub = u[this->theta_effect(k - p, level)];
+      totals.gradient[k] += R[z] * ub;
+      vd* pairs = &totals.pairs[static_cast<std::size_t>(k - p) * size];
+      for (int l = 0; l < below; ++l) pairs[l] -= ub * pw[z * size + l];
+      for (int l = below; l < own; ++l) pairs[l] -= 0.5 * ub * pw[z * size + l];
+    }
+  }
+
+  // gradient -tr(M_k) / 2, Hessian <M_k, M_l> / 2
+  void add_factor(Level& level, std::size_t b, NestedTotals& totals) {
+    const vd* E = this->information(level, b);
+    this->find_M(
+        level, b, E, [&] { return this->new_squares(1, totals); },
+        [&](const vd* M, int i, int a) {
+          this->weights_[this->n_squares_ - 1] = vd{} + (i == a ? 0.5 : 1.0);
+          if (i == a)
+            for (int k = 0; k < this->size_; ++k) totals.gradient[k] -= 0.5 * M[k];
+        });
+    if (!this->is_top(level)) this->pass_information(level, b, E);
+  }
+
+  // Lambda H^-1 Lambda' of the node's own effects.
+  void store_covariance(Level& level, std::size_t b, NestedModes& modes) {
+    const int q_d = this->q(level), path = level.path, first = this->at_.first[level.d];
+    const vd* P = of(level.P, path * path, b);
+    vd* out = modes.covariance.data() + (level.first + b) * (q_d * (q_d + 1) / 2);
+    const auto Lambda = [&](int a, int c) {
+      return this->at_.Lambda[static_cast<std::size_t>(first + a) * this->at_.q() + first + c];
+    };
+    for (int a = 0; a < q_d; ++a)
+      for (int c = 0; c <= a; ++c) {
+        vd sum{};
+        for (int i = 0; i < path; ++i) {  // (Lambda P_i')_a (Lambda P_i')_c
+          vd left{}, right{};
+          for (int e = 0; e <= a; ++e) left += Lambda(a, e) * P[i * path + e];
+          for (int e = 0; e <= c; ++e) right += Lambda(c, e) * P[i * path + e];
+          sum += left * right;
+        }
+        out[pair(a, c)] = sum;
+      }
+  }
+
+  // X'r; X'(Omega - W)X is left to the weights of the rows.
+  void add_product(const SlotRows& rows, NestedTotals& totals) {
+    const auto stride = static_cast<std::size_t>(this->at_.columns);
+    for (std::size_t t = 0; t < rows.tiles; t += kChunkTiles)
+      multilogit::add_product(this->data_.x + (rows.first + t) * stride, stride, this->at_.p,
+                              &this->r_[t], std::min(kChunkTiles, rows.tiles - t),
+                              totals.product.data());
+  }
+};
+
+}  // namespace multilogit
