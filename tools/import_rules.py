@@ -43,7 +43,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("plot",),
     ("result",),
     ("fitting",),
-    ("refit",),
+    ("refit", "sensitivity_analysis"),
     ("demo",),
     ("sklearn", "cli", "distributed", "study"),
     ("",),  # the package itself: __init__

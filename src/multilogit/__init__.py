@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from multilogit.refit import Refitter
     from multilogit.result import Fit
+    from multilogit.sensitivity_analysis import sensitivity
     from multilogit.separability import Separation, separation
 
 _HOME = {
@@ -61,6 +62,7 @@ _HOME = {
     "Wishart": "prior",
     "__version__": "_version",
     "fit": "fitting",
+    "sensitivity": "sensitivity_analysis",
     "separation": "separability",
 }
 """Module that each public name lives in."""
@@ -88,6 +90,7 @@ __all__ = [
     "Wishart",
     "__version__",
     "fit",
+    "sensitivity",
     "separation",
 ]
 
