@@ -89,6 +89,15 @@ void set_structure(NestedData& self, const std::vector<int>& z, const std::vecto
   self.set_structure(z, effects, std::move(row), std::move(column));
 }
 
+void set_nodes(NestedData& self, const Vector& nodes, const Vector& log_weights) {
+  require(self.q() > 0, "call set_structure first");
+  require(nodes.shape(0) == log_weights.shape(0), "nodes and log_weights must have equal lengths");
+  require(nodes.shape(0) == 0 || self.q() == self.levels(),
+          "quadrature needs one effect at every level");
+  self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
+                 {log_weights.data(), log_weights.data() + log_weights.size()});
+}
+
 nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
   require(self.q() > 0, "call set_structure first");
   const auto size = static_cast<std::size_t>(self.size());
@@ -158,6 +167,7 @@ void bind_nested(nb::module_& m) {
            nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("effects"), nb::arg("row"),
            nb::arg("column"))
+      .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("set_modes", &set_modes, nb::arg("u"))
       .def("modes", &modes)

@@ -73,6 +73,11 @@ void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>
   forget_modes();
 }
 
+void NestedData::set_nodes(std::vector<double> nodes, std::vector<double> log_weights) {
+  point_.nodes = std::move(nodes);
+  point_.log_weights = std::move(log_weights);
+}
+
 void NestedData::forget_modes() {
   modes_.resize(levels());
   for (int d = 0; d < levels(); ++d) {
@@ -193,19 +198,24 @@ void NestedData::move_to(const double* psi) {
 
 NestedData::Result NestedData::evaluate(const double* psi, std::size_t threads) {
   move_to(psi);
-  const bool one_each = point_.q() == levels();
-  Result result =
-      point_.zs() == 1 && one_each ? evaluate_sized<1, 1>(threads) : evaluate_sized<0, 0>(threads);
+  const bool intercepts = point_.zs() == 1 && point_.q() == levels();
+  Result result;
+  if (!point_.nodes.empty())
+    result = intercepts ? evaluate_with<NestedQuadrature<1>>(threads)
+                        : evaluate_with<NestedQuadrature<0>>(threads);
+  else
+    result = intercepts ? evaluate_with<NestedLaplace<1, 1>>(threads)
+                        : evaluate_with<NestedLaplace<0, 0>>(threads);
   if (!result.modes_found) forget_modes();  // start afresh next time
   return result;
 }
 
-template <int Z, int Q>
-NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
+template <class Kind>
+NestedData::Result NestedData::evaluate_with(std::size_t threads) {
   struct Worker {
-    NestedLaplace<Z, Q> laplace;
+    Kind trees;
     SlotRows rows;
-    explicit Worker(const NestedProblem& problem) : laplace(problem) {}
+    explicit Worker(const NestedProblem& problem) : trees(problem) {}
   };
   const std::size_t slots = layout_.slots();
   threads = std::max<std::size_t>(1, std::min(threads, slots));
@@ -216,7 +226,7 @@ NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
   for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
     if (!workers[w]) workers[w] = std::make_unique<Worker>(problem);
     open_rows(slot, workers[w]->rows);
-    found[slot] = workers[w]->laplace.evaluate(slot, workers[w]->rows, modes_, totals[slot]);
+    found[slot] = workers[w]->trees.evaluate(slot, workers[w]->rows, modes_, totals[slot]);
     if (found[slot]) add_gram_of(workers[w]->rows, totals[slot]);
   });
   Result result;
@@ -227,7 +237,7 @@ NestedData::Result NestedData::evaluate_sized(std::size_t threads) {
   result.gradient.resize(point_.size());
   result.hessian.resize(static_cast<std::size_t>(point_.size()) * point_.size());
   for (const auto& worker : workers)
-    if (worker) result.inner_iterations += worker->laplace.inner_iterations();
+    if (worker) result.inner_iterations += worker->trees.inner_iterations();
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "nested_laplace.hpp"
 #include "nested_layout.hpp"
 #include "nested_point.hpp"
+#include "nested_quadrature.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
@@ -33,6 +34,10 @@ class NestedData {
   // the data; theta_k is Lambda[row[k], column[k]], level by level. Modes start afresh at u = 0.
   void set_structure(const std::vector<int>& z, const std::vector<int>& effects,
                      std::vector<int> row, std::vector<int> column);
+
+  // Quadrature at every level by these ascending nodes and log weights; none: Laplace. Needs one
+  // effect at every level.
+  void set_nodes(std::vector<double> nodes, std::vector<double> log_weights);
 
   // l(psi), its gradient and Hessian at psi = (beta, theta), p + m numbers. The modes found are
   // where the next call starts from.
@@ -65,8 +70,8 @@ class NestedData {
   void move_to(const double* psi);
   void forget_modes();
   void forget_derivatives();
-  template <int Z, int Q>
-  Result evaluate_sized(std::size_t threads);
+  template <class Kind>
+  Result evaluate_with(std::size_t threads);
   void open_rows(std::size_t slot, SlotRows& rows) const;
   void add_gram_of(const SlotRows& rows, NestedTotals& totals) const;
   Result add_up(const std::vector<NestedTotals>& slots) const;

@@ -48,6 +48,47 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   using Base::of;
   using Base::pair;
 
+  // ---- modes between evaluations ---------------------------------------------------------------
+
+  // Modes of the slot, predicted from the last evaluation: u^ + sum_k u_k dpsi_k.
+  void load_modes(std::vector<NestedModes>& modes) {
+    for (Level& level : this->levels_) {
+      const int q_d = this->q(level), size = this->size_;
+      NestedModes& kept = modes[level.d];
+      level.u = kept.u.data() + level.first * q_d;
+      if (kept.derivatives.empty()) {
+        this->open_derivatives(level);
+        continue;
+      }
+      level.derivatives = kept.derivatives.data() + level.first * q_d * size;
+      for (std::size_t i = 0; i < level.blocks * q_d; ++i)
+        for (int k = 0; k < size; ++k)
+          if (this->at_.change[k] != 0.0)
+            level.u[i] += this->at_.change[k] * level.derivatives[i * size + k];
+    }
+  }
+
+  // Lambda H^-1 Lambda' of the node's own effects.
+  void store_covariance(Level& level, std::size_t b, NestedModes& modes) {
+    const int q_d = this->q(level), path = level.path, first = this->at_.first[level.d];
+    const vd* P = of(level.P, path * path, b);
+    vd* out = modes.covariance.data() + (level.first + b) * (q_d * (q_d + 1) / 2);
+    const auto Lambda = [&](int a, int c) {
+      return this->at_.Lambda[static_cast<std::size_t>(first + a) * this->at_.q() + first + c];
+    };
+    for (int a = 0; a < q_d; ++a)
+      for (int c = 0; c <= a; ++c) {
+        vd sum{};
+        for (int i = 0; i < path; ++i) {  // (Lambda P_i')_a (Lambda P_i')_c
+          vd left{}, right{};
+          for (int e = 0; e <= a; ++e) left += Lambda(a, e) * P[i * path + e];
+          for (int e = 0; e <= c; ++e) right += Lambda(c, e) * P[i * path + e];
+          sum += left * right;
+        }
+        out[pair(a, c)] = sum;
+      }
+  }
+
   // ---- rows ------------------------------------------------------------------------------------
 
   // r, w, w3, w4 of every row; R, V and (w zeta | w3 zeta zeta')'[X, Z] of every leaf. Returns f

@@ -21,7 +21,7 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
                 NestedTotals& totals) {
     this->open(slot, rows);
-    load_modes(modes);
+    this->load_modes(modes);
     if (!this->find_modes()) return false;
     for (std::size_t b = 0; b < this->leaf().blocks; ++b)
       totals.value += this->differentiate_rows(b);
@@ -34,7 +34,7 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
     });
     this->downwards([&](Level& level, std::size_t b) {
       this->descend(level, b);
-      store_covariance(level, b, modes[level.d]);
+      this->store_covariance(level, b, modes[level.d]);
     });
     this->upwards([&](Level& level, std::size_t b) { add_factor(level, b, totals); });
     this->add_second_derivatives(false, nullptr, totals);
@@ -44,24 +44,6 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   }
 
  private:
-  // Modes of the slot, predicted from the last evaluation: u^ + sum_k u_k dpsi_k.
-  void load_modes(std::vector<NestedModes>& modes) {
-    for (Level& level : this->levels_) {
-      const int q_d = this->q(level), size = this->size_;
-      NestedModes& kept = modes[level.d];
-      level.u = kept.u.data() + level.first * q_d;
-      if (kept.derivatives.empty()) {
-        this->open_derivatives(level);
-        continue;
-      }
-      level.derivatives = kept.derivatives.data() + level.first * q_d * size;
-      for (std::size_t i = 0; i < level.blocks * q_d; ++i)
-        for (int k = 0; k < size; ++k)
-          if (this->at_.change[k] != 0.0)
-            level.u[i] += this->at_.change[k] * level.derivatives[i * size + k];
-    }
-  }
-
   // f and log|L| of the nodes; -P'WP + N'H^-1 N, where the last is the sum over nodes of
   // (L^-1 n)'(L^-1 n), apart from -X'WX.
   void add_profile(Level& level, std::size_t b, const vd* pw, const vd* half, vd log_L,
@@ -95,27 +77,6 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
             for (int k = 0; k < this->size_; ++k) totals.gradient[k] -= 0.5 * M[k];
         });
     if (!this->is_top(level)) this->pass_information(level, b, E);
-  }
-
-  // Lambda H^-1 Lambda' of the node's own effects.
-  void store_covariance(Level& level, std::size_t b, NestedModes& modes) {
-    const int q_d = this->q(level), path = level.path, first = this->at_.first[level.d];
-    const vd* P = of(level.P, path * path, b);
-    vd* out = modes.covariance.data() + (level.first + b) * (q_d * (q_d + 1) / 2);
-    const auto Lambda = [&](int a, int c) {
-      return this->at_.Lambda[static_cast<std::size_t>(first + a) * this->at_.q() + first + c];
-    };
-    for (int a = 0; a < q_d; ++a)
-      for (int c = 0; c <= a; ++c) {
-        vd sum{};
-        for (int i = 0; i < path; ++i) {  // (Lambda P_i')_a (Lambda P_i')_c
-          vd left{}, right{};
-          for (int e = 0; e <= a; ++e) left += Lambda(a, e) * P[i * path + e];
-          for (int e = 0; e <= c; ++e) right += Lambda(c, e) * P[i * path + e];
-          sum += left * right;
-        }
-        out[pair(a, c)] = sum;
-      }
   }
 
   // X'r; X'(Omega - W)X is left to the weights of the rows.

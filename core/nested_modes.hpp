@@ -58,6 +58,30 @@ class ForestModes : public Forest<Z, Q> {
     return false;
   }
 
+  // R = sum r zeta, V = sum w zeta zeta' of a block of leaves.
+  void score_rows(std::size_t b) {
+    Level& level = this->leaf();
+    const int zs = this->zs(), ss = this->ss();
+    const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
+      vd r[kMaxZ] = {}, w[kMaxS] = {};
+      for (std::size_t t = tile; t < tile + tiles; ++t) {
+        const BinomialScore row =
+            binomial_score(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
+        for (int c = 0; c < zs; ++c) {
+          r[c] += row.r * this->zeta(t, c);
+          const vd wz = row.w * this->zeta(t, c);
+          for (int e = 0; e <= c; ++e) w[pair(c, e)] += wz * this->zeta(t, e);
+        }
+      }
+      for (int c = 0; c < zs; ++c) out[c] += r[c];
+      for (int c = 0; c < ss; ++c) out[zs + c] += w[c];
+    };
+    vd* out = this->out_.data();
+    this->over_rows(b, of(level.shift, zs, b), zs, out, zs + ss, pass);
+    std::copy_n(out, zs, of(level.R, zs, b));
+    std::copy_n(out + zs, ss, of(level.V, ss, b));
+  }
+
  private:
   enum State : char { kDone, kPending, kAccepted };
   static constexpr int kMaxInner = 100;
@@ -146,30 +170,6 @@ class ForestModes : public Forest<Z, Q> {
     for (int lane = 0; lane < kLanes; ++lane)
       if (state_[root[lane]] == kPending) return true;
     return false;
-  }
-
-  // R = sum r zeta, V = sum w zeta zeta' of a block of leaves.
-  void score_rows(std::size_t b) {
-    Level& level = this->leaf();
-    const int zs = this->zs(), ss = this->ss();
-    const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
-      vd r[kMaxZ] = {}, w[kMaxS] = {};
-      for (std::size_t t = tile; t < tile + tiles; ++t) {
-        const BinomialScore row =
-            binomial_score(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
-        for (int c = 0; c < zs; ++c) {
-          r[c] += row.r * this->zeta(t, c);
-          const vd wz = row.w * this->zeta(t, c);
-          for (int e = 0; e <= c; ++e) w[pair(c, e)] += wz * this->zeta(t, e);
-        }
-      }
-      for (int c = 0; c < zs; ++c) out[c] += r[c];
-      for (int c = 0; c < ss; ++c) out[zs + c] += w[c];
-    };
-    vd* out = this->out_.data();
-    this->over_rows(b, of(level.shift, zs, b), zs, out, zs + ss, pass);
-    std::copy_n(out, zs, of(level.R, zs, b));
-    std::copy_n(out + zs, ss, of(level.V, ss, b));
   }
 
   // H^-1 gradient by elimination and substitution; decrements.

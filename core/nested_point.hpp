@@ -23,11 +23,13 @@ struct NestedPoint {
   std::vector<int> first;      // effects first[d] .. first[d + 1] - 1 of the path are of level d
   std::vector<int> theta_row;  // theta_i is Lambda[theta_row[i], theta_column[i]]
   std::vector<int> theta_column;
-  std::vector<int> theta_first;  // theta_first[d] .. theta_first[d + 1] - 1 are of level d
-  std::vector<double> beta;      // p
-  std::vector<double> Lambda;    // q x q, row-major
-  std::vector<double> T;         // distinct columns x q, row-major
-  std::vector<double> change;    // p + m: psi minus the psi of the stored mode derivatives
+  std::vector<int> theta_first;     // theta_first[d] .. theta_first[d + 1] - 1 are of level d
+  std::vector<double> beta;         // p
+  std::vector<double> Lambda;       // q x q, row-major
+  std::vector<double> T;            // distinct columns x q, row-major
+  std::vector<double> nodes;        // K nodes of the standard normal, ascending; empty: Laplace
+  std::vector<double> log_weights;  // K
+  std::vector<double> change;       // p + m: psi minus the psi of the stored mode derivatives
 
   int levels() const { return static_cast<int>(first.size()) - 1; }
   int q() const { return first.empty() ? 0 : first.back(); }

@@ -98,6 +98,9 @@ class NestedData:
     ) -> None:
         """Level d has effects[d] columns of Z: z; theta_k is ``Lambda[row[k], column[k]]``."""
 
+    def set_nodes(self, nodes: NDArray[np.float64], log_weights: NDArray[np.float64]) -> None:
+        """Quadrature at every level by these ascending nodes; empty: Laplace."""
+
     def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
         """Replace successes and trials."""
 
@@ -130,8 +133,21 @@ class CrossedData:
         codes: list[NDArray[np.int32]],
         levels: list[int],
         effects: list[int],
+        memory: float,
+        keep: str,
     ) -> None:
-        """Columns of z factor by factor, ``effects[f]`` of each; everything is copied."""
+        """Columns of z factor by factor, ``effects[f]`` of each; everything is copied.
+
+        keep: the remainder ``"dense"``, ``"sparse"`` or as is ``"best"`` in ``memory`` bytes.
+        """
+
+    @property
+    def bytes(self) -> float:
+        """Memory that `set_structure` and what follows take."""
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the remainder is kept sparse."""
 
     def set_structure(self, z: list[int], row: list[int], column: list[int]) -> None:
         """Effect a is column ``z[a]``; theta_k is ``Lambda[row[k], column[k]]``; modes from 0."""

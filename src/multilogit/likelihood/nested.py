@@ -5,7 +5,8 @@
 Level 0 holds the leaves (pupils in classes: the classes), the last level the roots (their
 schools); every group of a level lies within one group of the next. Value, gradient and Hessian
 are exact and cost time in proportion to the rows: the groups are eliminated from the leaves to
-the roots, as ``core/nested_forest.hpp`` says; the mathematics is in ``docs/mathematics``.
+the roots, as ``core/nested_forest.hpp`` says; quadrature is in ``core/nested_quadrature.hpp``;
+the mathematics is in ``docs/mathematics``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.likelihood.covariance import CovarianceStructure
-from multilogit.likelihood.grouped import _root_mean_square, _share_columns, _unpack
+from multilogit.likelihood.grouped import (
+    _root_mean_square,
+    _share_columns,
+    _unpack,
+    product_rule,
+)
 from multilogit.likelihood.mixed import Column, Order
 
 Codes = NDArray[np.int32]
@@ -42,7 +48,7 @@ def is_nested(codes_a: Codes, codes_b: Codes) -> bool:
 
 
 class NestedLikelihood:
-    """ℓ(ψ) by Laplace's approximation for nested factors, of any depth.
+    """ℓ(ψ) for nested factors, of any depth: an :class:`~multilogit.evaluation.Objective`.
 
     Parameters
     ----------
@@ -61,6 +67,10 @@ class NestedLikelihood:
         For every level its number of groups.
     offset
         Shape ``(n,)`` or None.
+    nodes
+        1: Laplace's approximation. K > 1: adaptive Gauss–Hermite quadrature with K nodes at
+        every level, each level within the one above: K^D times the rows for D levels. There
+        must be one effect at every level.
     threads
         Worker threads at most, over the groups of the last level; the result does not depend
         on it.
@@ -68,7 +78,8 @@ class NestedLikelihood:
     Raises
     ------
     OptionError
-        If a level is not nested in the next one.
+        If a level is not nested in the next one, or ``nodes`` > 1 and a level has several
+        effects.
 
     Notes
     -----
@@ -90,6 +101,7 @@ class NestedLikelihood:
         n_groups_by_level: Sequence[int],
         *,
         offset: Column | None = None,
+        nodes: int = 1,
         threads: int = 1,
     ) -> None:
         for lower, (a, b) in enumerate(pairwise(codes_by_level)):
@@ -113,11 +125,31 @@ class NestedLikelihood:
         )
         self.order: Order = ()
         self.restart()
+        self.set_nodes(nodes)
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
         value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    def set_nodes(self, nodes: int) -> None:
+        """Nodes per effect from now on; 1: Laplace's approximation.
+
+        Raises
+        ------
+        OptionError
+            If there are to be several nodes, and a level has several effects.
+        """
+        if nodes > 1 and max(self._effects) > 1:
+            raise OptionError(
+                f"nodes={nodes}: quadrature for nested factors needs one random effect at every "
+                f"level; here a level has {max(self._effects)}. Use nodes=1 (Laplace's "
+                "approximation), or leave out random slopes."
+            )
+        points, log_weights = product_rule(nodes, 1)
+        if nodes == 1:  # the same number by a shorter way
+            points, log_weights = points[:0], log_weights[:0]
+        self._data.set_nodes(points.ravel(), log_weights)
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
         """Let row a of Λ belong to column ``order[a]`` of Z from now on.
