@@ -78,11 +78,14 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
     ------
     OptionError
         If the criterion is the evidence and another prior on the fixed effects stands beside
-        the entropy prior: their normalising constant is not known.
+        the entropy prior: their normalising constant is not known. If it is cross-validation
+        and there are several grouping factors: no rows are independent of all others.
     """
     prior = options.prior
     assert isinstance(prior, Specification)
     part = _open_part(prior)
+    if part.strength == "cv":
+        _check_one_factor(frame)
     likelihood = mixed_likelihood(frame, _searching(options)) if frame.random else None
     context = prior_context(frame, None if likelihood is None else likelihood.structure, options)
     fit_at = _fit_at(frame, fixed, likelihood, prior, options)
@@ -128,6 +131,16 @@ def _open_part(prior: Specification) -> RelativeEntropy:
                 )
             return part
     raise OptionError(f"The strength of {prior!r} cannot be chosen from the data; give a number.")
+
+
+def _check_one_factor(frame: ModelFrame) -> None:
+    """Whole groups are left out: that needs groups that share no random effect."""
+    factors = list(frame.groupings or {})
+    if len(factors) > 1:
+        raise OptionError(
+            f"strength='cv' leaves out one group after the other, but random effects are grouped "
+            f"by {', '.join(map(repr, factors))}; use strength='auto', or a number."
+        )
 
 
 def _fit_at(

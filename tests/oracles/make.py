@@ -22,6 +22,21 @@ MIXED = (
     "toenail__ri",
     "verbagg__id",
 )
+# The same with several grouping factors; and the engine that has conditional variances, if any.
+STRUCTURES = (
+    ("verbagg__id_item", "glmer_tight"),
+    ("verbagg__id_item_slope", "glmer_tight"),
+    ("cbpp__herd_obs", "glmer_tight"),
+    ("guimmun__nested", None),
+    ("insteval__s_d", None),
+)
+# Adaptive quadrature by lme4 with so many nodes, and brute-force integration.
+QUADRATURE = {
+    "toenail__ri": (5, 10, 25, 50, 100),
+    "contraception__ri": (5, 10, 25, 50),
+    "verbagg__id": (10, 25),
+    "cbpp__herd": (5, 10, 25, 50),
+}
 # Single level: (DATASET__MODEL, engine, other engine that must agree).
 SINGLE = (
     ("birthwt__main", "glm", "brglm2_ML"),
@@ -70,6 +85,76 @@ def mixed(bank: Path, name: str) -> dict[str, Any]:
     }
 
 
+def structures(bank: Path, name: str, conditional: str | None) -> dict[str, Any]:
+    fit = read(bank, f"{name}__glmmTMB_polished")
+    other = read(bank, f"{name}__{conditional}") if conditional else None
+    out = {**origin(fit), "max_gradient": fit["polish"]["maxgrad"], **estimates(fit)}
+    # glmmTMB's parameters behind β: log sd of all columns of a term, then its correlations
+    errors = [row[k] ** 0.5 for k, row in enumerate(fit["vcov_full"]["matrix"])]
+    at = len(fit["beta"])
+    out["factors"] = {}
+    for group, term in fit["varcomp"].items():
+        q = len(term["sd"])
+        out["factors"][group] = {
+            "effects": term["names"],
+            "sd": term["sd"],
+            "log_sd_error": errors[at : at + q],
+            "correlation": term["cor"][1][0] if term["cor"] else None,
+            **modes(fit["ranef_first20"][group], group, other),
+        }
+        at += q * (q + 1) // 2
+    path = bank / "fits" / f"extras__predict__{name}.json"
+    if path.exists():
+        out["predictions"] = predictions(json.loads(path.read_text()))
+    return out
+
+
+def modes(found: dict[str, Any], group: str, other: dict[str, Any] | None) -> dict[str, Any]:
+    """Conditional modes of the first levels, and their sds where the other engine has them."""
+    out = {"levels": found["levels"][:8], "modes": found["values"][:8]}
+    if other is not None:
+        assert other["ranef_first20"][group]["levels"] == found["levels"]
+        variances = other["ranef_condvar_first20"][group][:8]
+        diagonals = [[row[k] for k, row in enumerate(matrix)] for matrix in variances]
+        out["mode_sd"] = [[value**0.5 for value in diagonal] for diagonal in diagonals]
+        out["mode_sd_engine"] = other["engine"]
+    return out
+
+
+PREDICTED = (
+    "glmmTMB_link",
+    "glmmTMB_response_with_re",
+    "glmmTMB_response_without_re",
+    "new_level_of",
+    "glmer_response_new_level",
+)
+
+
+def predictions(extra: dict[str, Any]) -> dict[str, Any]:
+    """The first ten rows; both engines at their default tolerances."""
+    return {"kind": extra["kind"], **{key: extra[key] for key in PREDICTED}}
+
+
+def quadrature(bank: Path, name: str, nodes: tuple[int, ...]) -> dict[str, Any]:
+    exact = read(bank, f"{name}__exact_quadrature_py")
+    fits = {k: read(bank, f"{name}__glmer_nAGQ{k}") for k in nodes}
+    return {
+        "source": f"reference bank, fits/{name}__{{glmer_nAGQ*,exact_quadrature_py}}.json",
+        **{key: fits[nodes[0]][key] for key in COPIED if key in fits[nodes[0]]},
+        "engine": "glmer_nAGQ*",
+        "nodes": {
+            str(k): {
+                "loglik": fit["loglik"],
+                "beta": fit["beta"],
+                "sd": [sd for term in fit["varcomp"].values() for sd in term["sd"]],
+            }
+            for k, fit in fits.items()
+        },
+        "exact": {"method": exact["options"], **estimates(exact), "sd": exact["sd"]}
+        | {"log_sd_error": exact["se_log_sd"]},
+    }
+
+
 def single(bank: Path, name: str, engine: str, other: str) -> dict[str, Any]:
     fit = read(bank, f"{name}__{engine}")
     second = read(bank, f"{name}__{other}")
@@ -90,6 +175,10 @@ def values(fit: dict[str, Any]) -> dict[str, float]:
 def main(bank: Path) -> None:
     for name in MIXED:
         write(name, mixed(bank, name))
+    for name, conditional in STRUCTURES:
+        write(name, structures(bank, name, conditional))
+    for name, nodes in QUADRATURE.items():
+        write(f"{name}_quadrature", quadrature(bank, name, nodes))
     for name, engine, other in SINGLE:
         write(name, single(bank, name, engine, other))
 

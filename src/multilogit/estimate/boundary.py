@@ -44,7 +44,8 @@ def snap(likelihood: MixedLikelihood, psi: Vector) -> Vector:
     Lambda = structure.Lambda(psi[p:])
     if max(structure.blocks) == 1:
         visible = np.abs(Lambda.diagonal()) * scale >= _ZERO_SD
-        return psi if visible.all() else np.concatenate([psi[:p], psi[p:] * visible])
+        kept = np.where(visible, psi[p:], 0.0)
+        return psi if visible.all() else np.concatenate([psi[:p], kept])
     scaled = (Lambda @ Lambda.T) * np.outer(scale, scale)
     rounded = False
     for block in structure.slices():
