@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,3 +92,54 @@ def test_convergence_draws_gradient_and_decrement() -> None:
     assert len(right.lines[0].get_ydata()) == 2  # an exact zero has no place on a log scale
     assert len(right.lines[1].get_ydata()) == 3
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def strengths() -> pd.DataFrame:
+    kappa = np.array([0.8, 3.8, 4.0, 10.9, 30.0])
+    score = np.array([-37.0, -34.95, -34.9, -36.0, np.nan])
+    log_prior = -0.5 * np.log(kappa / 4.0) ** 2
+    error = np.full(5, 0.02)
+    return pd.DataFrame(
+        {"kappa": kappa, "score": score, "error": error, "objective": score + log_prior}
+    )
+
+
+def texts(figure: Any) -> str:
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_evidence_curve_marks_the_chosen_strength(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.png"
+    figure = plot.strength_curve(strengths(), 4.0, "evidence", "y ~ x", path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    (ax,) = figure.axes
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["chosen: 4", "plus log prior of the strength, shifted", "log evidence"]
+    lines = {str(line.get_label()): line for line in ax.lines}
+    np.testing.assert_array_equal(lines["chosen: 4"].get_xdata(), [4.0, 4.0])
+    (points,) = (line for line in ax.lines if line.get_marker() == "o")
+    np.testing.assert_array_equal(points.get_xdata(), [0.8, 3.8, 4.0, 10.9])  # one fit failed
+    (bars,) = ax.containers
+    (segments,) = bars.lines[2]
+    ends = np.array(segments.get_segments())[:, :, 1]
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], 0.04)
+    x, objective = lines["plus log prior of the strength, shifted"].get_data()
+    assert abs(np.log(x[np.argmax(objective)] / 4.0)) < 0.1
+    np.testing.assert_allclose(objective.max(), -34.9, atol=0.01)
+    assert "Monte Carlo" in texts(figure)
+
+
+def test_the_error_of_a_log_score_is_told_not_drawn() -> None:
+    table = strengths().assign(error=7.42)
+    figure = plot.strength_curve(table, 4.0, "cv")
+    (ax,) = figure.axes
+    assert not ax.containers
+    low, high = ax.get_ylim()
+    assert high - low < 3.0
+    assert "Standard error 7.42" in texts(figure)
+
+
+def test_two_strengths_are_joined_by_a_line() -> None:
+    figure = plot.strength_curve(strengths().iloc[:2], 3.8, "cv")
+    curve = figure.axes[0].lines[1]
+    np.testing.assert_array_equal(curve.get_xdata(), [0.8, 3.8])

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+import pandas as pd
+
+from multilogit.errors import OptionError
 from multilogit.extras import require
 from multilogit.result.parts import effects_of
 from multilogit.result.tables import Tables
@@ -43,6 +46,24 @@ class Plots:
     def trace(self, path: str | PathLike[str] | None = None) -> Any:
         """Convergence: gradient norm, Newton decrement and objective by iteration."""
         return _plot_module().convergence(self.fit.trace, title=self._about(), path=path)
+
+    def evidence(self, path: str | PathLike[str] | None = None) -> Any:
+        """Log evidence, or score of predictions left out, against the strength of the prior.
+
+        One point per strength that was tried, with its standard error; the chosen one is
+        marked. Raises ``OptionError`` if the strength was not chosen from the data.
+        """
+        curve = self.fit.evidence
+        if curve is None:
+            raise OptionError(
+                "The strength of this fit was not chosen from the data; fit with "
+                "prior=ml.RelativeEntropy(strength='auto'), or 'cv'."
+            )
+        columns = ["kappa", "score", "error", "objective"]
+        table = pd.DataFrame({name: getattr(curve, name) for name in columns})
+        return _plot_module().strength_curve(
+            table, curve.chosen, curve.criterion, title=self._about(), path=path
+        )
 
     def _about(self) -> str:
         return self.fit.spec.formula
