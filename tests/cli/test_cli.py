@@ -74,6 +74,78 @@ def test_a_fit_that_is_not_to_be_trusted_exits_with_one(path: Path) -> None:
     assert json.loads(result.stdout)["status"] == "max_iterations"
 
 
+PRIORS: list[tuple[list[object], object]] = [
+    (["none"], None),
+    (["relative-entropy"], ml.RelativeEntropy()),
+    (
+        ["relative-entropy", "--strength", "2.5", "--reference", "0.1"],
+        ml.RelativeEntropy(2.5, reference=0.1),
+    ),
+    (
+        ["relative-entropy", "--reference", "0.75,0.25"],
+        ml.RelativeEntropy(reference=(0.75, 0.25)),
+    ),
+    (["relative-entropy", "--reference", "marginal"], ml.RelativeEntropy(reference="marginal")),
+    (["shannon-entropy", "--strength", "4"], ml.ShannonEntropy(4.0)),
+    (["normal", "--prior-scale", "0.5"], ml.Normal(0.5)),
+    (["student-t", "--prior-df", "4", "--prior-scale", "2"], ml.StudentT(4, 2.0)),
+    (["cauchy"], ml.Cauchy()),
+    (["jeffreys"], ml.Jeffreys()),
+    (["soft-penalty"], ml.SoftPenalty()),
+]
+
+
+@pytest.mark.parametrize(("options", "prior"), PRIORS)
+def test_every_prior_has_a_name(path: Path, options: list[object], prior: Any) -> None:
+    result = run("fit", path, FORMULA, "--json", "--prior", *options)
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    fit = ml.fit(FORMULA, path, prior=prior)
+    assert [row["estimate"] for row in document["tidy"]] == list(fit.tidy()["estimate"])
+    assert document["prior"] == (None if prior is None else repr(prior))
+    assert document["effective_df"] == fit.effective_df
+    assert document["log_prior"] == fit.log_prior
+    assert document["posterior_sd"] == fit.posterior_sd.to_dict()
+    assert document["se_source"] == fit.se_source
+
+
+def test_the_strength_may_come_from_the_data(path: Path) -> None:
+    arguments = ("--prior", "relative-entropy", "--strength", "auto", "--json")
+    document = json.loads(run("fit", path, FORMULA, *arguments).stdout)
+    curve = ml.fit(FORMULA, path, prior=ml.RelativeEntropy("auto")).evidence
+    assert curve is not None
+    assert document["strength"] == curve.chosen
+    assert document["evidence"]["kappa"] == curve.kappa.tolist()
+    assert document["evidence"]["score"] == curve.score.tolist()
+    assert document["evidence"]["criterion"] == "evidence"
+    assert document["evidence"]["bounds"] == [0.2, 300.0]
+
+
+def test_the_default_strength_is_named(path: Path) -> None:
+    document = json.loads(run("fit", path, FORMULA, "--prior", "relative-entropy", "--json").stdout)
+    assert document["strength"] == 2.0
+    assert document["evidence"] is None
+
+
+def test_nodes_and_starts(path: Path) -> None:
+    document = json.loads(run("fit", path, FORMULA, "--nodes", "auto", "--json").stdout)
+    assert "nodes" in [row["code"] for row in document["diagnostics"]]
+    document = json.loads(run("fit", path, FORMULA, "--nodes", 7, "--starts", 2, "--json").stdout)
+    assert document["glance"]["loglik"] == ml.fit(FORMULA, path, nodes=7).loglik
+
+
+def test_infinite_estimates_are_reported_frozen_or_cured(tmp_path: Path) -> None:
+    file = tmp_path / "separated.csv"
+    k = np.arange(20)
+    data = {"y": ((k > 13) | (k % 4 == 1)).astype(int), "x": k % 3, "z": (k > 13).astype(int)}
+    pd.DataFrame(data).to_csv(file, index=False)
+    assert run("fit", file, "y ~ x + z").exit_code == 1
+    frozen = run("fit", file, "y ~ x + z", "--infinite", "freeze")
+    assert frozen.exit_code == 0
+    assert "inf" in frozen.stdout
+    assert run("fit", file, "y ~ x + z", "--prior", "relative-entropy").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -84,6 +156,18 @@ def test_a_fit_that_is_not_to_be_trusted_exits_with_one(path: Path) -> None:
         (("{path}", FORMULA, "--weights", "w"), "w"),
         (("{path}", FORMULA, "--missing", "perhaps"), "perhaps"),
         (("{path}", FORMULA, "--nodes", 0), "nodes"),
+        (("{path}", FORMULA, "--nodes", "many"), "'many'"),
+        (("{path}", FORMULA, "--starts", 0), "starts"),
+        (("{path}", "y ~ x", "--infinite", "perhaps"), "perhaps"),
+        (("{path}", FORMULA, "--strength", 2), "--prior relative-entropy"),
+        (("{path}", FORMULA, "--prior", "normal", "--strength", 2), "--prior normal"),
+        (("{path}", FORMULA, "--prior", "jeffreys", "--prior-scale", 2), "--prior-scale"),
+        (("{path}", FORMULA, "--prior", "student-t"), "--prior-df"),
+        (("{path}", FORMULA, "--prior", "relative-entropy", "--strength", "-1"), "strength"),
+        (("{path}", FORMULA, "--prior", "relative-entropy", "--strength", "much"), "much"),
+        (("{path}", FORMULA, "--prior", "relative-entropy", "--reference", "a,b"), "a,b"),
+        (("{path}", FORMULA, "--prior", "relative-entropy", "--reference", "0.2,0.2"), "add up"),
+        (("{path}", FORMULA, "--prior", "shannon-entropy", "--reference", "0.2"), "--reference"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_two(
@@ -100,7 +184,8 @@ def test_bad_input_is_one_message_and_exit_code_two(
 def test_wrong_usage_exits_with_two(path: Path) -> None:
     assert run("fit", path).exit_code == 2
     assert run("fit", path, FORMULA, "--no-such-option").exit_code == 2
-    assert run("fit", path, FORMULA, "--nodes", "many").exit_code == 2
+    assert run("fit", path, FORMULA, "--starts", "many").exit_code == 2
+    assert run("fit", path, FORMULA, "--prior", "flat").exit_code == 2
 
 
 def test_version() -> None:

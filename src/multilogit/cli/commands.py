@@ -12,6 +12,7 @@ import typer
 
 from multilogit._version import __version__
 from multilogit.cli.document import to_json
+from multilogit.cli.priors import PriorName, PriorOptions
 from multilogit.demo import FORMULA, contraception
 from multilogit.errors import InputError, MultilogitError
 from multilogit.fitting import fit as fit_model
@@ -66,8 +67,39 @@ def _main(
 def fit(
     data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
     formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
+    prior: Annotated[
+        PriorName | None, typer.Option(help="Prior; without one: maximum likelihood.")
+    ] = None,
+    strength: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|auto|cv",
+            help="Strength of an entropy prior, in pseudo-observations, or how to choose it.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Reference of the relative entropy: tempered, marginal, uniform, a probability, "
+            "or shares with commas between."
+        ),
+    ] = None,
+    prior_scale: Annotated[
+        float | None, typer.Option(help="Scale of a normal, Student t or Cauchy prior.")
+    ] = None,
+    prior_df: Annotated[
+        float | None, typer.Option(help="Degrees of freedom of a Student t prior.")
+    ] = None,
     nodes: Annotated[
-        int | None, typer.Option(help="Quadrature nodes per random effect; 1 is Laplace.")
+        str | None,
+        typer.Option(metavar="K|auto", help="Quadrature nodes per random effect; 1 is Laplace."),
+    ] = None,
+    starts: Annotated[
+        int | None, typer.Option(help="Number of starts of a multilevel model.")
+    ] = None,
+    infinite: Annotated[
+        str | None,
+        typer.Option(metavar="report|freeze", help="What to do with infinite estimates."),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of frequency weights.")] = None,
     offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
@@ -88,7 +120,9 @@ def fit(
     2: the input cannot be used.
     """
     options: dict[str, Any] = {
-        "nodes": nodes,
+        "nodes": None if nodes is None else _count_or_word(nodes),
+        "starts": starts,
+        "infinite": infinite,
         "weights": weights,
         "offset": offset,
         "trials": trials,
@@ -100,8 +134,9 @@ def fit(
         "threads": threads,
     }
     with one_message():
+        chosen = PriorOptions(prior, strength, reference, prior_scale, prior_df).prior()
         given = {name: value for name, value in options.items() if value is not None}
-        result = fit_model(formula, data, **given)
+        result = fit_model(formula, data, prior=chosen, **given)
         typer.echo(to_json(result) if as_json else str(result.summary()))
     raise typer.Exit(exit_code(result))
 
@@ -154,6 +189,14 @@ def demo(
         result.plot.random_effects(picture)
         typer.echo(f"Conditional modes of the districts: {picture.resolve()}")
     raise typer.Exit(exit_code(result))
+
+
+def _count_or_word(text: str) -> int | str:
+    """A whole number where the text is one, else the text."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _iterations(fit: Fit) -> str:

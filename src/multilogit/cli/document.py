@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pandas as pd
 
 from multilogit._version import __version__
 from multilogit.errors import Diagnostic
+from multilogit.evidence.strength import EvidenceCurve
 from multilogit.result import Fit
+from multilogit.sensitivity_analysis import prior_strength
 from multilogit.separability import Separation
 
 
@@ -49,6 +52,12 @@ def document(fit: Fit) -> dict[str, Any]:
     Keys: ``multilogit`` (version), ``formula``, ``options``, ``family``, ``categories`` (the
     baseline first), ``status``, ``converged``, ``glance``, ``tidy``, ``variance_components``,
     ``n_groups``, ``diagnostics``, ``trace``. Numbers that are not finite are null.
+
+    The prior: ``prior`` (as in Python, with the strength that was chosen), ``strength``
+    (pseudo-observations of an entropy prior), ``evidence`` (the curve that the strength was
+    chosen from), ``log_prior``, ``effective_df``, ``posterior_sd`` (by coefficient) and
+    ``se_source``. Without one the first three are null, and ``posterior_sd`` are the standard
+    errors.
     """
     return {
         "multilogit": __version__,
@@ -62,9 +71,28 @@ def document(fit: Fit) -> dict[str, Any]:
         "tidy": records(fit.tidy()),
         "variance_components": records(fit.variance_components),
         "n_groups": fit.n_groups,
+        **_prior(fit),
         "diagnostics": [_diagnostic(diagnostic) for diagnostic in fit.diagnostics],
         "trace": records(fit.trace),
     }
+
+
+def _prior(fit: Fit) -> dict[str, Any]:
+    """The prior and what it did."""
+    prior = fit.options.prior
+    return {
+        "prior": None if prior is None else repr(prior),
+        "strength": prior_strength(fit),
+        "evidence": None if fit.evidence is None else _curve(fit.evidence),
+        "log_prior": plain(fit.log_prior),
+        "effective_df": plain(fit.effective_df),
+        "posterior_sd": {name: plain(sd) for name, sd in fit.posterior_sd.items()},
+        "se_source": fit.se_source,
+    }
+
+
+def _curve(curve: EvidenceCurve) -> dict[str, Any]:
+    return {field.name: plain(getattr(curve, field.name)) for field in fields(curve)}
 
 
 def separation_document(found: Separation) -> dict[str, Any]:
