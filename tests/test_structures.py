@@ -302,8 +302,9 @@ def test_contraception_slope_converges_to_the_integral() -> None:
     assert moved[1] < 1e-4
     assert moved[2] < 1e-6
     psi, error = best.solution.psi, np.sqrt(best.covariance.diagonal())
-    score = central_differences(lambda t: slope_integral(psi + error * t), np.zeros(10), 0.01)
-    close(score, np.zeros(10), 1e-6)
+    directions = error[:, None] * np.random.default_rng(0).normal(size=(10, 3))
+    score = central_differences(lambda t: slope_integral(psi + directions @ t), np.zeros(3), 0.01)
+    close(score, np.zeros(3), 1e-6)
 
 
 # --------------------------------------------------------------------------- identities
@@ -428,8 +429,8 @@ def dense_loglik(data: pd.DataFrame, terms: list[tuple[str, list[str]]]) -> Call
             [("a", ["1"]), ("a", ["x"]), ("b", ["1"])],
         ),
         (
-            "y ~ x + (1 | b) + (1 | a) + (0 + x | b)",
-            [("a", ["1"]), ("b", ["1"]), ("b", ["x"])],
+            "y ~ x + (1 | b) + (0 + x | a) + (1 | a)",
+            [("a", ["x"]), ("a", ["1"]), ("b", ["1"])],
         ),
         ("y ~ x + (1 + x | a) + (1 | b)", [("a", ["1", "x"]), ("b", ["1"])]),
         (
@@ -437,15 +438,15 @@ def dense_loglik(data: pd.DataFrame, terms: list[tuple[str, list[str]]]) -> Call
             [("a:b", ["1"]), ("a", ["1"]), ("b", ["1"])],
         ),
         ("y ~ x + (1 | a/b)", [("a:b", ["1"]), ("a", ["1"])]),
-        ("y ~ x + (1 | a) + (1 | b) + (1 | c)", [("a", ["1"]), ("b", ["1"]), ("c", ["1"])]),
+        ("y ~ x + (1 | a) + (1 | b) + (1 | c)", [("a", ["1"]), ("c", ["1"]), ("b", ["1"])]),
     ],
 )
 def test_an_independent_objective_is_stationary_at_the_estimate(
     formula: str, terms: list[tuple[str, list[str]]]
 ) -> None:
-    data = crossed_data(11, 10, 6, 240, (1.2, 1.0))
+    data = crossed_data(11, 8, 4, 160, (1.2, 1.0))
     data["c"] = np.random.default_rng(5).permutation(np.resize(np.arange(5), len(data)))
-    slope = np.random.default_rng(6).normal(size=10)[data["a"]] * data["x"]
+    slope = np.random.default_rng(6).normal(size=8)[data["a"]] * data["x"]
     data["y"] = np.where(slope > 1.0, 1, np.where(slope < -1.0, 0, data["y"]))
     fit = ml.fit(formula, data)
     assert fit.converged
