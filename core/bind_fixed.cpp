@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 
 #include "bindings.hpp"
@@ -46,6 +47,7 @@ struct FixedArrays {
   std::optional<Columns> offset;
   std::optional<Vector> weights;
   FixedData kernel;
+  std::mutex busy;  // the response must not change while it is read
 
   FixedArrays(std::vector<Vector> x, const Columns& y, const Vector& n, std::optional<Columns> o,
               std::optional<Vector> w)
@@ -75,6 +77,7 @@ struct FixedArrays {
     require(n.shape(0) == data.rows, "trials must be as long as every column");
     require(y.shape(0) == data.rows && y.shape(1) == data.counts.size(),
             "counts must have one row per row of trials and one column per logit");
+    const std::lock_guard lock(busy);
     counts = y;
     trials = n;
     data.counts = pointers(counts);
@@ -82,25 +85,27 @@ struct FixedArrays {
   }
 };
 
-nb::tuple evaluate(const FixedArrays& self, const Vector& beta, std::size_t threads) {
+nb::tuple evaluate(FixedArrays& self, const Vector& beta, std::size_t threads) {
   const std::size_t size = self.kernel.logits() * self.columns.size();
   require(beta.shape(0) == size, "beta must hold one coefficient per column and logit");
   FixedData::Result result;
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     result = self.kernel.evaluate(beta.data(), threads);
   }
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
                         to_numpy(result.hessian, {size, size}), result.finite);
 }
 
-nb::tuple regression(const FixedArrays& self, const std::optional<Vector>& w, const Columns& z,
+nb::tuple regression(FixedArrays& self, const std::optional<Vector>& w, const Columns& z,
                      std::size_t threads) {
   const std::size_t rows = self.kernel.data().rows, p = self.columns.size();
   require(z.shape(0) == rows && (!w || w->shape(0) == rows), "w and z must be as long as trials");
   FixedData::Regression result;
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     result = self.kernel.regression(w ? w->data() : nullptr, pointers(z), threads);
   }
   return nb::make_tuple(to_numpy(result.gram, {p, p}), to_numpy(result.cross, {z.shape(1), p}));

@@ -68,6 +68,7 @@ void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> row,
   for (std::size_t k = 0; k < row.size(); ++k)
     require(0 <= column[k] && column[k] <= row[k] && row[k] < q,
             "theta must lie in the lower triangle");
+  const std::lock_guard lock(self.busy);
   self.set_structure(std::move(z), std::move(row), std::move(column));
 }
 
@@ -76,6 +77,7 @@ void set_nodes(GroupedData& self, const Matrix& nodes, const Vector& log_weights
   require(nodes.shape(1) == static_cast<std::size_t>(self.q()) &&
               nodes.shape(0) == log_weights.shape(0),
           "nodes must have shape (k, q) and log_weights (k,)");
+  const std::lock_guard lock(self.busy);
   self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
                  {log_weights.data(), log_weights.data() + log_weights.size()});
 }
@@ -87,6 +89,7 @@ nb::tuple evaluate(GroupedData& self, const Vector& psi, std::size_t threads) {
   GroupedData::Result result;
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     result = self.evaluate(psi.data(), threads);
   }
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
@@ -94,7 +97,8 @@ nb::tuple evaluate(GroupedData& self, const Vector& psi, std::size_t threads) {
                         result.inner_iterations);
 }
 
-nb::tuple modes(const GroupedData& self) {
+nb::tuple modes(GroupedData& self) {
+  const std::lock_guard lock(self.busy);
   const auto q = static_cast<std::size_t>(self.q());
   double *u, *covariance;
   Output modes = new_array({self.groups(), q}, &u);
@@ -112,6 +116,7 @@ nb::tuple moments(GroupedData& self, const Vector& beta) {
   Output packed = new_array({self.groups(), q * (q + 1) / 2}, &information);
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     self.moments(beta.data(), score, information);
   }
   return nb::make_tuple(scores, packed);
@@ -120,12 +125,14 @@ nb::tuple moments(GroupedData& self, const Vector& beta) {
 void set_modes(GroupedData& self, const Matrix& u) {
   require(u.shape(0) == self.groups() && u.shape(1) == static_cast<std::size_t>(self.q()),
           "u must have shape (groups, q)");
+  const std::lock_guard lock(self.busy);
   self.set_modes(u.data());
 }
 
 void set_response(GroupedData& self, const Vector& y, const Vector& n) {
   require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
           "y and n must be as long as the data");
+  const std::lock_guard lock(self.busy);
   self.set_response(y.data(), n.data());
 }
 

@@ -13,13 +13,8 @@ namespace {
 // Mode derivatives are kept while they take at most this many doubles (80 MB).
 constexpr std::size_t kMostDerivatives = 10'000'000;
 
-// What one slot adds up to, lanes reduced; Hessian as an upper triangle.
-struct SlotSum {
-  double value = 0.0;
-  std::vector<double> gradient, hessian;
-  bool modes_found = true;
-  std::size_t inner_iterations = 0;
-};
+// All sums of slots together take at most this many doubles (64 MB).
+constexpr std::size_t kMostSums = 8'000'000;
 
 inline double total(double x) { return x; }
 inline double total(vd x) { return sum(x); }
@@ -30,6 +25,25 @@ void reduce(const Totals<S>& totals, SlotSum& out) {
   for (std::size_t i = 0; i < out.gradient.size(); ++i)
     out.gradient[i] += total(totals.gradient[i]);
   for (std::size_t i = 0; i < out.hessian.size(); ++i) out.hessian[i] += total(totals.hessian[i]);
+}
+
+// The slots in their order; the Hessian becomes full.
+GroupedData::Result add_up(const std::vector<SlotSum>& slots, int size) {
+  GroupedData::Result result;
+  result.gradient.resize(size);
+  result.hessian.resize(static_cast<std::size_t>(size) * size);
+  for (const SlotSum& slot : slots) {
+    if (!slot.modes_found) {
+      result.modes_found = false;
+      return result;
+    }
+    result.value += slot.value;
+    for (int k = 0; k < size; ++k) result.gradient[k] += slot.gradient[k];
+    for (std::size_t i = 0; i < result.hessian.size(); ++i) result.hessian[i] += slot.hessian[i];
+  }
+  for (int k = 0; k < size; ++k)
+    for (int l = 0; l < k; ++l) result.hessian[k * size + l] = result.hessian[l * size + k];
+  return result;
 }
 
 // One worker's scratch space: both kinds of unit.
@@ -178,62 +192,53 @@ GroupedData::Result GroupedData::evaluate_sized(std::size_t threads) {
 
 template <template <int, class> class Kind, int Q>
 GroupedData::Result GroupedData::evaluate_units(std::size_t threads) {
-  const Point& point = point_;
-  const int size = point.size(), p = point.p;
   const std::size_t slots = layout_.slots.size() - 1;
-  threads = std::max<std::size_t>(1, std::min(threads, slots));
-  std::vector<SlotSum> sums(slots);
+  const auto size = static_cast<std::size_t>(point_.size());
+  const std::size_t parts = std::clamp<std::size_t>(kMostSums / (size * size + 1), 1, slots);
+  threads = std::clamp<std::size_t>(threads, 1, parts);
+  std::vector<SlotSum> sums(parts);
   std::vector<std::unique_ptr<Worker<Kind, Q>>> workers(threads);
 
-  for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
-    if (!workers[w]) workers[w] = std::make_unique<Worker<Kind, Q>>(point);
-    Worker<Kind, Q>& worker = *workers[w];
-    SlotSum& out = sums[slot];
-    out.gradient.resize(size);
-    out.hessian.resize(static_cast<std::size_t>(size) * size);
-    Totals<double> large(size);
-    Totals<vd> small(size);
-    Flat flat(p);
-    for (std::size_t u = layout_.slots[slot]; u < layout_.slots[slot + 1]; ++u) {
-      const Unit& unit = layout_.units[u];
-      const Rows rows = rows_of(unit);
-      const bool found =
-          unit.groups_in_lanes
-              ? worker.small.evaluate(rows, unit.group, unit.groups, modes_, small, flat)
-              : worker.large.evaluate(rows, unit.group, 1, modes_, large, flat);
-      if (!found) {
-        out.modes_found = false;
-        return;
-      }
-    }
-    flat.flush(point);
-    reduce(large, out);
-    reduce(small, out);
-    for (int k = 0; k < p; ++k) {
-      out.gradient[k] += flat.product[k];
-      for (int l = k; l < p; ++l) out.hessian[k * size + l] += flat.gram[k * p + l];
-    }
+  for_each_slot(parts, threads, [&](std::size_t w, std::size_t part) {
+    if (!workers[w]) workers[w] = std::make_unique<Worker<Kind, Q>>(point_);
+    const std::size_t first = layout_.slots[part * slots / parts];
+    const std::size_t last = layout_.slots[(part + 1) * slots / parts];
+    sums[part] = sum_units(*workers[w], first, last);
   });
 
-  Result result;
-  result.gradient.resize(size);
-  result.hessian.resize(static_cast<std::size_t>(size) * size);
+  Result result = add_up(sums, point_.size());
   for (const auto& worker : workers)
     if (worker)
       result.inner_iterations +=
           worker->small.inner_iterations() + worker->large.inner_iterations();
-  for (const SlotSum& slot : sums) {
-    if (!slot.modes_found) {
-      result.modes_found = false;
-      return result;
-    }
-    result.value += slot.value;
-    for (int k = 0; k < size; ++k) result.gradient[k] += slot.gradient[k];
-    for (std::size_t i = 0; i < result.hessian.size(); ++i) result.hessian[i] += slot.hessian[i];
-  }
-  for (int k = 0; k < size; ++k)
-    for (int l = 0; l < k; ++l) result.hessian[k * size + l] = result.hessian[l * size + k];
   return result;
+}
+
+// What the units from `first` to `last` contribute.
+template <class Worker>
+SlotSum GroupedData::sum_units(Worker& worker, std::size_t first, std::size_t last) {
+  const int size = point_.size(), p = point_.p;
+  SlotSum out(size);
+  Totals<double> large(size);
+  Totals<vd> small(size);
+  Flat flat(p);
+  for (std::size_t u = first; u < last; ++u) {
+    const Unit& unit = layout_.units[u];
+    const Rows rows = rows_of(unit);
+    out.modes_found =
+        unit.groups_in_lanes
+            ? worker.small.evaluate(rows, unit.group, unit.groups, modes_, small, flat)
+            : worker.large.evaluate(rows, unit.group, 1, modes_, large, flat);
+    if (!out.modes_found) return out;
+  }
+  flat.flush(point_);
+  reduce(large, out);
+  reduce(small, out);
+  for (int k = 0; k < p; ++k) {
+    out.gradient[k] += flat.product[k];
+    for (int l = k; l < p; ++l) out.hessian[k * size + l] += flat.gram[k * p + l];
+  }
+  return out;
 }
 
 }  // namespace multilogit

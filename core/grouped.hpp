@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "laplace.hpp"
@@ -12,6 +13,16 @@
 #include "tiles.hpp"
 
 namespace multilogit {
+
+// What some units add up to, lanes reduced; the Hessian is an upper triangle.
+struct SlotSum {
+  double value = 0.0;
+  std::vector<double> gradient, hessian;
+  bool modes_found = true;
+
+  SlotSum() = default;
+  explicit SlotSum(int size) : gradient(size), hessian(static_cast<std::size_t>(size) * size) {}
+};
 
 class GroupedData {
  public:
@@ -53,6 +64,8 @@ class GroupedData {
   int q() const { return point_.q; }
   int size() const { return point_.size(); }
 
+  std::mutex busy;  // one call at a time: evaluations leave modes behind
+
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
@@ -61,6 +74,8 @@ class GroupedData {
   Result evaluate_sized(std::size_t threads);
   template <template <int, class> class Kind, int Q>
   Result evaluate_units(std::size_t threads);
+  template <class Worker>
+  SlotSum sum_units(Worker& worker, std::size_t first, std::size_t last);
 
   Layout layout_;
   int columns_, p_;

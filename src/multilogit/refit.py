@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +49,7 @@ class Refitter:
 
     def __init__(self, fit: Fit, *, threads: int = 1) -> None:
         self.fit = fit
+        self._lock = Lock()  # response, restart and search of one fit belong together
         frame = fit.frame
         self._compact = frame
         self._population: NDArray[np.int64] | None = None
@@ -99,11 +101,13 @@ class Refitter:
         if not compact.random:
             return estimate_single(compact, fixed_likelihood(compact, options.threads), options)
         likelihood = self._likelihood
-        likelihood.set_response(*successes_and_trials(compact.response))
-        likelihood.restart()
         # A prior may depend on the response: it is bound anew.
         prior = bind_prior(options.prior, compact, likelihood.structure, options)
-        return search(Target(likelihood, prior), self._start, options)
+        with self._lock:
+            likelihood.set_response(*successes_and_trials(compact.response))
+            likelihood.restart()
+            estimate = search(Target(likelihood, prior), self._start, options)
+        return replace(estimate, nodes=self.fit.options.nodes)
 
 
 def _inside(fit: Fit, likelihood: MixedLikelihood) -> Vector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -310,3 +311,12 @@ def test_moments_are_score_and_information_at_zero_effects() -> None:
         z = data.z[mine]
         np.testing.assert_allclose(score[g], z.T @ r[mine], atol=1e-12)
         np.testing.assert_allclose(information[g], (z.T * w[mine]) @ z, atol=1e-12)
+
+
+def test_one_likelihood_serves_several_python_threads() -> None:
+    data = problem(3, (2,), groups=40)
+    likelihood = data.likelihood()
+    expected = data.likelihood().evaluate(data.psi).value
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(lambda _: likelihood.evaluate(data.psi).value, range(200)))
+    np.testing.assert_allclose(values, expected, rtol=1e-13)
