@@ -1,11 +1,13 @@
 // Python's view of CrossedData: shapes are checked and the interpreter lock is released here.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <string>
 
 #include "bindings.hpp"
 #include "crossed.hpp"
@@ -77,7 +79,7 @@ std::vector<FactorCodes> factors(const std::vector<Codes>& codes,
 void construct(CrossedData* self, const std::vector<Vector>& x, const std::vector<Vector>& z,
                const Vector& y, const Vector& n, const std::optional<Vector>& offset,
                const std::vector<Codes>& codes, const std::vector<std::size_t>& levels,
-               const std::vector<int>& effects) {
+               const std::vector<int>& effects, double memory, const std::string& keep) {
   const std::size_t rows = y.shape(0);
   require(n.shape(0) == rows && (!offset || offset->shape(0) == rows),
           "y, n and offset must have equal lengths");
@@ -86,9 +88,25 @@ void construct(CrossedData* self, const std::vector<Vector>& x, const std::vecto
   std::size_t q = 0;
   for (const int effect : effects) q += static_cast<std::size_t>(effect);
   require(q == z.size(), "z must have a column per effect");
+  require(keep == "best" || keep == "dense" || keep == "sparse", "keep: best, dense or sparse");
+  const Keep kept = keep == "dense" ? Keep::dense : keep == "sparse" ? Keep::sparse : Keep::best;
   nb::gil_scoped_release release;
   new (self) CrossedData(x_columns, z_columns, y.data(), n.data(),
-                         offset ? offset->data() : nullptr, by_factor, rows);
+                         offset ? offset->data() : nullptr, by_factor, rows, memory, kept);
+}
+
+nb::tuple plan(int p, const std::vector<Codes>& codes, const std::vector<std::size_t>& levels,
+               const std::vector<int>& effects, double memory) {
+  require(!codes.empty(), "codes must have a value per factor");
+  const std::size_t rows = codes[0].shape(0);
+  const auto by_factor = factors(codes, levels, effects, rows);
+  CrossedPlan plan;
+  {
+    nb::gil_scoped_release release;
+    CrossedLayout layout(by_factor, rows);
+    plan = plan_crossed(layout, p, memory, Keep::best);
+  }
+  return nb::make_tuple(plan.bytes, plan.sparse);
 }
 
 void set_structure(CrossedData& self, const std::vector<int>& z, const std::vector<int>& row,
@@ -99,6 +117,7 @@ void set_structure(CrossedData& self, const std::vector<int>& z, const std::vect
   for (std::size_t k = 0; k < row.size(); ++k)
     require(0 <= column[k] && column[k] <= row[k] && row[k] < self.q(),
             "theta must lie in the lower triangle");
+  const std::lock_guard lock(self.busy);
   self.set_structure(z, row, column);
 }
 
@@ -106,12 +125,14 @@ void turn(CrossedData& self, const std::vector<int>& z, const Matrix& turn) {
   const auto q = static_cast<std::size_t>(self.q());
   require(z.size() == q && turn.shape(0) == q && turn.shape(1) == q, "turn must be q x q");
   for (const int a : z) require(0 <= a && a < self.q(), "z must name columns of Z");
+  const std::lock_guard lock(self.busy);
   self.turn(z, turn.data());
 }
 
 void set_response(CrossedData& self, const Vector& y, const Vector& n) {
   require(y.shape(0) == self.layout().rows && n.shape(0) == self.layout().rows,
           "y and n must be as long as the data");
+  const std::lock_guard lock(self.busy);
   self.set_response(y.data(), n.data());
 }
 
@@ -122,6 +143,7 @@ nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t 
   CrossedData::Result result;
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     result = self.evaluate(psi.data(), full, threads);
   }
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
@@ -138,11 +160,12 @@ std::pair<std::size_t, std::size_t> shape_of(const CrossedData& self, int factor
   throw nb::value_error("no such factor");
 }
 
-nb::tuple modes(const CrossedData& self, int factor) {
+nb::tuple modes(CrossedData& self, int factor) {
   const auto [levels, q] = shape_of(self, factor);
   double *u, *covariance;
   Output modes = new_array({levels, q}, &u);
   Output blocks = new_array({levels, q, q}, &covariance);
+  const std::lock_guard lock(self.busy);
   self.get_modes(factor, u, covariance);
   return nb::make_tuple(modes, blocks);
 }
@@ -156,6 +179,7 @@ nb::tuple moments(CrossedData& self, const Vector& beta, int factor) {
   Output blocks = new_array({levels, q, q}, &information);
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     self.moments(beta.data(), factor, score, information);
   }
   return nb::make_tuple(scores, blocks);
@@ -164,9 +188,14 @@ nb::tuple moments(CrossedData& self, const Vector& beta, int factor) {
 }  // namespace
 
 void bind_crossed(nb::module_& m) {
+  m.def("crossed_plan", &plan, nb::arg("p"), nb::arg("codes"), nb::arg("levels"),
+        nb::arg("effects"), nb::arg("memory"));
   nb::class_<CrossedData>(m, "CrossedData")
       .def("__init__", &construct, nb::arg("x"), nb::arg("z"), nb::arg("y"), nb::arg("n"),
-           nb::arg("offset").none(), nb::arg("codes"), nb::arg("levels"), nb::arg("effects"))
+           nb::arg("offset").none(), nb::arg("codes"), nb::arg("levels"), nb::arg("effects"),
+           nb::arg("memory"), nb::arg("keep"))
+      .def_prop_ro("bytes", &CrossedData::bytes)
+      .def_prop_ro("sparse", &CrossedData::sparse)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))
       .def("turn", &turn, nb::arg("z"), nb::arg("turn"))
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))

@@ -30,8 +30,10 @@ Ranges equal_ranges(std::size_t items, std::size_t wanted, const Cumulative& wor
 
 CrossedData::CrossedData(const std::vector<const double*>& x, const std::vector<const double*>& z,
                          const double* y, const double* n, const double* offset,
-                         const std::vector<FactorCodes>& factors, std::size_t rows)
+                         const std::vector<FactorCodes>& factors, std::size_t rows, double memory,
+                         Keep keep)
     : layout_(factors, rows),
+      plan_(plan_crossed(layout_, static_cast<int>(x.size()), memory, keep)),
       p_(static_cast<int>(x.size())),
       q_(static_cast<int>(z.size())),
       tiles_((rows + kLanes - 1) / kLanes) {
@@ -63,10 +65,13 @@ CrossedData::CrossedData(const std::vector<const double*>& x, const std::vector<
       equal_ranges(layout_.groups, apart, [&](std::size_t g) { return layout_.group_rows[g]; });
   position_ranges_ = equal_ranges(layout_.remainder, ranges(layout_.slots()),
                                   [&](std::size_t k) { return layout_.position_slots.first[k]; });
+}
 
+// What is large, once it is sure to fit.
+void CrossedData::allocate() {
   const int q_E = layout_.effects[0];
-  a_.resize(rows * q_);
-  s_.resize(rows * q_);
+  a_.resize(layout_.rows * q_);
+  s_.resize(layout_.rows * q_);
   Hinv_.resize(layout_.groups * q_E * q_E);
   cov_E_.resize(Hinv_.size());
   log_pivots_.resize(layout_.groups);
@@ -76,14 +81,15 @@ CrossedData::CrossedData(const std::vector<const double*>& x, const std::vector<
   for (int f = 1; f < layout_.factors; ++f) {
     widest_ = std::max<std::size_t>(widest_, layout_.effects[f]);
     for (int e = f + 1; e < layout_.factors; ++e)
-      for (int b = this->first(f); b < this->first(f + 1); ++b)
-        for (int c = this->first(e); c < this->first(e + 1); ++c)
+      for (int b = first(f); b < first(f + 1); ++b)
+        for (int c = first(e); c < first(e + 1); ++c)
           pair_[b * q_ + c] = pair_[c * q_ + b] = pairs_++;
   }
   cov_R_.resize(layout_.remainder * widest_);
   H_levels_.resize(layout_.remainder * widest_);
-  cov_RR_.resize(rows * pairs_);
-  remainder_ = dense_remainder(layout_.remainder);
+  cov_RR_.resize(layout_.rows * pairs_);
+  remainder_ = plan_.sparse ? sparse_remainder(std::move(plan_.pattern))
+                            : dense_remainder(layout_.remainder);
 }
 
 void CrossedData::set_response(const double* y, const double* n) {
@@ -95,6 +101,7 @@ void CrossedData::set_response(const double* y, const double* n) {
 
 void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int>& row,
                                 const std::vector<int>& column) {
+  if (!remainder_) allocate();
   z_index_.resize(q_);
   for (int a = 0; a < q_; ++a) z_index_[own_effect_[a]] = z[a];
   theta_row_.clear();

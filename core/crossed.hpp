@@ -19,9 +19,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "crossed_layout.hpp"
+#include "crossed_plan.hpp"
 #include "crossed_remainder.hpp"
 #include "simd.hpp"
 #include "tiles.hpp"
@@ -39,9 +41,11 @@ struct Ranges {
 
 class CrossedData {
  public:
+  // Everything is copied. A remainder that is kept dense for speed is kept sparse if else `memory`
+  // bytes would not do; whether they do says `bytes`, before anything large is allocated.
   CrossedData(const std::vector<const double*>& x, const std::vector<const double*>& z,
               const double* y, const double* n, const double* offset,
-              const std::vector<FactorCodes>& factors, std::size_t rows);
+              const std::vector<FactorCodes>& factors, std::size_t rows, double memory, Keep keep);
 
   struct Result {
     double value = 0.0;
@@ -73,11 +77,16 @@ class CrossedData {
   int m() const { return static_cast<int>(theta_row_.size()); }
   int size() const { return p_ + m(); }
   const CrossedLayout& layout() const { return layout_; }
+  std::mutex busy;  // held by whoever calls anything above from more than one thread
+
+  double bytes() const { return plan_.bytes; }
+  bool sparse() const { return plan_.sparse; }
 
  private:
   // What the rows give at the modes.
   struct Derivatives;
 
+  void allocate();
   void move_to(const double* psi);
   void prepare_rows(const double* beta);
   void predict_modes(const double* psi);
@@ -123,8 +132,20 @@ class CrossedData {
                         vd* column) const;
   void add_row_directions(std::size_t k, std::size_t from, std::size_t to, Directions at,
                           vd* column) const;
+  void add_filled_trace(Directions at, vd* sums, std::size_t threads) const;
   bool trace_is_cheap() const;
   Result finish(const Derivatives& derivatives, double value) const;
+
+  // many slots
+  template <class Work>
+  void for_each_batch(const Work& work) const;
+  const double* lay_out(const double* values, std::size_t stride, std::size_t from, std::size_t to,
+                        std::vector<double>& out) const;
+  void subtract_filled(std::size_t threads);
+  void multiply_filled(const double* values, std::size_t stride, double scale, double* out,
+                       std::size_t out_stride, std::size_t threads) const;
+  void add_filled_direction(std::size_t direction, std::size_t vectors, double* T, std::size_t ld,
+                            std::size_t threads) const;
 
   const std::int32_t* variable(std::size_t i) const {
     return &layout_.variable[i * layout_.factors];
@@ -144,6 +165,7 @@ class CrossedData {
   }
 
   CrossedLayout layout_;
+  CrossedPlan plan_;
   int p_, q_;
   std::size_t tiles_;  // of kLanes rows
   Ranges row_ranges_, group_ranges_, position_ranges_;

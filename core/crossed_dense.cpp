@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "parallel.hpp"
 #include "simd.hpp"
@@ -226,25 +227,27 @@ bool factor_upper(double* s, std::size_t n, std::size_t ld, std::size_t threads)
   return factor_upper(s22, n2, ld, threads);
 }
 
-void invert_upper(double* u, std::size_t n, std::size_t ld, double* scratch, std::size_t scratch_ld,
-                  std::size_t threads) {
+void invert_upper(double* u, std::size_t n, std::size_t ld, std::size_t threads) {
   if (n <= kBase) return invert_small(u, n, ld);
   const std::size_t n1 = half(n), n2 = n - n1;
   double* u12 = u + n1;
   double* u22 = u + n1 * ld + n1;
-  invert_upper(u, n1, ld, scratch, scratch_ld, threads);
-  invert_upper(u22, n2, ld, scratch, scratch_ld, threads);
-  for (std::size_t i = 0; i < n1; ++i) std::fill_n(scratch + i * scratch_ld, n2, 0.0);
-  for (std::size_t j = 0; j < n2; j += kTriangleBlock) {  // U_12 V_22
-    const std::size_t width = std::min(kTriangleBlock, n2 - j);
-    multiply_add(n1, width, j + width, 1.0, {u12, ld, 1}, {u22 + j, ld, 1}, scratch + j, scratch_ld,
-                 threads);
-  }
-  for (std::size_t i = 0; i < n1; ++i) std::fill_n(u12 + i * ld, n2, 0.0);
-  for (std::size_t i = 0; i < n1; i += kTriangleBlock) {  // V_12 = -V_11 U_12 V_22
-    const std::size_t height = std::min(kTriangleBlock, n1 - i);
-    multiply_add(height, n2, n1 - i, -1.0, {u + i * ld + i, ld, 1},
-                 {scratch + i * scratch_ld, scratch_ld, 1}, u12 + i * ld, ld, threads);
+  invert_upper(u, n1, ld, threads);
+  invert_upper(u22, n2, ld, threads);
+  std::vector<double> product(n1 * kTriangleBlock);
+  for (std::size_t block = (n2 + kTriangleBlock - 1) / kTriangleBlock; block-- > 0;) {
+    const std::size_t j = block * kTriangleBlock, width = std::min(kTriangleBlock, n2 - j);
+    std::fill(product.begin(), product.end(), 0.0);  // U_12 V_22, columns j ..
+    multiply_add(n1, width, j + width, 1.0, {u12, ld, 1}, {u22 + j, ld, 1}, product.data(),
+                 kTriangleBlock, threads);
+    const std::size_t stripes = (n1 + kTriangleBlock - 1) / kTriangleBlock;
+    const bool alone = n1 * n1 * width < kWorthThreads;
+    for_each_slot(stripes, alone ? 1 : threads, [&](std::size_t, std::size_t stripe) {
+      const std::size_t i = stripe * kTriangleBlock, rows = std::min(kTriangleBlock, n1 - i);
+      for (std::size_t r = i; r < i + rows; ++r) std::fill_n(u12 + r * ld + j, width, 0.0);
+      multiply_add(rows, width, n1 - i, -1.0, {u + i * ld + i, ld, 1},
+                   {&product[i * kTriangleBlock], kTriangleBlock, 1}, u12 + i * ld + j, ld, 1);
+    });
   }
 }
 

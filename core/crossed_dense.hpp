@@ -23,10 +23,8 @@ void multiply_add(std::size_t m, std::size_t n, std::size_t k, double alpha, Vie
 // S <- U, upper triangles; false when S is not positive definite.
 bool factor_upper(double* s, std::size_t n, std::size_t ld, std::size_t threads);
 
-// U <- V = U^-1, upper triangles; zeros are expected below the diagonal. `scratch`: (n / 2 + 32)
-// rows of leading dimension `scratch_ld` >= n / 2 + 32.
-void invert_upper(double* u, std::size_t n, std::size_t ld, double* scratch, std::size_t scratch_ld,
-                  std::size_t threads);
+// U <- V = U^-1, upper triangles; zeros are expected below the diagonal.
+void invert_upper(double* u, std::size_t n, std::size_t ld, std::size_t threads);
 
 // out <- VV', both triangles.
 void multiply_transposed(const double* v, std::size_t n, std::size_t ld, double* out,

@@ -30,7 +30,7 @@ class DenseRemainder : public Remainder {
     std::fill_n(v(), n * ld_, 0.0);
   }
 
-  bool factor(const ColumnSource& source, std::size_t threads) override {
+  void assemble(const ColumnSource& source, std::size_t threads) override {
     inverted_ = false;
     const std::size_t slots = (n_ + kMade - 1) / kMade;
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
@@ -39,11 +39,17 @@ class DenseRemainder : public Remainder {
         source(k, s() + k * ld_);
       }
     });
+  }
+
+  bool factor(std::size_t threads) override {
     if (!factor_upper(s(), n_, ld_, threads)) return false;
     half_log_determinant_ = 0.0;
     for (std::size_t k = 0; k < n_; ++k) half_log_determinant_ += std::log(s()[k * ld_ + k]);
     return true;
   }
+
+  double* matrix() override { return s(); }
+  std::size_t leading_dimension() const override { return ld_; }
 
   double half_log_determinant() const override { return half_log_determinant_; }
 
@@ -72,9 +78,7 @@ class DenseRemainder : public Remainder {
   void invert(std::size_t threads) override {
     for (std::size_t i = 0; i < n_; ++i)
       std::copy(s() + i * ld_ + i, s() + i * ld_ + n_, v() + i * ld_ + i);
-    const std::size_t half = n_ / 2 + 32;
-    scratch_.resize(half * half);
-    invert_upper(v(), n_, ld_, scratch_.data(), half, threads);
+    invert_upper(v(), n_, ld_, threads);
     multiply_transposed(v(), n_, ld_, s(), threads);
     inverted_ = true;
   }
@@ -133,10 +137,16 @@ class DenseRemainder : public Remainder {
   void keep_directions(const DirectionSource& source, std::size_t threads) {
     const std::size_t slots = (n_ + kMade - 1) / kMade, size = n_ * ld_;
     if (kept_.size() < source.count * size) kept_.resize(source.count * size);
+    std::fill_n(kept_.begin(), source.count * size, 0.0);
+    for (std::size_t k = 0; source.products && k < source.count; ++k) {
+      source.products(k, &kept_[k * size], ld_);
+      subtract_symmetric(&kept_[k * size]);
+    }
+    const auto& column_of = source.products ? source.row_column : source.column;
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
       std::vector<vd> column(n_ * source.vectors);
       for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
-        source.column(k, k, n_, column.data());
+        column_of(k, k, n_, column.data());
         spread(source, column.data(), k, n_, &kept_[k * ld_], size);
       }
     });
@@ -146,13 +156,21 @@ class DenseRemainder : public Remainder {
     });
   }
 
-  // Rows from .. to - 1 of lane k of `column` to to + k * stride; zeros in their place.
+  // T <- -T - T' above the diagonal.
+  void subtract_symmetric(double* T) const {
+    for (std::size_t j0 = 0; j0 < n_; j0 += 16)
+      for (std::size_t i = 0; i < std::min(n_, j0 + 16); ++i)
+        for (std::size_t j = std::max(i, j0); j < std::min(n_, j0 + 16); ++j)
+          T[i * ld_ + j] = -T[i * ld_ + j] - T[j * ld_ + i];
+  }
+
+  // Adds rows from .. to - 1 of lane k of `column` to out + k * stride; leaves zeros.
   static void spread(const DirectionSource& source, vd* column, std::size_t from, std::size_t to,
                      double* out, std::size_t stride) {
     const std::size_t lanes = source.vectors * kLanes;
     auto* lane = reinterpret_cast<double*>(column);
     for (std::size_t r = from; r < to; ++r) {
-      for (std::size_t k = 0; k < source.count; ++k) out[k * stride + r] = lane[r * lanes + k];
+      for (std::size_t k = 0; k < source.count; ++k) out[k * stride + r] += lane[r * lanes + k];
       for (std::size_t v = 0; v < source.vectors; ++v) column[r * source.vectors + v] = vd{};
     }
   }
@@ -228,12 +246,16 @@ class DenseRemainder : public Remainder {
 
   std::size_t n_, ld_;
   Tiles s_, v_;  // S, then U, then S^-1; V
-  std::vector<double> kept_, panel_, scratch_;
+  std::vector<double> kept_, panel_;
   bool inverted_ = false;
   double half_log_determinant_ = 0.0;
 };
 
 }  // namespace
+
+double dense_directions(double n, double count) {
+  return 2.0 * count * n * kPanel + std::min(count * n * n, static_cast<double>(kMostKept));
+}
 
 std::unique_ptr<Remainder> dense_remainder(std::size_t n) {
   return std::make_unique<DenseRemainder>(n);

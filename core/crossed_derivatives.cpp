@@ -53,6 +53,7 @@ double CrossedData::differentiate_rows(std::size_t threads) {
 // The elements of H^-1 that meet in a row.
 void CrossedData::invert(std::size_t threads) {
   remainder_->invert(threads);
+  if (plan_.filled) multiply_filled(K_.data(), 1, -1.0, G_.data(), 1, threads);
   const int q_E = layout_.effects[0];
   for_each_slot(position_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
     std::vector<double> work(layout_.remainder);
@@ -73,8 +74,8 @@ void CrossedData::invert_column(std::size_t k, double* work) {
   const int q_E = layout_.effects[0], b = layout_.effect(static_cast<std::int32_t>(k));
   const std::size_t n_E = layout_.eliminated_effects;
   const double* column = remainder_->inverse_column(k, work);
-  for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
-       ++slot) {
+  for (const auto* slot = layout_.position_slots.begin(k);
+       !plan_.filled && slot != layout_.position_slots.end(k); ++slot) {
     const std::int32_t g = layout_.slot_group[*slot];
     const std::size_t from = layout_.group_slots[g], to = layout_.group_slots[g + 1];
     for (int e = 0; e < q_E; ++e)

@@ -16,7 +16,7 @@ constexpr int kMaxHalvings = 60;
 constexpr double kSufficient = 1e-4;
 constexpr double kSmall = 1e-13;      // squared decrement: the step after it ends near 1e-13
 constexpr double kInvisible = 1e-24;  // squared decrement after the next step
-constexpr double kFast = 0.1;
+constexpr double kFast = 0.03;
 // What one multiply-add of slots costs in those of the dense remainder, and the least cost per row
 // of an H that is used again.
 constexpr double kPair = 50.0;
@@ -114,6 +114,7 @@ void CrossedData::remainder_column(std::size_t k, double* column) const {
   for (auto j = from; j < layout_.block_position[c] + layout_.effects[own]; ++j)
     column[j] += H_levels_[k * widest_ + j - layout_.block_position[c]];
   if (layout_.factors > 2) add_row_weights(k, column);
+  if (plan_.filled) return;
   const std::int32_t* position = layout_.slot_position.data();
   const double* H = H_R_.data();
   for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
@@ -160,8 +161,11 @@ bool CrossedData::factor(std::size_t threads) {
   H_levels.add_to(H_levels_.data());
   for (const double pivot : log_pivots_)
     if (!std::isfinite(pivot)) return false;
-  return remainder_->factor([this](std::size_t k, double* column) { remainder_column(k, column); },
-                            threads);
+  remainder_->assemble([this](std::size_t k, double* column) { remainder_column(k, column); },
+                       threads);
+  if (plan_.filled) subtract_filled(threads);
+  factored_ = remainder_->factor(threads);
+  return factored_;
 }
 
 double CrossedData::half_log_determinant() const {
@@ -212,8 +216,9 @@ void CrossedData::solve(double* x, std::size_t width, std::size_t threads) const
 // again as long as each step divides |gradient| by ten; then steps go on until the next would be
 // invisible.
 bool CrossedData::find_modes(std::size_t threads) {
+  const double pair = plan_.filled ? 1.0 : kPair;
   const bool may_reuse =
-      remainder_->work() + kPair * layout_.pairs() > kReuse * static_cast<double>(layout_.rows);
+      remainder_->work() + pair * layout_.pairs() > kReuse * static_cast<double>(layout_.rows);
   bool reuse = may_reuse && factored_;
   double rate = 1.0;  // by which the last step divided |gradient|
   std::vector<double> step;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "crossed_layout.hpp"
+#include "crossed_sparse.hpp"
 #include "simd.hpp"
 
 namespace multilogit {
@@ -15,10 +15,15 @@ namespace multilogit {
 // Writes rows >= k of column k of S into `column`, n numbers that are zero before.
 using ColumnSource = std::function<void(std::size_t k, double* column)>;
 
-// Derivatives E_1, E_2, ... of S, side by side in the lanes of `vectors` registers: writes rows
-// from .. to - 1 of their columns k into `column`, n x vectors numbers that are zero before.
+// Derivatives E_1, E_2, ... of S.
 struct DirectionSource {
+  // Rows from .. to - 1 of column k of every E, side by side in the lanes of `vectors` registers:
+  // added to `column`, n x vectors numbers.
   std::function<void(std::size_t k, std::size_t from, std::size_t to, vd* column)> column;
+  // The same without products of slots, which are made all at once: T such that they are -T - T',
+  // into a matrix of zeros. Null where slots are few.
+  std::function<void(std::size_t k, std::size_t from, std::size_t to, vd* column)> row_column;
+  std::function<void(std::size_t direction, double* T, std::size_t ld)> products;
   std::size_t vectors;
   std::size_t count;  // directions
 };
@@ -27,8 +32,12 @@ class Remainder {
  public:
   virtual ~Remainder() = default;
 
-  // S and its Cholesky factor; false when it is not positive definite.
-  virtual bool factor(const ColumnSource& source, std::size_t threads) = 0;
+  // S, then its Cholesky factor; false when it is not positive definite.
+  virtual void assemble(const ColumnSource& source, std::size_t threads) = 0;
+  virtual bool factor(std::size_t threads) = 0;
+  // A dense S after `assemble` (row-major, upper triangle), or S^-1 after `invert`; null if sparse.
+  virtual double* matrix() { return nullptr; }
+  virtual std::size_t leading_dimension() const { return 0; }
   virtual double half_log_determinant() const = 0;
   // x <- S^-1 x for the n x width matrix x, row-major.
   virtual void solve(double* x, std::size_t width, std::size_t threads) const = 0;
@@ -45,5 +54,8 @@ class Remainder {
 };
 
 std::unique_ptr<Remainder> dense_remainder(std::size_t n);
+// Doubles that the traces of `count` directions need besides.
+double dense_directions(double n, double count);
+std::unique_ptr<Remainder> sparse_remainder(SparsePattern pattern);
 
 }  // namespace multilogit

@@ -145,18 +145,30 @@ void CrossedData::add_cross_trace(std::size_t k, Directions at, double* work, vd
   remainder_->release(k, work);
 }
 
+// 2 sum_g tr(H_gg^-1 N_k,g S^-1 N_l,g') by dense products.
+void CrossedData::add_filled_trace(Directions at, vd* sums, std::size_t threads) const {
+  const std::size_t q_E = layout_.effects[0], vectors = at.vectors, lanes = vectors * kLanes;
+  std::vector<vd> right(N_.size()), left(vectors);  // N S^-1, H_gg^-1 N
+  for (std::size_t k = 0; k < at.count; ++k)
+    multiply_filled(doubles(N_.data()) + k, lanes, 1.0, doubles(right) + k, lanes, threads);
+  for (std::size_t s = 0; s < layout_.slots(); ++s) {
+    const std::size_t g = layout_.slot_group[s];
+    for (std::size_t e = 0; e < q_E; ++e) {
+      std::fill(left.begin(), left.end(), vd{});
+      for (std::size_t d = 0; d < q_E; ++d)
+        for (std::size_t v = 0; v < vectors; ++v)
+          left[v] += Hinv_[(g * q_E + e) * q_E + d] * N_[(s * q_E + d) * vectors + v];
+      add_outer(left.data(), &right[(s * q_E + e) * vectors], at.count, vectors, 2.0, sums);
+    }
+  }
+}
+
 // Rows from .. to - 1 of column k of E.
 template <int QE, int V>
 void CrossedData::direction_column(std::size_t k, std::size_t from, std::size_t to, Directions at,
                                    vd* column) const {
+  add_row_directions(k, from, to, at, column);
   const std::size_t q_E = QE ? QE : layout_.effects[0], vectors = V ? V : at.vectors;
-  const std::int32_t c = layout_.block[k];
-  for (int e = 0; e < layout_.effects[layout_.block_factor[c]]; ++e) {
-    const std::size_t j = layout_.block_position[c] + e;
-    for (std::size_t v = 0; from <= j && j < to && v < vectors; ++v)
-      column[j * vectors + v] += dH_levels_[(k * widest_ + e) * vectors + v];
-  }
-  if (layout_.factors > 2) add_row_directions(k, from, to, at, column);
   for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
        ++slot) {
     const std::int32_t g = layout_.slot_group[*slot];
@@ -174,13 +186,19 @@ void CrossedData::direction_column(std::size_t k, std::size_t from, std::size_t 
   }
 }
 
-// dH_RR between effect k and those of the other factors.
+// dH_RR
 void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_t to, Directions at,
                                      vd* column) const {
   const std::size_t n_E = layout_.eliminated_effects, vectors = at.vectors;
+  const std::int32_t c = layout_.block[k];
+  for (int e = 0; e < layout_.effects[layout_.block_factor[c]]; ++e) {
+    const std::size_t j = layout_.block_position[c] + e;
+    for (std::size_t v = 0; from <= j && j < to && v < vectors; ++v)
+      column[j * vectors + v] += dH_levels_[(k * widest_ + e) * vectors + v];
+  }
+  if (layout_.factors == 2) return;
   const int own = layout_.effect(static_cast<std::int32_t>(k));
   std::vector<vd> W(q_ * vectors);
-  const std::int32_t c = layout_.block[k];
   for (const auto* row = layout_.block_rows.begin(c); row != layout_.block_rows.end(c); ++row) {
     const auto i = static_cast<std::size_t>(*row);
     direction_row(i, first(1), vectors, W.data());
@@ -199,7 +217,9 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
 
 // Whether the trace of all pairs costs little beside the passes over the rows.
 bool CrossedData::trace_is_cheap() const {
-  return remainder_->work() * size() < 2e2 * static_cast<double>(layout_.rows) + 1e6;
+  if (layout_.remainder <= 100) return true;
+  const double pairs = (plan_.filled ? 2.0 : 8.0) * layout_.pairs();
+  return (remainder_->work() + pairs) * size() < 5e2 * static_cast<double>(layout_.rows) + 1e6;
 }
 
 // hessian += tr(H^-1 H_k H^-1 H_l) / 2 for the first `count` parameters.
@@ -218,17 +238,28 @@ void CrossedData::add_trace(Derivatives& out, std::size_t count, std::size_t thr
     });
     dH_levels_.assign(layout_.remainder * widest_ * at.vectors, vd{});
     H_levels.add_to(dH_levels_.data());
-    for_each_slot(positions, threads, [&](std::size_t, std::size_t range) {
+    if (plan_.filled) add_filled_trace(at, sums[groups].data(), threads);
+    for_each_slot(plan_.filled ? 0 : positions, threads, [&](std::size_t, std::size_t range) {
       std::vector<double> work(layout_.remainder);
       for (std::size_t k = position_ranges_.first[range]; k < position_ranges_.first[range + 1];
            ++k)
         add_cross_trace<QE, V>(k, at, work.data(), sums[groups + range].data());
     });
     if (layout_.remainder == 0) return;
-    const DirectionSource source{[&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
-                                   direction_column<QE, V>(k, from, to, at, column);
-                                 },
-                                 at.vectors, count};
+    DirectionSource source;
+    source.vectors = at.vectors;
+    source.count = count;
+    source.column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
+      direction_column<QE, V>(k, from, to, at, column);
+    };
+    if (plan_.filled) {
+      source.row_column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
+        add_row_directions(k, from, to, at, column);
+      };
+      source.products = [&](std::size_t direction, double* T, std::size_t ld) {
+        add_filled_direction(direction, at.vectors, T, ld, threads);
+      };
+    }
     remainder_->traces(source, traces.data(), threads);
   });
   for (std::size_t k = 0; k < count; ++k)

@@ -11,17 +11,25 @@ computed for pairs of θ alone, which is what Newton's steps need, and
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilogit import _core
-from multilogit.errors import Status
+from multilogit.errors import DataError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.mixed import Column, Order
+
+Codes = NDArray[np.int32]
+Remainder = Literal["best", "dense", "sparse"]
 
 
 class CrossedLaplace:
@@ -46,6 +54,16 @@ class CrossedLaplace:
         Shape ``(n,)`` or None.
     threads
         Worker threads at most; the result does not depend on it.
+    memory
+        Bytes that may be used; None: what the machine has left.
+    remainder
+        How the matrix over the effects of all factors but the eliminated one is kept.
+        ``"best"``: as a sparse Cholesky factor where that is faster or nothing else fits.
+
+    Raises
+    ------
+    DataError
+        If ``memory`` does not suffice; the message says what is needed.
 
     Notes
     -----
@@ -61,11 +79,13 @@ class CrossedLaplace:
         blocks_by_factor: Sequence[Sequence[int]],
         y: Column,
         trials: Column,
-        codes_by_factor: Sequence[NDArray[np.int32]],
+        codes_by_factor: Sequence[Codes],
         n_levels_by_factor: Sequence[int],
         *,
         offset: Column | None = None,
         threads: int = 1,
+        memory: float | None = None,
+        remainder: Remainder = "best",
     ) -> None:
         self.p = len(x)
         blocks = [size for sizes in blocks_by_factor for size in sizes]
@@ -85,7 +105,11 @@ class CrossedLaplace:
             list(codes_by_factor),
             list(n_levels_by_factor),
             effects,
+            memory := available_memory() if memory is None else memory,
+            remainder,
         )
+        if self._data.bytes > memory:
+            raise DataError(_too_large(self._data.bytes, memory, n_levels_by_factor))
         self.order: Order = ()
         self.restart()
 
@@ -145,6 +169,60 @@ class CrossedLaplace:
     def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Per factor Z'r, ``(n_levels, q_f)``, and Z'WZ, ``(n_levels, q_f, q_f)``, at b = 0."""
         return tuple(self._data.moments(beta, f) for f in range(len(self._factors)))
+
+
+def memory_estimate(
+    p: int,
+    blocks_by_factor: Sequence[Sequence[int]],
+    codes_by_factor: Sequence[Codes],
+    n_levels_by_factor: Sequence[int],
+    memory: float | None = None,
+) -> float:
+    """Bytes that :class:`CrossedLaplace` would take, from a look at the grouping factors alone.
+
+    Parameters
+    ----------
+    p
+        Number of fixed effects.
+    blocks_by_factor, codes_by_factor, n_levels_by_factor, memory
+        As in :class:`CrossedLaplace`.
+    """
+    effects = [sum(sizes) for sizes in blocks_by_factor]
+    limit = available_memory() if memory is None else memory
+    codes, levels = list(codes_by_factor), list(n_levels_by_factor)
+    return _core.crossed_plan(p, codes, levels, effects, limit)[0]
+
+
+def available_memory() -> float:
+    """Bytes that can be had without swapping, as far as the system tells; else infinity."""
+    limits = [_control_group_memory()]
+    try:
+        fields = Path("/proc/meminfo").read_text().split()
+        limits.append(1024.0 * float(fields[fields.index("MemAvailable:") + 1]))
+    except (OSError, ValueError):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # half of all there is
+            limits.append(0.5 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(limits)
+
+
+def _control_group_memory() -> float:
+    """What the control group (version 2) of a container leaves."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = float((group / "memory.max").read_text())
+        return most - float((group / "memory.current").read_text())
+    except (OSError, ValueError):
+        return math.inf
+
+
+def _too_large(need: float, memory: float, n_levels: Sequence[int]) -> str:
+    sizes = " × ".join(str(n) for n in n_levels)
+    return (
+        f"Crossed grouping factors with {sizes} levels need {need / 1e9:.3g} GB of memory, but "
+        f"{memory / 1e9:.3g} GB are available: the factors but the largest meet in a matrix that "
+        "is nearly full. Drop or merge levels of the smaller factors, or use a machine with more "
+        "memory."
+    )
 
 
 def _root_mean_square(column: Column) -> float:

@@ -1,0 +1,87 @@
+#include "crossed_plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "crossed_remainder.hpp"
+#include "simd.hpp"
+
+namespace multilogit {
+
+namespace {
+
+// Below this size nothing is gained by a sparse factor.
+constexpr double kSmallRemainder = 128.0;
+// A multiply-add of the sparse factorisation costs as much as this many of the dense one.
+constexpr double kSparseCost = 20.0;
+// A remainder with more than this part of its elements factors to a full one.
+constexpr double kFull = 0.25;
+// From this part of the pairs of slots that there could be, dense products are faster.
+constexpr double kFilled = 0.1;
+
+double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
+
+// Doubles that one element of the sparse factor takes: L, S^-1, indices, and derivatives of either.
+double sparse_element(double parameters) { return 4.5 + padded(parameters); }
+
+struct Sizes {
+  double rows, slots, variables, n, q_E, q, factors, parameters;
+
+  Sizes(const CrossedLayout& layout, int p)
+      : rows(static_cast<double>(layout.rows)),
+        slots(static_cast<double>(layout.slots())),
+        variables(static_cast<double>(layout.variables())),
+        n(static_cast<double>(layout.remainder)),
+        q_E(layout.effects[0]),
+        q(layout.first_effect.back()),
+        factors(layout.factors),
+        parameters(p) {
+    for (const int e : layout.effects) parameters += 0.5 * e * (e + 1);
+  }
+
+  // Rows, slots and effects: what crossed.hpp declares.
+  double common(int p) const {
+    const double lanes = padded(parameters + 1.0);
+    const double row = p + 3.0 * q + 10.0 + lanes + padded(parameters) + 2.0 * factors +
+                       0.5 * (q - q_E) * (q - q_E);
+    const double slot = q_E * (4.0 + 2.0 * padded(parameters)) + 2.0;
+    return rows * row + slots * slot + variables * (lanes + 8.0 + q);
+  }
+  double dense() const { return 2.0 * n * padded(n) + dense_directions(n, parameters); }
+};
+
+// Fills in the sparse plan; false when it is slower than the dense one, or does not fit.
+bool plan_sparse(CrossedLayout& layout, const Sizes& size, double common, double memory, bool free,
+                 CrossedPlan& plan) {
+  const double n = size.n;
+  const auto pattern = remainder_pattern(layout, free ? memory / 8.0 : kFull * n * n);
+  if (!pattern) return false;
+  const auto rank = minimum_degree_rank(*pattern);
+  const double room = (memory / 8.0 - common) / sparse_element(size.parameters);
+  const double most = free ? INFINITY : n * n * n / (6.0 * kSparseCost);
+  auto found = factor_pattern(layout, *pattern, rank, most, room);
+  if (!found) return false;
+  layout.renumber(rank);
+  plan.sparse = true;
+  plan.pattern = std::move(*found);
+  plan.bytes = 8.0 * (common + sparse_element(size.parameters) *
+                                   static_cast<double>(plan.pattern.nonzeros()));
+  return true;
+}
+
+}  // namespace
+
+CrossedPlan plan_crossed(CrossedLayout& layout, int p, double memory, Keep keep) {
+  const Sizes size(layout, p);
+  const double common = size.common(p);
+  CrossedPlan plan;
+  plan.bytes = 8.0 * (common + size.dense());
+  const bool free = keep == Keep::sparse || plan.bytes > memory;
+  const bool tried = keep == Keep::sparse || (keep == Keep::best && size.n > kSmallRemainder);
+  if (tried && size.n > 0.0 && plan_sparse(layout, size, common, memory, free, plan)) return plan;
+  plan.filled = 2.0 * layout.pairs() >=
+                kFilled * size.n * size.n * static_cast<double>(layout.eliminated_effects);
+  return plan;
+}
+
+}  // namespace multilogit
