@@ -35,6 +35,7 @@ from multilogit.prior import (
     CovarianceRelativeEntropy,
     PriorContext,
     RelativeEntropy,
+    ShannonEntropy,
     Specification,
     SumPrior,
 )
@@ -95,6 +96,7 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
         score = _scorer(frame, likelihood is not None)
         curve, mode = choose_strength_cv(fit_at, score, centre=centre, bounds=bounds)
     else:
+        assert isinstance(part, RelativeEntropy)
         curve, mode = _by_evidence(fit_at, part, context, centre, bounds)
     chosen = replace(options, prior=prior.with_strength(curve.chosen))
     assert isinstance(mode.fit, _Fitted)
@@ -119,11 +121,11 @@ def _searching(options: Options) -> Options:
     return replace(options, nodes=nodes, starts=1)
 
 
-def _open_part(prior: Specification) -> RelativeEntropy:
-    """The part of the prior whose strength is open."""
+def _open_part(prior: Specification) -> RelativeEntropy | ShannonEntropy:
+    """The part of the prior whose strength is open; ``"auto"`` belongs to relative entropy."""
     parts = prior.parts if isinstance(prior, SumPrior) else (prior,)
     for part in parts:
-        if isinstance(part, RelativeEntropy) and part.needs_strength:
+        if isinstance(part, RelativeEntropy | ShannonEntropy) and part.needs_strength:
             if len(parts) > 1 and part.strength == "auto":
                 raise OptionError(
                     "strength='auto' needs RelativeEntropy to be the only prior; give the "
