@@ -120,6 +120,15 @@ class NestedData:
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, int]:
         """Value, gradient, Hessian, whether all modes were found, inner iterations."""
 
+def crossed_plan(
+    p: int,
+    codes: list[NDArray[np.int32]],
+    levels: list[int],
+    effects: list[int],
+    memory: float,
+) -> tuple[float, bool]:
+    """Bytes that crossed factors take, and whether the remainder is kept sparse."""
+
 class CrossedData:
     """Rows of crossed grouping factors and their Laplace likelihood (core/crossed.hpp)."""
 
