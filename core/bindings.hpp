@@ -5,6 +5,7 @@
 
 namespace multilogit {
 
+void bind_cholesky(nanobind::module_& m);
 void bind_fixed(nanobind::module_& m);
 void bind_grouped(nanobind::module_& m);
 void bind_nested(nanobind::module_& m);

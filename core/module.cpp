@@ -10,6 +10,7 @@ namespace nb = nanobind;
 NB_MODULE(MULTILOGIT_MODULE, m) {
   m.attr("LEVEL") = MULTILOGIT_LEVEL;
   m.attr("LANES") = multilogit::kLanes;
+  multilogit::bind_cholesky(m);
   multilogit::bind_fixed(m);
   multilogit::bind_grouped(m);
   multilogit::bind_nested(m);

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg.lapack import dposv
 
+from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 
@@ -232,17 +232,18 @@ def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
     if gradient.size == 0:
         return Direction(gradient.copy(), 0.0, 0.0, 0.0, 0.0)
     negative = -hessian
-    factor, p, info = dposv(negative.T, gradient, lower=1)
-    if info == 0 and _well_above_rounding(factor, negative):
+    solved = _core.solve_positive(negative, gradient)
+    if solved is not None and _well_above_rounding(solved[1], negative):
+        p = solved[0]
         slope = float(gradient.dot(p))
         return Direction(p, slope, math.sqrt(max(slope, 0.0)), 0.0, 0.0)
     return _ridge_direction(gradient, negative)
 
 
-def _well_above_rounding(factor: Matrix, matrix: Matrix) -> bool:
+def _well_above_rounding(pivots: Vector, matrix: Matrix) -> bool:
     """Whether the squared pivots of a Cholesky factor are more than what rounding leaves."""
-    pivots, diagonal = factor.diagonal().tolist(), matrix.diagonal().tolist()
-    return all(c * c > _SINGULAR * m for c, m in zip(pivots, diagonal, strict=True))
+    diagonal = matrix.diagonal().tolist()
+    return all(c > _SINGULAR * m for c, m in zip(pivots.tolist(), diagonal, strict=True))
 
 
 def _ridge_direction(gradient: Vector, negative: Matrix) -> Direction:

@@ -107,7 +107,9 @@ class Refitter:
             likelihood.set_response(*successes_and_trials(compact.response))
             likelihood.restart()
             estimate = search(Target(likelihood, prior), self._start, options)
-        return replace(estimate, nodes=self.fit.options.nodes)
+        nodes = options.nodes
+        assert nodes != "auto", "a fit has settled it"
+        return replace(estimate, nodes=nodes)
 
 
 def _inside(fit: Fit, likelihood: MixedLikelihood) -> Vector:

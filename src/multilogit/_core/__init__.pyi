@@ -11,6 +11,11 @@ LANES: int
 
 def _choose(supported: list[str], wanted: str | None) -> str: ...
 
+def solve_positive(
+    A: NDArray[np.float64], b: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """x with Ax = b for a positive definite A, and the squared pivots of its Cholesky factor."""
+
 class FixedData:
     """Columns, response and weights of a single-level model, read in place (core/fixed.hpp)."""
 
