@@ -1,9 +1,6 @@
 #include "nested.hpp"
 
 #include <algorithm>
-#include <memory>
-
-#include "parallel.hpp"
 
 namespace multilogit {
 
@@ -198,46 +195,8 @@ void NestedData::move_to(const double* psi) {
 
 NestedData::Result NestedData::evaluate(const double* psi, std::size_t threads) {
   move_to(psi);
-  const bool intercepts = point_.zs() == 1 && point_.q() == levels();
-  Result result;
-  if (!point_.nodes.empty())
-    result = intercepts ? evaluate_with<NestedQuadrature<1>>(threads)
-                        : evaluate_with<NestedQuadrature<0>>(threads);
-  else
-    result = intercepts ? evaluate_with<NestedLaplace<1, 1>>(threads)
-                        : evaluate_with<NestedLaplace<0, 0>>(threads);
+  Result result = point_.nodes.empty() ? evaluate_laplace(threads) : evaluate_quadrature(threads);
   if (!result.modes_found) forget_modes();  // start afresh next time
-  return result;
-}
-
-template <class Kind>
-NestedData::Result NestedData::evaluate_with(std::size_t threads) {
-  struct Worker {
-    Kind trees;
-    SlotRows rows;
-    explicit Worker(const NestedProblem& problem) : trees(problem) {}
-  };
-  const std::size_t slots = layout_.slots();
-  threads = std::max<std::size_t>(1, std::min(threads, slots));
-  std::vector<NestedTotals> totals(slots, NestedTotals(p_, point_.m()));
-  std::vector<char> found(slots);
-  std::vector<std::unique_ptr<Worker>> workers(threads);
-  const NestedProblem problem{point_, layout_, tiles()};
-  for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
-    if (!workers[w]) workers[w] = std::make_unique<Worker>(problem);
-    open_rows(slot, workers[w]->rows);
-    found[slot] = workers[w]->trees.evaluate(slot, workers[w]->rows, modes_, totals[slot]);
-    if (found[slot]) add_gram_of(workers[w]->rows, totals[slot]);
-  });
-  Result result;
-  if (std::all_of(found.begin(), found.end(), [](char f) { return f != 0; }))
-    result = add_up(totals);
-  else
-    result.modes_found = false;
-  result.gradient.resize(point_.size());
-  result.hessian.resize(static_cast<std::size_t>(point_.size()) * point_.size());
-  for (const auto& worker : workers)
-    if (worker) result.inner_iterations += worker->trees.inner_iterations();
   return result;
 }
 

@@ -5,10 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "nested_laplace.hpp"
+#include "nested_forest.hpp"
 #include "nested_layout.hpp"
 #include "nested_point.hpp"
-#include "nested_quadrature.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
@@ -70,6 +69,8 @@ class NestedData {
   void move_to(const double* psi);
   void forget_modes();
   void forget_derivatives();
+  Result evaluate_laplace(std::size_t threads);
+  Result evaluate_quadrature(std::size_t threads);
   template <class Kind>
   Result evaluate_with(std::size_t threads);
   void open_rows(std::size_t slot, SlotRows& rows) const;

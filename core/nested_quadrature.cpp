@@ -1,0 +1,12 @@
+#include "nested_quadrature.hpp"
+
+#include "nested_evaluate.hpp"
+
+namespace multilogit {
+
+NestedData::Result NestedData::evaluate_quadrature(std::size_t threads) {
+  if (point_.zs() == 1) return evaluate_with<NestedQuadrature<1>>(threads);
+  return evaluate_with<NestedQuadrature<0>>(threads);
+}
+
+}  // namespace multilogit
