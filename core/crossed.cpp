@@ -256,7 +256,7 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
   if (result.modes_found) {
     value = differentiate_rows(threads);
     for (const double u : u_) value -= 0.5 * u * u;
-    result.modes_found = factor(threads);
+    result.modes_found = std::isfinite(value) && factor(threads);
   }
   if (!result.modes_found) {  // start afresh next time
     std::fill(u_.begin(), u_.end(), 0.0);

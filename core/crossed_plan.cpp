@@ -19,6 +19,9 @@ constexpr double kFull = 0.25;
 // From this part of the pairs of slots that there could be, dense products are faster.
 constexpr double kFilled = 0.1;
 
+// Bytes per double, with what threads and the allocator take besides.
+constexpr double kBytes = 1.15 * 8.0;
+
 double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
 
 // Doubles that one element of the sparse factor takes: L, S^-1, indices, and derivatives of either.
@@ -54,18 +57,18 @@ struct Sizes {
 bool plan_sparse(CrossedLayout& layout, const Sizes& size, double common, double memory, bool free,
                  CrossedPlan& plan) {
   const double n = size.n;
-  const auto pattern = remainder_pattern(layout, free ? memory / 8.0 : kFull * n * n);
+  const auto pattern = remainder_pattern(layout, free ? memory / kBytes : kFull * n * n);
   if (!pattern) return false;
   const auto rank = minimum_degree_rank(*pattern);
-  const double room = (memory / 8.0 - common) / sparse_element(size.parameters);
+  const double room = (memory / kBytes - common) / sparse_element(size.parameters);
   const double most = free ? INFINITY : n * n * n / (6.0 * kSparseCost);
   auto found = factor_pattern(layout, *pattern, rank, most, room);
   if (!found) return false;
   layout.renumber(rank);
   plan.sparse = true;
   plan.pattern = std::move(*found);
-  plan.bytes = 8.0 * (common + sparse_element(size.parameters) *
-                                   static_cast<double>(plan.pattern.nonzeros()));
+  plan.bytes = kBytes * (common + sparse_element(size.parameters) *
+                                      static_cast<double>(plan.pattern.nonzeros()));
   return true;
 }
 
@@ -75,7 +78,7 @@ CrossedPlan plan_crossed(CrossedLayout& layout, int p, double memory, Keep keep)
   const Sizes size(layout, p);
   const double common = size.common(p);
   CrossedPlan plan;
-  plan.bytes = 8.0 * (common + size.dense());
+  plan.bytes = kBytes * (common + size.dense());
   const bool free = keep == Keep::sparse || plan.bytes > memory;
   const bool tried = keep == Keep::sparse || (keep == Keep::best && size.n > kSmallRemainder);
   if (tried && size.n > 0.0 && plan_sparse(layout, size, common, memory, free, plan)) return plan;
