@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import runpy
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,15 @@ def test_every_number_of_the_readme_is_checked() -> None:
     prose = re.sub(r"<!-- benchmarks -->.*?<!-- /benchmarks -->", "", prose, flags=re.DOTALL)
     versions = re.compile(r"(Python|statsmodels) \d+\.\d+")
     assert re.findall(r"\d+\.\d+", versions.sub("", prose)) == []
+
+
+def test_benchmarks_are_the_recorded_ones() -> None:
+    """The README's table is what docs/benchmark_table.py makes of benchmarks/results.json."""
+    table = runpy.run_path(str(ROOT / "docs" / "benchmark_table.py"))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- benchmarks -->\n(.*?)<!-- /benchmarks -->", text, re.DOTALL)
+    assert found is not None
+    assert found[1] == table["block"](table["load"]())
 
 
 def test_links_lead_somewhere() -> None:
