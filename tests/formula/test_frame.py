@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -11,8 +14,7 @@ import pandas as pd
 import pytest
 
 from multilogit.errors import DataError, FormulaError
-from multilogit.formula import build_frame
-from multilogit.formula.coding import FactorCoding
+from multilogit.formula import Design, Learnt, build_frame, parse
 
 DATA = pd.DataFrame(
     {
@@ -238,15 +240,28 @@ def plain(value: Any) -> bool:
 
 
 def test_what_was_learnt_is_plain() -> None:
-    _, design = build_frame(FORMULA + " + cr(x, df=3)", CLEAN)
+    _, design = build_frame(FORMULA + " + cr(x, df=3, constraints='center')", CLEAN)
     assert plain(design.learnt.states)
     assert set(design.learnt.states) == {
-        *("poly(x,2)", "bs(o,df=4)", "scale(x)", "center(o)", "cr(x,df=3)"),
+        *("poly(x, degree=2)", "bs(o, df=4)", "scale(x)", "center(o)"),
+        *("cr(x, df=3, constraints='center')", "f", "C(h)", "x > 2"),
     }
-    coding = design.learnt.codings["`f`"]
-    assert isinstance(coding, FactorCoding)
-    assert coding.levels == ("a", "b", "c")
+    assert design.learnt.states["f"] == {"levels": ["a", "b", "c"]}
     assert design.formula.startswith("y ~ f * x")
+
+
+def test_a_design_survives_json() -> None:
+    formula = FORMULA + " + I(scale(o)^2) + cr(x, df=3, constraints='center') + I(o > 0):h"
+    frame, design = build_frame(formula, CLEAN)
+    states = json.loads(json.dumps(design.learnt.states))
+    revived = Design(parse(design.formula), Learnt(states, design.learnt.groups))
+    new = revived.new_columns(CLEAN)
+    assert new.fixed.names == frame.fixed.names
+    np.testing.assert_array_equal(new.fixed.matrix(), frame.fixed.matrix())
+    np.testing.assert_array_equal(
+        revived.new_columns(CLEAN.iloc[[4]]).fixed.matrix(),
+        design.new_columns(CLEAN.iloc[[4]]).fixed.matrix(),
+    )
 
 
 # --- cost ------------------------------------------------------------------------------------
@@ -262,3 +277,27 @@ def test_small_data_take_no_time() -> None:
         build_frame(formula, CLEAN)
         times.append(time.perf_counter() - start)
     assert min(times) < 4e-3
+
+
+def test_plain_columns_need_no_formulaic() -> None:
+    program = """
+import sys
+from multilogit.formula import build_frame
+data = {"y": [0, 1, 0, 1], "n": [2, 2, 2, 2], "x": [1.0, 2, 4, 3], "g": [1, 1, 2, 2]}
+for formula in ("y ~ x - 1", "cbind(y, n - y) ~ x + (1 + x || g) + offset(log(x))", "y ~ . - g"):
+    build_frame(formula, data)[1].new_columns(data)
+assert "formulaic" not in sys.modules
+build_frame("y ~ I(x > 2)", data)
+assert "formulaic" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_wide_formulas_take_no_time() -> None:
+    rng = np.random.default_rng(3)
+    data = {f"x{k}": rng.normal(size=20) for k in range(500)} | {"y": np.arange(20) % 2}
+    start = time.perf_counter()
+    frame, _ = build_frame("y ~ . + log(x1^2) + x2:x3", data)
+    assert time.perf_counter() - start < 2
+    assert len(frame.fixed.names) == 503
+    assert np.shares_memory(frame.fixed.columns[1], data["x0"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import time
 from pathlib import Path
 
+import formulaic  # noqa: F401  its import is not what is timed
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from multilogit.errors import DataError, FormulaError, InputError
 from multilogit.formula import build_frame, parse
+from multilogit.formula.functions import ARITY, FACTORS, FUNCTIONS, LEARNING, signature
 
 DATA = {"y": [0, 1, 0, 1], "x": [1.0, 2.0, 3.0, 5.0], "z": [0.5, 0.1, 0.2, 0.9]}
 SECONDS = 0.25
@@ -131,12 +135,69 @@ def test_any_row_of_tokens_is_a_formula_or_an_error(tokens: list[str]) -> None:
 
 def test_every_listed_function_takes_no_code() -> None:
     """Options are literals: no listed function ever receives anything callable."""
-    from multilogit.formula.functions import FUNCTIONS
-
-    for name, function in FUNCTIONS.items():
-        for option in function.options:
+    for name in (*LEARNING, *FACTORS):
+        for option in list(signature(name).parameters)[1:]:
             with pytest.raises(FormulaError):
-                parse(f"y ~ {name}({', '.join(['x'] * function.n_data)}, {option}=x)")
+                parse(f"y ~ {name}(x, {option}=x)")
+    for name, arity in ARITY.items():
+        for option in ("out", "where", "dtype"):
+            with pytest.raises(FormulaError, match="no options"):
+                parse(f"y ~ {name}({', '.join(['x'] * arity)}, {option}=x)")
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_what_formulaic_passes_to_its_transforms_is_not_an_option(name: str) -> None:
+    for option in ("_state", "_spec", "_context", "_metadata"):
+        with pytest.raises(FormulaError):
+            parse(f"y ~ {name}(x, {option}=None)")
+
+
+NAMES = st.sampled_from(
+    [
+        *("x", "z", "y.", "__import__", "os", "np.log", "np.load", "np.lib.x", "I", "C", "poly"),
+        *("scale", "lambda", "for", "in", "if", "contr.sum", "Q", "eval", "x.__class__"),
+    ]
+)
+
+
+@given(
+    st.recursive(
+        NAMES | st.sampled_from(["1", "9", "'a'", "`x`", "[x]", "()"]),
+        lambda inner: (
+            st.builds("{}({})".format, NAMES, inner)
+            | st.builds("{}({}, {})".format, NAMES, inner, inner)
+            | st.builds(
+                "({} {} {})".format, inner, st.sampled_from(["+", "**", "==", "&", ","]), inner
+            )
+            | st.builds("{}[{}]".format, inner, inner)
+            | st.builds("{}.{}".format, inner, NAMES)
+        ),
+        max_leaves=8,
+    )
+)
+def test_checked_expressions_hold_only_what_is_listed(text: str) -> None:
+    with contextlib.suppress(FormulaError):
+        (variable,) = parse(f"y ~ I({text})").fixed.variables
+        for node in ast.walk(ast.parse(variable.expression)):
+            if isinstance(node, ast.Attribute):
+                assert isinstance(node.value, ast.Name)
+                assert node.value.id in ("np", "contr")
+            assert not isinstance(node, ast.Subscript | ast.Lambda | ast.comprehension)
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called in FUNCTIONS or called.startswith("np.logical_")
+
+
+def test_columns_never_shadow_functions() -> None:
+    names = ["log", "np", "C", "I", "poly", "contr", "coded", "lambda", "Treatment", "_v0", "_x"]
+    rng = np.random.default_rng(1)
+    data = {name: rng.uniform(1, 2, size=40) for name in names} | {"y": np.arange(40) % 2}
+    data["f"] = np.array(["a", "b"])[np.arange(40) // 2 % 2]
+    terms = [f"log({name})" for name in names] + [f"f:{name}" for name in names]
+    frame, design = build_frame(f"y ~ {' + '.join(terms)} + C(f, contr.sum)", data)
+    for name, column in zip(names, frame.fixed.columns[1:], strict=False):
+        np.testing.assert_array_equal(column, np.log(data[name]))
+    np.testing.assert_array_equal(design.new_columns(data).fixed.matrix(), frame.fixed.matrix())
 
 
 def test_a_factor_with_too_many_combinations_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from multilogit.formula.design import Design, Learnt, NewColumns
 from multilogit.formula.frame import build_frame
-from multilogit.formula.parse import FormulaSpec, parse
+from multilogit.formula.parse import parse
+from multilogit.formula.spec import FormulaSpec
 
 __all__ = ["Design", "FormulaSpec", "Learnt", "NewColumns", "build_frame", "parse"]

@@ -14,12 +14,10 @@ from multilogit.data.grouping import GroupLevels, NewGrouping, match_levels
 from multilogit.data.ingest import Table, read_table
 from multilogit.data.model_frame import FixedColumns, RandomBlock
 from multilogit.errors import DataError, FormulaError
-from multilogit.formula.coding import Coding, Columns, build_columns, encode
-from multilogit.formula.evaluate import Environment, evaluate
-from multilogit.formula.functions import State
-from multilogit.formula.parse import Bar, FormulaSpec, Terms, Variable
+from multilogit.formula.coding import build_columns
+from multilogit.formula.evaluate import Environment, State, numbers
 from multilogit.formula.safety import suggestion
-from multilogit.formula.syntax import Name
+from multilogit.formula.spec import Bar, FormulaSpec, Name, Variable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -35,15 +33,13 @@ class Learnt:
 
     Attributes
     ----------
-    codings
-        Per variable (by key): numeric, or the levels and contrast of a factor.
     states
-        Per stateful function call (by key): its knots, centres, polynomial coefficients.
+        By expression: ``{"levels": [...]}`` of every factor, and what formulaic's transforms
+        have learnt (knots, centres, polynomial coefficients). JSON can hold it.
     groups
         Per grouping factor: its levels.
     """
 
-    codings: dict[str, Coding] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     groups: dict[str, GroupLevels] = field(default_factory=dict)
 
@@ -95,7 +91,7 @@ class Design:
 
     @property
     def formula(self) -> str:
-        """The formula as given."""
+        """The formula; ``.`` is written out."""
         return self.spec.text
 
     def new_columns(self, data: Any, *, random: bool = True, offset: Any = None) -> NewColumns:
@@ -133,7 +129,7 @@ class Design:
         n = table.n_rows if rows is None else rows.shape[0]
         extra = columns.pop("offset=", None)
         environment = Environment(columns, n, rows, self.learnt.states, training=False)
-        fixed, blocks = build_design(self.spec, environment, self.learnt, random=random)
+        fixed, blocks = build_design(self.spec, environment, random=random)
         groupings = {
             bar.group.name: match_levels(
                 bar.group.name,
@@ -245,23 +241,18 @@ def complete_rows(
 
 
 def build_design(
-    spec: FormulaSpec, environment: Environment, learnt: Learnt, *, random: bool = True
+    spec: FormulaSpec, environment: Environment, *, random: bool = True
 ) -> tuple[FixedColumns, tuple[RandomBlock, ...]]:
-    """Columns of the fixed effects and of every bar; in training, fills ``learnt``."""
+    """Columns of the fixed effects and of every bar; in training, fills the states."""
     ones = np.ones(environment.n_rows)
-    fixed = _columns(spec.fixed, environment, learnt, ones)
+    fixed = build_columns(spec.fixed, environment, ones)
     blocks: list[RandomBlock] = []
     for bar in spec.bars if random else ():
-        blocks += _blocks(bar, _columns(bar.terms, environment, learnt, ones))
-    return FixedColumns(fixed.columns, fixed.names, fixed.terms), tuple(blocks)
+        blocks += _blocks(bar, build_columns(bar.terms, environment, ones))
+    return fixed, tuple(blocks)
 
 
-def _columns(terms: Terms, environment: Environment, learnt: Learnt, ones: Floats) -> Columns:
-    encoded = [encode(variable, environment, learnt.codings) for variable in terms.variables]
-    return build_columns(terms, encoded, ones)
-
-
-def _blocks(bar: Bar, made: Columns) -> list[RandomBlock]:
+def _blocks(bar: Bar, made: FixedColumns) -> list[RandomBlock]:
     """One block of correlated effects, or one block per column for ``||``."""
     if bar.correlated:
         return [RandomBlock(bar.group.name, made.columns, made.names)]
@@ -277,17 +268,6 @@ def total_offset(
     """The sum of the ``offset()`` terms and ``offset=``; None where there is none."""
     total = extra.floats() if isinstance(extra, Numeric) else None
     for variable in offsets:
-        values = evaluate(variable.node, environment)
-        if isinstance(values, Numeric):
-            values = values.floats()
-        if not isinstance(values, np.ndarray):
-            raise DataError(f"offset({variable.name}) is not numeric.")
-        values = np.ascontiguousarray(
-            np.broadcast_to(values.astype(np.float64, copy=False), environment.n_rows)
-        )
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            row = environment.row(int(bad[0]))
-            raise DataError(f"offset({variable.name}) is {values[bad[0]]:g} at row {row}.")
+        values = numbers(variable, environment, f"offset({variable.name})")
         total = values if total is None else total + values
     return total

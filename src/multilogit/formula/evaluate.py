@@ -1,56 +1,48 @@
-"""Walks a checked expression over the columns of the data."""
+"""Values of single expressions: the left-hand side, offsets, factors."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Factor, Numeric
 from multilogit.errors import DataError
-from multilogit.formula.functions import FUNCTIONS, Basis, Coded, State, Value, call
-from multilogit.formula.safety import Apply, Checked, Operation
-from multilogit.formula.syntax import Name, Number, Text
+from multilogit.formula.functions import FACTORS, NAMESPACE
+from multilogit.formula.safety import alias
+from multilogit.formula.spec import Variable
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "*": np.multiply,
-    "/": np.divide,
-    "//": np.floor_divide,
-    "%": np.mod,
-    "^": np.power,
-    "==": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-}
+Floats = NDArray[np.float64]
+State = dict[str, Any]
+COMPUTING = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What arithmetic and transforms raise where their arguments do not suit them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What an expression is evaluated in.
+    """What expressions are evaluated in.
 
     Attributes
     ----------
     columns
-        The columns it may read, without missing values.
+        The columns they may read, without missing values.
     n_rows
         Their common length.
     rows
         Row numbers in the user's data, or None where all are there.
     states
-        What functions have learnt, by the text of the call; filled in training.
+        What has been learnt, by expression: plain values, filled in training.
     training
-        Whether functions learn, or use what they have learnt.
+        Whether there is something to learn, or to be used.
     """
 
     columns: Mapping[str, Column]
     n_rows: int
-    rows: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    rows: NDArray[np.int64] | None = None
     states: dict[str, State] = field(default_factory=dict)
     training: bool = True
 
@@ -58,100 +50,72 @@ class Environment:
         """Row number in the user's data."""
         return index if self.rows is None else int(self.rows[index])
 
+    def refuse(self, name: str, values: Floats, bad: NDArray[np.bool_], why: str = ".") -> None:
+        """Raise a DataError that points at the first row that is bad, if there is one."""
+        rows = np.flatnonzero(bad)
+        if rows.size:
+            place = f"{values[rows[0]]:g} at row {self.row(int(rows[0]))}"
+            raise DataError(f"{name} is {place}{why}")
 
-def evaluate(node: Checked, environment: Environment) -> Value:
-    """The value of a checked expression.
+
+def as_value(column: Column, booleans: bool = False) -> Any:
+    """A column as expressions see it: float64 (or bool), or a pandas categorical of texts."""
+    if isinstance(column, Numeric):
+        return column.values.astype(bool) if booleans and column.boolean else column.floats()
+    try:
+        return pd.Categorical.from_codes(column.codes, list(column.labels()), validate=False)
+    except ValueError:  # 1 and "1"
+        return pd.Categorical(np.array(column.labels(), dtype=object)[column.codes])
+
+
+def evaluate(variable: Variable, environment: Environment) -> Column:
+    """The value of a checked expression that learns nothing.
 
     Raises
     ------
     DataError
         A factor in arithmetic, or arguments that a function rejects.
     """
-    if isinstance(node, Name):
-        return environment.columns[node.text]
-    if isinstance(node, Number):
-        return np.float64(node.value)
-    if isinstance(node, Apply):
-        return _apply(node, environment)
-    if isinstance(node, Operation):
-        return _operate(node, environment)
-    raise AssertionError(f"unchecked node {node!r}")  # Text is only ever compared
+    if variable.kind == "column":
+        return environment.columns[variable.columns[0].text]
+    factor = variable.expression.partition("(")[0] in FACTORS  # of truth values: FALSE, TRUE
+    columns = {c.text: environment.columns[c.text] for c in variable.columns}
+    names = {alias(name): as_value(column, factor) for name, column in columns.items()}
+    try:
+        with np.errstate(all="ignore"):  # non-finite results are looked for afterwards
+            made = eval(variable.expression, {"__builtins__": {}, **NAMESPACE}, names)
+            if isinstance(made, Factor):
+                return made
+            values = np.asarray(made)
+            if values.dtype.kind == "b":
+                return Numeric(values, boolean=True)
+            return Numeric(np.ascontiguousarray(values, dtype=np.float64))
+    except (DataError, *COMPUTING) as error:
+        raise not_computed(variable, environment, error) from None
 
 
-def _apply(node: Apply, environment: Environment) -> Value:
-    function = FUNCTIONS[node.function]
-    if function.categorical:
-        data: tuple[Any, ...] = (evaluate(node.arguments[0], environment),)
-    elif node.function == "I":
-        value = evaluate(node.arguments[0], environment)
-        data = (value,)
-    else:
-        data = tuple(
-            np.broadcast_to(numbers(argument, environment), environment.n_rows)
-            for argument in node.arguments
-        )
-    if environment.training:
-        state = environment.states.setdefault(node.key, {})
-    else:
-        state = copy.deepcopy(environment.states.get(node.key, {}))
-    value = call(node.function, state, data, dict(node.options), node.key)
-    if environment.training and not state:
-        del environment.states[node.key]
-    return value
-
-
-def numbers(node: Checked, environment: Environment) -> Any:
-    """The value of an expression as float64 or bool, an array or one number.
+def numbers(variable: Variable, environment: Environment, name: str = "") -> Floats:
+    """The finite values of an expression; ``name`` is its name in errors.
 
     Raises
     ------
     DataError
-        The expression is a factor, or has several columns.
+        It is categorical, or not finite.
     """
-    value = evaluate(node, environment)
-    if isinstance(value, Numeric):
-        return value.values.astype(bool) if value.boolean else value.floats()
-    if isinstance(value, (Factor, Coded, Basis)):
-        what = "several columns" if isinstance(value, Basis) else "categorical"
-        named = f"Column {node.text!r}" if isinstance(node, Name) else "A function's result"
-        raise DataError(f"{named} is {what}: it cannot be used in arithmetic.")
-    return value
+    value = evaluate(variable, environment)
+    if not isinstance(value, Numeric):
+        raise DataError(f"{name or repr(variable.name)} is not numeric.")
+    values = value.floats()
+    environment.refuse(name or repr(variable.name), values, ~np.isfinite(values))
+    return values
 
 
-def _operate(node: Operation, environment: Environment) -> Value:
-    with np.errstate(all="ignore"):  # non-finite results are looked for afterwards
-        if node.op in ("==", "!=") and any(isinstance(side, Text) for side in node.operands):
-            return _compare_level(node, environment)
-        values = [numbers(operand, environment) for operand in node.operands]
-        if node.op in ("not", "&", "|"):
-            truths = [np.asarray(value) != 0 for value in values]
-            if node.op == "not":
-                return np.asarray(np.logical_not(truths[0]))
-            return np.asarray((np.logical_and if node.op == "&" else np.logical_or)(*truths))
-        values = [np.asarray(value, dtype=np.float64) for value in values]
-        if node.op == "sum":
-            total = values[0]
-            for sign, value in zip(node.signs[1:], values[1:], strict=True):
-                total = total + value if sign == "+" else total - value
-            return np.asarray(total)
-        if node.op in ("+", "-") and len(values) == 1:
-            return np.asarray(-values[0] if node.op == "-" else values[0])
-        return np.asarray(_OPERATORS[node.op](*values))
-
-
-def _compare_level(node: Operation, environment: Environment) -> Value:
-    """``factor == "level"``."""
-    left, right = node.operands
-    if isinstance(left, Text):
-        left, right = right, left
-    if isinstance(left, Text) or not isinstance(right, Text):
-        raise DataError("Two texts are compared with each other; compare a column with a text.")
-    value = evaluate(left, environment)
-    factor = value.factor if isinstance(value, Coded) else value
-    if not isinstance(factor, Factor):
-        raise DataError(f"A numeric column is compared with the text {right.text!r}.")
-    names = factor.labels()
-    if right.text not in names:
-        raise DataError(f"{right.text!r} is not a level. Levels: {', '.join(names[:20])}.")
-    equal = factor.codes == names.index(right.text)
-    return np.asarray(equal if node.op == "==" else ~equal)
+def not_computed(variable: Variable, environment: Environment, error: BaseException) -> DataError:
+    """What went wrong in the evaluation of a variable."""
+    for name in variable.columns:
+        column = environment.columns[name.text]
+        if variable.kind != "factor" and isinstance(column, Factor):
+            return DataError(
+                f"Column {name.text!r} is categorical: {variable.name!r} cannot be computed."
+            )
+    return DataError(f"{variable.name!r} cannot be computed: {error}")

@@ -23,9 +23,10 @@ from multilogit.formula.design import (
     total_offset,
 )
 from multilogit.formula.evaluate import Environment
-from multilogit.formula.parse import FormulaSpec, has_dot, parse
+from multilogit.formula.parse import parse
 from multilogit.formula.response import build_response
-from multilogit.formula.safety import column_names
+from multilogit.formula.spec import FormulaSpec
+from multilogit.formula.tokens import tokenize
 
 KEYWORDS = ("weights", "offset", "trials")
 
@@ -45,8 +46,8 @@ def build_frame(
     Parameters
     ----------
     formula
-        ``response ~ terms + (effects | group)``; see :mod:`multilogit.formula.parse`. It is
-        never evaluated as Python.
+        ``response ~ terms + (effects | group)``; see :mod:`multilogit.formula.parse`. Only
+        arithmetic and the functions of :mod:`multilogit.formula.functions` are evaluated.
     data
         A table, or the path of one: see :func:`multilogit.data.read_table`. Numeric columns
         are read in place where they are contiguous float64.
@@ -90,8 +91,10 @@ def build_frame(
     n = table.n_rows if rows is None else rows.shape[0]
     learnt = Learnt()
     environment = Environment(columns, n, rows, learnt.states)
-    _check_weights(keywords.get("weights"), environment)
-    fixed, random = build_design(spec, environment, learnt)
+    if "weights" in keywords:
+        values = keywords["weights"]
+        environment.refuse("weights=", values, values < 0, ": weights cannot be negative.")
+    fixed, random = build_design(spec, environment)
     ones = fixed.columns[0] if spec.fixed.intercept else np.ones(n)
     response, more = build_response(
         spec.response,
@@ -118,17 +121,20 @@ def build_frame(
 
 
 def _parse(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:
+    """The parsed formula; ``.`` is written out: all columns that have no other part in it."""
     if not isinstance(formula, str):
         raise FormulaError(f"The formula must be a text, not {type(formula).__name__}.")
-    if not has_dot(formula):
-        return parse(formula)
-    # `.` is every column that has no other part in the model
-    spec = parse(formula, ())
-    taken = {column.text for part in spec.response.parts for column in part.columns}
-    taken |= {column.text for column in spec.group_columns()}
-    taken |= {column.text for v in spec.offsets for column in column_names(v.node)}
+    spec = parse(formula)
+    if all(column.text != "." for column in spec.right_columns()):
+        return spec
+    outside = [v.columns for v in (*spec.response.parts, *spec.offsets)]
+    taken = {column.text for columns in (*outside, spec.group_columns()) for column in columns}
     taken |= {value for value in given.values() if isinstance(value, str)}
-    return parse(formula, tuple(name for name in table.names if name not in taken))
+    others = " + ".join(f"`{name}`" for name in table.names if name not in taken)
+    for token in reversed(tokenize(formula)):
+        if token.kind == "name" and token.text == ".":
+            formula = f"{formula[: token.start]}({others or 1}){formula[token.end :]}"
+    return parse(formula)
 
 
 def _slot(keyword: str) -> str:
@@ -170,18 +176,6 @@ def _read(
         facts={"dropped": n_dropped, "rows": table.n_rows, "columns": counts},
     )
     return {name: column.take(rows) for name, column in columns.items()}, rows, (diagnostic,)
-
-
-def _check_weights(weights: NDArray[np.float64] | None, environment: Environment) -> None:
-    if weights is None:
-        return
-    negative = np.flatnonzero(weights < 0)
-    if negative.size:
-        row = int(negative[0])
-        raise DataError(
-            f"weights= is {weights[row]:g} at row {environment.row(row)}: weights cannot be "
-            "negative."
-        )
 
 
 def _groupings(

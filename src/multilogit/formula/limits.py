@@ -1,20 +1,21 @@
-"""Bounds on what a formula may ask for: a formula may come from a stranger.
-
-A formula is never evaluated as Python. It has a grammar of its own (:mod:`.parse`), in which
-nothing can be written but column names, numbers, the operators and the functions of
-:mod:`.functions`; these bounds keep what remains small.
-"""
+"""Bounds on what a formula may ask for: a formula may come from a stranger."""
 
 MAX_LENGTH = 100_000
 """Characters of a formula."""
 MAX_DEPTH = 50
-"""Nesting of an expression."""
+"""Nesting of brackets."""
+MAX_WORDS = 20_000
+"""Names, numbers and operators in a sum of terms that has to be expanded."""
+MAX_OPERATORS = 100
+"""Operators within one function call; it may have ten times as many words."""
 MAX_POWER = 5
 """Exponent k of ``(a + b + ...)^k`` between terms."""
+MAX_EXPONENT = 100
+"""Exponent of a number."""
 MAX_TERMS = 5_000
 """Terms after expansion."""
 MAX_OPTION = 100
-"""``df``, ``degree``, and the number of knots, of a basis."""
+"""``df``, ``degree``, and the length of a list of knots or levels."""
 MAX_COLUMNS = 20_000
 """Columns of a design matrix."""
 MAX_CELLS = 2_000_000_000

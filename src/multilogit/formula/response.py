@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from multilogit.data.columns import Factor, Numeric, label
+from multilogit.data.columns import Factor, label
 from multilogit.data.model_frame import Column, Response
 from multilogit.errors import DataError, Diagnostic, OptionError
-from multilogit.formula.evaluate import Environment, evaluate
-from multilogit.formula.functions import Coded
-from multilogit.formula.parse import ResponseSpec
+from multilogit.formula.evaluate import Environment, evaluate, numbers
+from multilogit.formula.spec import ResponseSpec
 
 HINT = (
     "For counts out of trials write trials=, or cbind(successes, failures) on the left; for "
@@ -63,13 +61,16 @@ def build_response(
     OptionError
         ``baseline`` is not a category.
     """
-    _check_weights(weights)
+    if weights is not None and not weights.any():
+        raise DataError("The weights are all zero.")
+    if spec.bound and trials is not None:
+        raise OptionError("Give either cbind() on the left-hand side or trials=, not both.")
     if spec.bound:
-        if trials is not None:
-            raise OptionError("Give either cbind() on the left-hand side or trials=, not both.")
         counts = _bound_counts(spec, environment)
+    elif trials is not None:
+        counts = _out_of_trials(spec, environment, trials)
     else:
-        counts = _single(spec, environment, ones, trials)
+        counts = _single(spec, environment, ones)
     counts = _with_baseline(counts, baseline)
     counts, diagnostics = _without_empty_categories(counts, weights, spec)
     return _response(spec.name, counts, weights), diagnostics
@@ -93,11 +94,6 @@ def _response(name: str, counts: _Counts, weights: Column | None) -> Response:
     )
 
 
-def _check_weights(weights: Column | None) -> None:
-    if weights is not None and not weights.any():
-        raise DataError("The weights are all zero.")
-
-
 # --- forms of response -----------------------------------------------------------------------
 
 
@@ -106,60 +102,40 @@ def _bound_counts(spec: ResponseSpec, environment: Environment) -> _Counts:
     names = tuple(part.name for part in spec.parts)
     if len(set(names)) < len(names):
         raise DataError(f"{spec.name}: a column is there twice.")
-    columns = []
-    for part in spec.parts:
-        value = evaluate(part.node, environment)
-        columns.append(
-            _whole_counts(_numbers(value, part.name, environment), part.name, environment)
-        )
+    columns = [
+        _whole(numbers(part, environment), repr(part.name), environment) for part in spec.parts
+    ]
     if len(columns) == 2:  # successes come first, as in R; the failures are the baseline
         names, columns = names[::-1], columns[::-1]
-    trials = columns[0] + columns[1]
-    for column in columns[2:]:
-        trials = trials + column
+    trials = sum(columns[1:], columns[0])
     if not trials.any():
         raise DataError(f"{spec.name}: all counts are zero.")
     return _Counts(names, tuple(columns), trials)
 
 
-def _single(
-    spec: ResponseSpec, environment: Environment, ones: Column, trials: Column | None
-) -> _Counts:
-    value = evaluate(spec.parts[0].node, environment)
-    if isinstance(value, Coded):
-        value = value.factor
-    if isinstance(value, np.ndarray) and value.dtype.kind == "b":
-        value = Numeric(value, boolean=True)
-    if trials is not None:
-        return _out_of_trials(value, spec, environment, trials)
-    if isinstance(value, Factor):
-        return _categories(value, spec, ones)
-    numbers = _numbers(value, spec.name, environment)
-    is_boolean = isinstance(value, Numeric) and value.boolean
-    _check_zero_one(numbers, spec)
-    names = ("False", "True") if is_boolean else ("0", "1")
-    return _Counts(names, (ones - numbers, numbers), ones)
-
-
-def _out_of_trials(
-    value: Any, spec: ResponseSpec, environment: Environment, trials: Column
-) -> _Counts:
-    if isinstance(value, Factor):
-        raise DataError(
-            f"{spec.name!r} is categorical; with trials= the response is a count of successes."
-        )
-    successes = _whole_counts(_numbers(value, spec.name, environment), spec.name, environment)
-    trials = _whole_counts(trials, "trials", environment)
-    above = np.flatnonzero(successes > trials)
-    if above.size:
-        row = int(above[0])
-        raise DataError(
-            f"{spec.name!r} is {successes[row]:g} at row {environment.row(row)}, more than its "
-            f"{trials[row]:g} trials."
-        )
+def _out_of_trials(spec: ResponseSpec, environment: Environment, trials: Column) -> _Counts:
+    name = repr(spec.name)
+    if isinstance(evaluate(spec.parts[0], environment), Factor):
+        raise DataError(f"{name} is categorical; with trials= it is the count of successes.")
+    successes = _whole(numbers(spec.parts[0], environment), name, environment)
+    trials = _whole(trials, "trials=", environment)
+    above = successes > trials
+    if above.any():
+        most = f", more than its {trials[np.argmax(above)]:g} trials."
+        environment.refuse(name, successes, above, most)
     if not trials.any():
         raise DataError("trials= is zero in every row.")
     return _Counts(("failure", "success"), (trials - successes, successes), trials)
+
+
+def _single(spec: ResponseSpec, environment: Environment, ones: Column) -> _Counts:
+    value = evaluate(spec.parts[0], environment)
+    if isinstance(value, Factor):
+        return _categories(value, spec, ones)
+    values = numbers(spec.parts[0], environment)
+    _check_zero_one(values, spec)
+    names = ("False", "True") if value.boolean else ("0", "1")
+    return _Counts(names, (ones - values, values), ones)
 
 
 def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
@@ -175,36 +151,12 @@ def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
     return _Counts(names, columns, ones)
 
 
-def _numbers(value: Any, name: str, environment: Environment) -> Column:
-    """Float64 values of an expression on the left-hand side, finite."""
-    if isinstance(value, Numeric):
-        return value.floats()
-    if isinstance(value, (np.ndarray, np.float64)):
-        out = np.ascontiguousarray(np.broadcast_to(np.asarray(value, float), environment.n_rows))
-        bad = np.flatnonzero(~np.isfinite(out))
-        if bad.size:
-            row = int(bad[0])
-            raise DataError(f"{name!r} is {out[row]:g} at row {environment.row(row)}.")
-        return out
-    raise DataError(f"{name!r} is not numeric; counts and 0/1 responses are.")
-
-
-def _whole_counts(values: Column, name: str, environment: Environment) -> Column:
+def _whole(values: Column, name: str, environment: Environment) -> Column:
     """Counts: whole and not negative."""
-    negative = np.flatnonzero(values < 0)
-    if negative.size:
-        row = int(negative[0])
-        raise DataError(
-            f"{name!r} is {values[row]:g} at row {environment.row(row)}: "
-            "a count cannot be negative."
-        )
-    fractional = np.flatnonzero(values != np.floor(values))
-    if fractional.size:
-        row = int(fractional[0])
-        raise DataError(
-            f"{name!r} is {values[row]:g} at row {environment.row(row)}: a count must be whole. "
-            "For proportions give the number of successes, and the number of trials with trials=."
-        )
+    environment.refuse(name, values, values < 0, ": a count cannot be negative.")
+    advice = "For proportions give the number of successes, and that of trials with trials=."
+    fractional = values != np.floor(values)
+    environment.refuse(name, values, fractional, f": a count must be whole. {advice}")
     return values
 
 
@@ -270,7 +222,7 @@ def _without_empty_categories(
     counts: _Counts, weights: Column | None, spec: ResponseSpec
 ) -> tuple[_Counts, tuple[Diagnostic, ...]]:
     """Categories that never occur cannot be modelled."""
-    totals = [_total(column, weights) for column in counts.columns]
+    totals = [float(c.sum() if weights is None else c @ weights) for c in counts.columns]
     used = [k for k, total in enumerate(totals) if total > 0]
     if len(used) == len(totals):
         return counts, ()
@@ -286,7 +238,3 @@ def _without_empty_categories(
         facts={"response": spec.name, "categories": empty},
     )
     return _reordered(counts, used), (diagnostic,)
-
-
-def _total(column: Column, weights: Column | None) -> float:
-    return float(column.sum() if weights is None else column @ weights)

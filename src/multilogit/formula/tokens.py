@@ -1,38 +1,39 @@
-"""Text to tokens, each with its place in the text."""
+"""Text to tokens, each with its place in the text, and the brackets among them."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from multilogit.errors import FormulaError
-from multilogit.formula.limits import MAX_LENGTH
-
-Kind = Literal["number", "name", "quoted", "string", "op", "end"]
+from multilogit.formula.limits import MAX_DEPTH, MAX_LENGTH
 
 _TOKEN = re.compile(
     r"""
       (?P<space>  \s+ )
-    | (?P<number> (?: \d+\.?\d* | \.\d+ ) (?: [eE][+-]?\d+ )? )
+    | (?P<number> (?: [0-9]+\.?[0-9]* | \.[0-9]+ ) (?: [eE][+-]?[0-9]+ )? )
+    | (?P<quoted> `[^`]+` | Q\(\s* (?: "[^"'\\]+" | '[^"'\\]+' ) \s*\) )
     | (?P<name>   (?: [^\W\d] | \. ) [\w.]* )
-    | (?P<quoted> `[^`]*` )
-    | (?P<string> "[^"\\]*" | '[^'\\]*' )
+    | (?P<string> "[^"'\\]*" | '[^"'\\]*' )
     | (?P<op>     \*\* | \|\| | %in% | == | != | <= | >= | // | [-+*/^:~|&<>=!%,()\[\]{}] )
     """,
     re.VERBOSE,
 )
-_CLOSERS = {"`": "back quote", '"': "double quote", "'": "quote"}
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """``text`` is without back quotes or quotes; ``start:end`` is the place in the formula."""
+class Token(NamedTuple):
+    """``text`` is without quotes; ``start:end`` is the place in the formula."""
 
-    kind: Kind
+    kind: str
     text: str
     start: int
     end: int
+
+    def is_op(self, *texts: str) -> bool:
+        """Whether this is one of these operators."""
+        return self.kind == "op" and self.text in texts
 
 
 def tokenize(formula: str) -> list[Token]:
@@ -52,24 +53,45 @@ def tokenize(formula: str) -> list[Token]:
     while position < len(formula):
         match = _TOKEN.match(formula, position)
         if match is None:
-            raise _unknown_character(formula, position)
-        kind: Kind | Literal["space"] = match.lastgroup  # type: ignore[assignment]
-        text = match.group()
-        if kind in ("quoted", "string"):
-            text = text[1:-1]
+            character = formula[position]
+            what = f"{character!r} has no meaning in a formula."
+            if character in "`'\"":
+                what = "This quote is never closed (or what it encloses has a quote or backslash)."
+            raise FormulaError(what, formula, position)
+        kind, text = str(match.lastgroup), match.group()
         if kind != "space":
+            if kind in ("quoted", "string"):
+                text = re.sub(r"^Q\(\s*|\s*\)$", "", text)[1:-1]
             tokens.append(Token(kind, text, position, match.end()))
         position = match.end()
-    tokens.append(Token("end", "", len(formula), len(formula)))
-    return tokens
+    return [*tokens, Token("end", "", len(formula), len(formula))]
 
 
-def _unknown_character(formula: str, position: int) -> FormulaError:
-    character = formula[position]
-    if character in _CLOSERS:
-        return FormulaError(
-            f"This {_CLOSERS[character]} is never closed (or the text in it has a backslash).",
-            formula,
-            position,
-        )
-    return FormulaError(f"{character!r} has no meaning in a formula.", formula, position)
+def brackets(tokens: Sequence[Token], formula: str) -> dict[int, int]:
+    """The number of the closing bracket by that of the opening one.
+
+    Raises
+    ------
+    FormulaError
+        A bracket is missing, of another kind, or too deep.
+    """
+    closing: dict[int, int] = {}
+    opened: list[int] = []
+    for k, token in enumerate(tokens):
+        expected = _CLOSERS[tokens[opened[-1]].text] if opened else ""
+        if token.is_op("(", "[", "{"):
+            opened.append(k)
+            if len(opened) > MAX_DEPTH:
+                what = f"The formula is nested more than {MAX_DEPTH} deep."
+                raise FormulaError(what, formula, token.start)
+        elif token.is_op(expected):
+            closing[opened.pop()] = k
+        elif token.is_op(")", "]", "}") or (opened and token.kind == "end"):
+            found = f"found {token.text!r}" if token.text else "the formula ends"
+            what = (
+                f"Expected {expected!r}, but {found}."
+                if expected
+                else f"Unexpected {token.text!r}."
+            )
+            raise FormulaError(what, formula, token.start)
+    return closing
