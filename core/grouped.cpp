@@ -186,8 +186,9 @@ GroupedData::Result GroupedData::evaluate(const double* psi, std::size_t threads
 
 template <int Q>
 GroupedData::Result GroupedData::evaluate_sized(std::size_t threads) {
+  constexpr int kQuadratureQ = Q <= 2 ? Q : 0;  // with more effects few nodes are affordable
   return point_.nodes.empty() ? evaluate_units<LaplaceUnit, Q>(threads)
-                              : evaluate_units<QuadratureUnit, Q>(threads);
+                              : evaluate_units<QuadratureUnit, kQuadratureQ>(threads);
 }
 
 template <template <int, class> class Kind, int Q>
