@@ -102,6 +102,14 @@ class RandomBlock:
     columns: tuple[Column, ...]
     names: tuple[str, ...]
 
+    def keep(self, indices: Sequence[int]) -> RandomBlock:
+        """Only the columns ``indices``, in that order."""
+        return RandomBlock(
+            self.group,
+            tuple(self.columns[k] for k in indices),
+            tuple(self.names[k] for k in indices),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Grouping:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import Column, ModelFrame, Response
-from multilogit.estimate.accuracy import check_laplace, climb_ladder
+from multilogit.data.model_frame import Column, ModelFrame, RandomBlock, Response
+from multilogit.errors import Diagnostic, OptionError
+from multilogit.estimate.accuracy import MOST_PRODUCT_NODES, check_laplace, climb_ladder
 from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.multistart import search_from_many
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
+from multilogit.estimate.rank import split_dependent
 from multilogit.estimate.search import Target
 from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
@@ -48,7 +52,12 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
 
 
 def arranged(frame: ModelFrame) -> ModelFrame:
-    """The same model with the bar terms of a factor together, more levels first (as lme4)."""
+    """The same model, ready for estimation.
+
+    Columns of Z without a variance of their own are left out, with a diagnostic; the bar terms
+    of a factor stand together, the factor of most levels first (as lme4).
+    """
+    frame = _identified(frame)
     groupings = frame.groupings or {}
     order = {name: k for k, name in enumerate(groupings)}
     random = sorted(
@@ -58,10 +67,60 @@ def arranged(frame: ModelFrame) -> ModelFrame:
     return replace(frame, random=tuple(random))
 
 
+def _identified(frame: ModelFrame) -> ModelFrame:
+    """Without the columns of Z that depend on earlier ones of their bar term, or are zero.
+
+    Σ of a bar term is unstructured, so that the covariance ZΣZ' of the logits says nothing of
+    a column more than there are dimensions. The same is true of a term of one column that is a
+    combination of the columns of one other term of the same factor, as in
+    ``(1 | g) + (0 + f | g)`` with a factor f, or ``(1 + k || g)`` with k constant.
+    """
+    blocks, noticed = [], []
+    for block in frame.random:
+        keep, dropped = split_dependent(block.columns)
+        noticed += [_left_out(block, k, _why(block, k)) for k in dropped]
+        if keep:
+            blocks.append(block if not dropped else block.keep(keep))
+    for block in [block for block in reversed(blocks) if len(block.columns) == 1]:
+        others = [other for other in blocks if other is not block and other.group == block.group]
+        if any(split_dependent((*other.columns, *block.columns))[1] for other in others):
+            blocks = [other for other in blocks if other is not block]
+            noticed.append(_left_out(block, 0, "is part of another term of the same factor"))
+    if not noticed:
+        return frame
+    left = {block.group for block in blocks}
+    groupings = {name: g for name, g in (frame.groupings or {}).items() if name in left}
+    return replace(
+        frame,
+        random=tuple(blocks),
+        groupings=groupings or None,
+        diagnostics=(*frame.diagnostics, *noticed),
+    )
+
+
+def _why(block: RandomBlock, k: int) -> str:
+    return "depends on earlier columns of its term" if block.columns[k].any() else "is always 0"
+
+
+def _left_out(block: RandomBlock, k: int, why: str) -> Diagnostic:
+    name, group = block.names[k], block.group
+    term = " + ".join("1" if n == "(Intercept)" else n for n in block.names)
+    if "(Intercept)" not in block.names:
+        term = f"0 + {term}"
+    return Diagnostic(
+        "aliased-random-effect",
+        "warning",
+        f"The column {name!r} of the random effects ({term} | {group}) {why}: its variance "
+        "cannot be estimated, and it was dropped.",
+        facts={"group": group, "column": name},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Factor:
     """One grouping factor with all its bar terms."""
 
+    name: str
     columns: list[Column]
     blocks: list[int]
     codes: NDArray[np.int32]
@@ -76,7 +135,8 @@ def _factors(frame: ModelFrame) -> list[_Factor]:
         mine = [block for block in frame.random if block.group == name]
         columns = [column for block in mine for column in block.columns]
         sizes = [len(block.columns) for block in mine]
-        found.append(_Factor(columns, sizes, groupings[name].codes, len(groupings[name].levels)))
+        levels = len(groupings[name].levels)
+        found.append(_Factor(name, columns, sizes, groupings[name].codes, levels))
     return found
 
 
@@ -84,8 +144,17 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
     """The marginal likelihood of an arranged binary frame.
 
     One grouping factor, nested factors, or crossed ones, whatever the data are.
+
+    Raises
+    ------
+    OptionError
+        If ``options.nodes`` asks for quadrature that there is not, or for too many nodes.
     """
     factors = _factors(frame)
+    nested = all(is_nested(lower.codes, upper.codes) for lower, upper in pairwise(factors))
+    if options.nodes != 1:
+        _check_quadrature(factors, nested, options.nodes)
+    nodes = 1 if options.nodes == "auto" else options.nodes
     y, trials = successes_and_trials(frame.response)
     if len(factors) == 1:
         (factor,) = factors
@@ -98,11 +167,10 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
             factor.codes,
             factor.n_levels,
             offset=frame.offset,
-            nodes=1 if options.nodes == "auto" else options.nodes,
+            nodes=nodes,
             threads=options.threads,
         )
-    nested = all(is_nested(lower.codes, upper.codes) for lower, upper in pairwise(factors))
-    several = NestedLikelihood if nested else CrossedLaplace
+    several = partial(NestedLikelihood, nodes=nodes) if nested else CrossedLaplace
     return several(
         frame.fixed.columns,
         [factor.columns for factor in factors],
@@ -114,6 +182,31 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
         offset=frame.offset,
         threads=options.threads,
     )
+
+
+def _check_quadrature(factors: list[_Factor], nested: bool, nodes: int | Literal["auto"]) -> None:
+    """Quadrature is for one factor, or nested ones with one effect each, and bounded."""
+    named = ", ".join(repr(factor.name) for factor in factors)
+    if not nested:
+        raise OptionError(
+            f"nodes={nodes!r}: random effects are grouped by {named}, which are crossed; "
+            "quadrature is available for one grouping factor or nested ones. Use nodes=1, "
+            "Laplace's approximation."
+        )
+    for factor in factors:
+        if len(factors) > 1 and len(factor.columns) > 1:
+            raise OptionError(
+                f"nodes={nodes!r}: {factor.name!r} has {len(factor.columns)} random effects; "
+                f"quadrature for nested factors ({named}) needs one at every level. Use nodes=1, "
+                "Laplace's approximation, or leave out the random slopes."
+            )
+    q = sum(len(factor.columns) for factor in factors)
+    if nodes != "auto" and nodes**q > MOST_PRODUCT_NODES:
+        raise OptionError(
+            f"nodes={nodes} makes {nodes}^{q} nodes per group for the {q} random effects of "
+            f"{named}; at most {MOST_PRODUCT_NODES} are available: use "
+            f"nodes={int(MOST_PRODUCT_NODES ** (1.0 / q))} or less."
+        )
 
 
 def successes_and_trials(response: Response) -> tuple[Column, Column]:

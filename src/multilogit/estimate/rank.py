@@ -1,10 +1,12 @@
-"""Columns of X that depend on earlier ones: found, named, dropped, as R does."""
+"""Columns of X and Z that depend on earlier ones: found, named, dropped, as R does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from multilogit.data.model_frame import FixedColumns
+from multilogit.data.model_frame import Column, FixedColumns
 from multilogit.evaluation import Matrix
 from multilogit.likelihood.fixed import FixedLikelihood
 
@@ -24,7 +26,16 @@ def split_aliased(likelihood: FixedLikelihood, fixed: FixedColumns) -> tuple[lis
     p = len(fixed.columns)
     if _independent(-likelihood.at_zero.hessian[:p, :p]):
         return list(range(p)), []
-    return _orthogonalise(fixed)
+    return _orthogonalise(fixed.columns)
+
+
+def split_dependent(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
+    """The same for columns without a likelihood: those that are zero count as dependent."""
+    if len(columns) == 1:
+        return ([0], []) if columns[0].any() else ([], [0])
+    if _independent(np.array([[a.dot(b) for b in columns] for a in columns])):
+        return list(range(len(columns))), []
+    return _orthogonalise(columns)
 
 
 def _independent(gram: Matrix) -> bool:
@@ -40,11 +51,11 @@ def _independent(gram: Matrix) -> bool:
     return bool((pivots**2 > _SUSPECT).all())
 
 
-def _orthogonalise(fixed: FixedColumns) -> tuple[list[int], list[int]]:
+def _orthogonalise(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
     """Gram–Schmidt, each column twice ("twice is enough": Giraud et al. 2005)."""
     basis: list[np.ndarray] = []
     keep, aliased = [], []
-    for k, column in enumerate(fixed.columns):
+    for k, column in enumerate(columns):
         norm = float(np.linalg.norm(column))
         rest = column / norm if norm > 0 else column.copy()
         for _ in range(2):

@@ -22,6 +22,7 @@ from multilogit.predict import (
 )
 from multilogit.result.measures import Measures
 from multilogit.result.names import logit_names
+from multilogit.result.parts import RandomEffects
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,27 @@ def _linear_predictor(fit: Measures, rows: _Rows, conditional: bool) -> NDArray[
     n_complete = n if rows.complete is None else rows.complete.shape[0]
     eta = fixed_predictor(rows.fixed.columns, beta, rows.offset, n_complete)
     for effects in fit.random if conditional else ():
-        blocks = [block for block in rows.random if block.group == effects.group]
-        columns = [column for block in blocks for column in block.columns]
+        columns = _columns_of(effects, rows.random)
         eta[:, 0] += random_predictor(columns, rows.codes[effects.group], effects.modes)
     if rows.complete is None:
         return eta
     full = np.full((n, eta.shape[1]), np.nan)
     full[rows.complete] = eta
     return full
+
+
+def _columns_of(effects: RandomEffects, blocks: Sequence[RandomBlock]) -> list[Column]:
+    """The columns of Z of a factor; those without a variance of their own were dropped.
+
+    A name that occurs in two bar terms is the same column in both.
+    """
+    named = {
+        name: column
+        for block in blocks
+        if block.group == effects.group
+        for name, column in zip(block.names, block.columns, strict=True)
+    }
+    return [named[name] for name in effects.names]
 
 
 def _present(
