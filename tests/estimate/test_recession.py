@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from multilogit.errors import DataError
+from multilogit.estimate import recession
 from multilogit.estimate.recession import (
     Recession,
     certifies_overlap,
@@ -371,3 +372,67 @@ def test_certificate_of_a_multinomial_model_with_an_offset() -> None:
     assert certifies_overlap(columns, y, np.ones(n), fit.psi, offset)
     assert not certifies_overlap(columns, y, np.ones(n), fit.psi)
     assert find_separation(columns, y, np.ones(n)).kind == "overlap"
+
+
+# -- signs of large designs --------------------------------------------------------------------
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Shapes of the linear programs that are solved from now on."""
+    shapes: list[tuple[int, ...]] = []
+    solve = recession.maximise_over_cone
+
+    def count(objective: Array, A: Array) -> Array:
+        shapes.append(A.shape)
+        return solve(objective, A)
+
+    monkeypatch.setattr(recession, "maximise_over_cone", count)
+    return shapes
+
+
+def test_signs_of_a_saturated_design_need_no_linear_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # one level per row: η_0 = β_0, η_i = β_0 + β_i, and the cone is sign(η_i) = sign(y_i − ½)
+    n = 300
+    y = np.random.default_rng(0).integers(0, 2, n).astype(float)
+    X = np.eye(n)
+    X[:, 0] = 1.0
+    programs = counted(monkeypatch)
+    found = find(X, y)
+    sign = (2 * y - 1).astype(int)
+    assert found.kind == "complete"
+    assert found.infinite.all()
+    np.testing.assert_array_equal(found.signs[0], sign[0])
+    np.testing.assert_array_equal(found.signs[1:], np.where(sign[1:] == sign[0], 0, sign[1:]))
+    assert not found.left_open.any()
+    assert len(programs) <= 4
+
+
+def test_a_simplicial_cone_of_dense_rows_agrees_with_its_rays() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = np.column_stack([np.ones(5), rng.normal(size=(5, 4))])
+        y = (np.arange(5) < 2).astype(float)
+        assert check_against_rays(X, rng.permutation(y)).kind == "complete"
+
+
+def test_signs_that_would_take_too_long_are_left_open_and_never_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    X = np.column_stack([np.ones(60), rng.normal(size=(60, 8))])
+    y = (X @ rng.normal(size=9) > 0).astype(float)
+    whole = find(X, y)
+    assert not whole.left_open.any()
+    assert (whole.signs != 0).any()
+    some = []
+    for work in (0.0, 60 * 9 * 4.0, 60 * 9 * 40.0):
+        monkeypatch.setattr(recession, "_MOST_WORK", work)
+        found = find(X, y)
+        known = ~found.left_open
+        np.testing.assert_array_equal(found.infinite, whole.infinite)
+        np.testing.assert_array_equal(found.signs[known], whole.signs[known])
+        assert not found.signs[found.left_open].any()
+        some.append(int(known.sum()))
+    assert some[0] == 0 < some[1] < some[2] == 9

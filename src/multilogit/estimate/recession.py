@@ -15,7 +15,9 @@ and then, and only then, the maximum likelihood estimate is finite (Albert & And
 4. Sums of solutions give a direction D in the relative interior of the cone: every row that any
    direction separates is separated by D. What is left, the boundary rows, spans the complement
    of the cone's span N, so β_j stays finite exactly where N is zero in coordinate j (Geyer 2009).
-5. *Signs.* The least and the largest d_j over the cone; D shows one of them.
+5. *Signs.* The least and the largest d_j over the cone; D shows one of them. Known points of
+   the cone save most of the programs, and a simplicial cone needs none; of large designs only as
+   many signs are determined as a fixed amount of work allows.
 
 References: Albert & Anderson (1984), Biometrika 71; Konis (2007), *Linear programming
 algorithms for detecting separated data in binary logistic regression models*; Geyer (2009),
@@ -51,6 +53,10 @@ _NEARLY_DEPENDENT = 1e-4
 _FIRST_ROWS = 200
 _MORE_ROWS = 60
 """Rows of the first linear program, and rows added at a time, at least."""
+_WELL_CONDITIONED = 1e8
+"""Bound on the condition number of the rows of a simplicial cone, in Frobenius norms."""
+_MOST_WORK = 1.5e6
+"""Rows times dimensions of all linear programs for signs: a few seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,9 @@ class Recession:
     signs
         Shape ``(K,)``: +1 or −1 where every direction of the cone agrees on the sign of an
         infinite coefficient; 0 where it does not, and for finite coefficients.
+    left_open
+        Shape ``(K,)``: infinite coefficients whose sign (0) was not determined, because the
+        linear programs for all of a large design would take too long.
     excluded
         Shape ``(n, J)``: categories whose probability is 0 in the limit.
     separated
@@ -84,6 +93,7 @@ class Recession:
     direction: Vector
     infinite: Mask
     signs: NDArray[np.int8]
+    left_open: Mask
     excluded: Mask
     separated: Mask
     span: Matrix
@@ -127,7 +137,7 @@ def find_separation(columns: Sequence[Vector], counts: Matrix, trials: Vector) -
     excluded[informative] = cone.excluded(alpha)
     if not excluded.any():
         return _overlap(observed, basis.p)
-    infinite, signs = cone.infinite(alpha, span, basis.functionals(cone.n_logits))
+    infinite, signs, left_open = cone.infinite(alpha, span, basis.functionals(cone.n_logits))
     direction = np.where(infinite, basis.coefficients(cone.subspace @ alpha), 0.0)
     separated = informative & (excluded | observed).all(axis=1) & (observed.sum(axis=1) == 1)
     complete = bool(separated[informative].all())
@@ -136,6 +146,7 @@ def find_separation(columns: Sequence[Vector], counts: Matrix, trials: Vector) -
         direction=direction / np.abs(direction).max(),
         infinite=infinite,
         signs=signs,
+        left_open=left_open,
         excluded=excluded,
         separated=separated,
         span=basis.coefficients(cone.subspace @ span),
@@ -214,6 +225,7 @@ def _overlap(observed: Mask, p: int) -> Recession:
         direction=np.zeros(size),
         infinite=none,
         signs=np.zeros(size, dtype=np.int8),
+        left_open=none,
         excluded=np.zeros(observed.shape, dtype=bool),
         separated=np.zeros(observed.shape[0], dtype=bool),
         span=np.zeros((size, 0)),
@@ -383,12 +395,13 @@ class _Cone:
 
     def _not_spanned(self, interior: Vector, span: Matrix, active: Index) -> Index:
         """Boundary constraints outside the span of the active ones."""
-        if not span.shape[1]:
+        elsewhere = self.observed | (self.margins(interior) > self.tolerance)
+        if not span.shape[1] or elsewhere.all():
             return np.zeros(0, dtype=np.intp)
         moved = np.zeros(self.observed.shape)
         for column in span.T:
             np.maximum(moved, np.abs(self.margins(column)), out=moved)
-        moved[self.observed | (self.margins(interior) > self.tolerance)] = 0.0
+        moved[elsewhere] = 0.0
         bad = np.flatnonzero(moved.ravel() > self.tolerance)
         bad = bad[~np.isin(bad, active)]
         return _worst(bad, -moved.ravel()[bad], max(_MORE_ROWS, self.subspace.shape[1]))
@@ -397,48 +410,85 @@ class _Cone:
 
     def infinite(
         self, interior: Vector, span: Matrix, functionals: Matrix
-    ) -> tuple[Mask, NDArray[np.int8]]:
-        """Coefficients on which the span is not zero; their signs over the cone."""
+    ) -> tuple[Mask, NDArray[np.int8], Mask]:
+        """Coefficients on which the span is not zero; their signs over the cone; those left open.
+
+        Inside the cone both signs of a coefficient that is 0 there are as near as one likes.
+        """
         slopes = functionals @ self.subspace @ span
-        infinite: Mask = np.linalg.norm(slopes, axis=1) > self.tolerance
+        length = np.linalg.norm(slopes, axis=1)
+        infinite: Mask = length > self.tolerance
         signs = np.zeros(infinite.size, dtype=np.int8)
-        inside = span.T @ interior
+        left_open = np.zeros(infinite.size, dtype=bool)
+        inside = slopes @ (span.T @ interior)
         search = _Extremes(self, span, interior)
-        for j in np.flatnonzero(infinite):
-            value = float(slopes[j] @ inside)
-            if abs(value) <= self.tolerance:
-                continue  # inside the cone both signs are as near as one likes
-            sign = 1 if value > 0.0 else -1
-            if search.least(sign * slopes[j]) >= -self.tolerance:
-                signs[j] = sign
-        return infinite, signs
+        for j in np.flatnonzero(infinite & (np.abs(inside) > self.tolerance)):
+            sign = 1 if inside[j] > 0.0 else -1
+            agreed = search.never_negative(sign * slopes[j] / length[j])
+            left_open[j] = agreed is None
+            signs[j] = sign if agreed else 0
+        return infinite, signs, left_open
 
 
 class _Extremes:
-    """Least values of linear functionals over the cone, in coordinates of its span."""
+    """Least values of linear functionals over the cone, in coordinates of its span.
+
+    Where no more rows are left than the span has dimensions (every population has a coefficient
+    of its own), the cone is simplicial: its extreme rays are the columns of the inverse of the
+    rows, and no linear program is needed.
+    """
 
     def __init__(self, cone: _Cone, span: Matrix, interior: Vector) -> None:
         self.cone, self.span = cone, span
         strict = np.flatnonzero(cone.excluded(interior).ravel())
         self.active = strict[:: max(1, strict.size // _FIRST_ROWS)]
         self.boundary = cone.margins(interior) <= cone.tolerance
+        rays = self._rays(strict)
+        self.all_rays = rays is not None
+        self.points = np.zeros((span.shape[1], 0)) if rays is None else rays
+        """Points of the cone in the unit box that are known, in columns."""
+        self.work = 0.0
 
-    def least(self, functional: Vector) -> float:
-        """min f'α over the cone in the unit box; 0 where f is never negative."""
+    def _rays(self, strict: Index) -> Matrix | None:
+        """The extreme rays of a simplicial cone; None if it is none, or nearly flat."""
+        if strict.size != self.span.shape[1]:
+            return None
+        A = self.cone.vectors(strict) @ self.span
+        try:
+            rays = np.linalg.inv(A)
+        except np.linalg.LinAlgError:
+            return None
+        if not np.linalg.norm(A) * np.linalg.norm(rays) < _WELL_CONDITIONED:
+            return None
+        return np.asarray(rays / np.abs(rays).max(axis=0))
+
+    def never_negative(self, functional: Vector) -> bool | None:
+        """Whether f'α ≥ 0 on the cone, for f of length 1; None where that would take too long.
+
+        A known point may refute it; else a linear program decides. The time of one grows about
+        as rows times dimensions; all of them together get ``_MOST_WORK`` of that, which is
+        counted, not timed: the answer is the same on every machine.
+        """
         if self.span.shape[1] == 1:
-            return 0.0  # a ray: the direction shows the only sign
-        functional = functional / np.linalg.norm(functional)
+            return True  # a ray: the direction shows the only sign
+        if (functional @ self.points).min(initial=0.0) < -self.cone.tolerance:
+            return False
+        if self.all_rays:
+            return True
         while True:
+            self.work += self.active.size * self.span.shape[1]
+            if self.work > _MOST_WORK:
+                return None
             A = self.cone.vectors(self.active) @ self.span
             alpha = maximise_over_cone(-functional, A)
-            value = float(functional @ alpha)
-            if value >= -self.cone.tolerance:
-                return value
+            if float(functional @ alpha) >= -self.cone.tolerance:
+                return True
             margins = self.cone.margins(self.span @ alpha)
             margins[self.boundary] = 0.0
             more = self.cone.violated(margins, self.active)
             if not more.size:
-                return value
+                self.points = np.column_stack([self.points, alpha])
+                return False
             self.active = np.concatenate([self.active, more])
 
 
