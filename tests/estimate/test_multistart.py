@@ -59,6 +59,17 @@ def test_more_starts_never_end_lower() -> None:
         assert many.loglik >= one.loglik - 1e-9
 
 
+def test_mirrored_maxima_of_equal_height_are_two() -> None:
+    g = np.repeat(np.arange(20), 10)
+    fit = ml.fit("y ~ (1 | g)", {"y": g % 2, "g": g}, starts=8)
+    (several,) = [d for d in fit.diagnostics if d.code == "several-maxima"]
+    one, other = several.facts["values"]
+    assert one == pytest.approx(other, abs=1e-6)
+    left, right = several.facts["psi"]
+    np.testing.assert_allclose([-left[0], left[1]], right, rtol=1e-3)
+    assert "one of the highest" in several.message
+
+
 def test_starts_must_be_a_positive_number() -> None:
     data = {"y": [0, 1, 0, 1], "x": [1.0, 2.0, 3.0, 1.5], "g": [1, 1, 2, 2]}
     with pytest.raises(ml.OptionError, match="starts=0: give a number from 1 on"):

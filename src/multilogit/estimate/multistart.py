@@ -14,7 +14,9 @@ from multilogit.estimate.starts import inflation
 from multilogit.evaluation import Vector
 
 _SAME = 1e-5
-"""Maxima that differ by less than this in Q, or by |Q| / 10⁸, are one."""
+"""Maxima that differ by less than this in Q, or by |Q| / 10⁸, may be one."""
+_NEAR = 0.1
+"""They are if they are no more than this apart, in standard errors (or if β and Σ agree)."""
 _SEED = 20_251
 _SMALLEST_SD, _LARGEST_SD = 0.1, 30.0
 """Range of the standard deviations to start from, on the logit scale."""
@@ -35,7 +37,7 @@ def search_from_many(target: Target, start: Vector, options: Options) -> Estimat
         found += [_again(target, other, options) for other in others]
     elif _doubtful(target, first):
         found.append(_again(target, _stretched(target, first), options))
-    maxima = _distinct(found)
+    maxima = _distinct(found, target.likelihood.p)
     best = maxima[0]
     return replace(best, diagnostics=(*best.diagnostics, *_report(maxima)))
 
@@ -79,12 +81,12 @@ def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
     return starts
 
 
-def _distinct(found: list[Estimate]) -> list[Estimate]:
+def _distinct(found: list[Estimate], p: int) -> list[Estimate]:
     """Converged maxima, highest first, each once; the first search if none converged."""
     converged = [estimate for estimate in found if estimate.solution.converged]
     maxima: list[Estimate] = []
     for estimate in sorted(converged, key=_height, reverse=True):
-        if all(not _same(estimate, other) for other in maxima):
+        if all(not _same(estimate, other, p) for other in maxima):
             maxima.append(estimate)
     return maxima or [found[0]]
 
@@ -93,8 +95,31 @@ def _height(estimate: Estimate) -> float:
     return estimate.solution.evaluation.value
 
 
-def _same(a: Estimate, b: Estimate) -> bool:
-    return abs(_height(a) - _height(b)) <= max(_SAME, 1e-8 * abs(_height(a)))
+def _same(a: Estimate, b: Estimate, p: int) -> bool:
+    """Equally high, and in the same place: symmetric data have mirrored maxima."""
+    slack = _slack(_height(a))
+    if abs(_height(a) - _height(b)) > slack:
+        return False
+    if np.allclose(_moments(a, p), _moments(b, p), rtol=1e-3, atol=1e-6):
+        return True
+    step = a.solution.psi - b.solution.psi
+    curvature = min(-step @ one.solution.evaluation.hessian @ step for one in (a, b))
+    return bool(curvature <= max(_NEAR**2, 10.0 * slack))
+
+
+def _slack(height: float) -> float:
+    return max(_SAME, 1e-8 * abs(height))
+
+
+def _moments(estimate: Estimate, p: int) -> Vector:
+    """β and Σ: the same for every way to write Λ."""
+    assert estimate.Lambda is not None  # several starts are for random effects
+    Sigma = estimate.Lambda @ estimate.Lambda.T
+    return np.concatenate([estimate.solution.psi[:p], Sigma.ravel()])
+
+
+def _tied(values: list[float]) -> bool:
+    return values[0] - values[1] <= _slack(values[0])
 
 
 def _report(maxima: list[Estimate]) -> tuple[Diagnostic, ...]:
@@ -107,7 +132,7 @@ def _report(maxima: list[Estimate]) -> tuple[Diagnostic, ...]:
             "several-maxima",
             "warning",
             f"The objective has {len(maxima)} maxima ({shown}, without binomial coefficients); "
-            "the highest is reported.",
+            f"{'one of the highest' if _tied(values) else 'the highest'} is reported.",
             "Laplace's approximation makes such maxima on small groups: use nodes='auto', or a "
             "prior.",
             {"values": values, "psi": [estimate.solution.psi.tolist() for estimate in maxima]},
