@@ -232,10 +232,10 @@ def test_joint_separation_needs_one_direction_for_all_groups() -> None:
     x = np.tile([0.0, 1.0, 2.0, 3.0], 3) + np.repeat([0.0, 10.0, -5.0], 4)
     one = [np.ones(12)]
     same = np.tile([0.0, 0.0, 1.0, 1.0], 3)  # x separates within each group, at its own point
-    assert jointly_separated([*one, x], one, g, same, np.ones(12)) is True
+    assert jointly_separated([*one, x], [(one, g)], same, np.ones(12)) is True
     mixed = np.concatenate([same[:8], 1 - same[8:]])  # in the last one the other way round
-    assert jointly_separated([*one, x], one, g, mixed, np.ones(12)) is False
-    assert jointly_separated([*one, x], [*one, x], g, mixed, np.ones(12)) is True
+    assert jointly_separated([*one, x], [(one, g)], mixed, np.ones(12)) is False
+    assert jointly_separated([*one, x], [([*one, x], g)], mixed, np.ones(12)) is True
 
 
 def test_joint_separation_of_more_groups_than_one_program_looks_at() -> None:
@@ -244,9 +244,9 @@ def test_joint_separation_of_more_groups_than_one_program_looks_at() -> None:
     x = np.tile([0.0, 1.0], groups)
     one = [np.ones(g.size)]
     y = np.repeat(np.arange(groups) % 2, size).astype(float)
-    assert jointly_separated([*one, x], one, g, y, np.ones(g.size)) is None
+    assert jointly_separated([*one, x], [(one, g)], y, np.ones(g.size)) is None
     y[:4] = [0.0, 1.0, 1.0, 0.0]
-    assert jointly_separated([*one, x], one, g, y, np.ones(g.size)) is False
+    assert jointly_separated([*one, x], [(one, g)], y, np.ones(g.size)) is False
 
 
 # -- fits that suffer from it ----------------------------------------------------------------
@@ -430,3 +430,74 @@ def test_command_exits_with_two_on_bad_input(path: Path, arguments: tuple[str, s
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr
+
+
+# -- variances that run off --------------------------------------------------------------------
+
+
+def joint(fit: ml.Fit) -> list[tuple[str, str]]:
+    codes = ("joint-separation", "large-variance")
+    return [(d.code, d.severity) for d in fit.diagnostics if d.code in codes]
+
+
+def test_groups_that_are_all_one_or_all_zero_are_not_converged() -> None:
+    # the likelihood rises to 2^-20 as σ → ∞; Laplace's approximation has a maximum at σ = 69
+    g = np.repeat(np.arange(20), 10)
+    data = {"y": g % 2, "g": g, "h": np.tile(np.arange(10), 20)}
+    fit = ml.fit("y ~ (1 | g)", data)
+    assert fit.solution.converged
+    assert not fit.converged
+    assert joint(fit) == [("joint-separation", "error")]
+    (found,) = [d for d in fit.diagnostics if d.severity == "error"]
+    assert found.facts["groups"] == ["g"]
+    assert found.facts["sd"] == pytest.approx([fit.theta.iloc[0]])
+    assert "RelativeEntropy" in found.remedy
+    crossed = ml.fit("y ~ (1 | g) + (1 | h)", data)
+    assert not crossed.converged
+    assert joint(crossed) == [("joint-separation", "error")]
+    assert ml.fit("y ~ (1 | g)", data, prior=ml.RelativeEntropy()).converged
+
+
+def test_grouping_by_the_response_is_not_converged() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 2, 200)
+    fit = ml.fit("a ~ x + (1 | g)", {"a": a, "x": rng.normal(size=200), "g": a.astype(str)})
+    assert not fit.converged
+    assert joint(fit) == [("joint-separation", "error")]
+
+
+def test_a_large_variance_of_overlapping_data_converges(
+    monkeypatch: pytest.MonkeyPatch, reference_data: Path
+) -> None:
+    # culcita without row 20: σ = 21, but no direction predicts every row
+    data = pd.read_csv(reference_data / "culcita.csv").drop(index=19)
+    fit = ml.fit("predation ~ ttt + (1 | block)", data)
+    assert fit.theta.iloc[0] > 20
+    assert fit.converged
+    assert joint(fit) == []
+    # where nobody knows, that is said
+    monkeypatch.setattr("multilogit.separability.jointly_separated", lambda *_: None)
+    fit = ml.fit("predation ~ ttt + (1 | block)", data)
+    assert fit.converged
+    assert joint(fit) == [("large-variance", "warning")]
+
+
+def test_the_units_of_z_do_not_make_a_variance_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = clustered(groups=30, size=20)
+    data["tiny"] = data["x"] * 1e-3
+    asked = []
+    monkeypatch.setattr("multilogit.separability.jointly_separated", lambda *a: asked.append(a))
+    fit = ml.fit("y ~ tiny + (0 + tiny | g)", data)
+    assert fit.theta.iloc[0] > 10
+    assert not asked
+
+
+def test_joint_separation_by_two_factors() -> None:
+    one, n = [np.ones(16)], np.ones(16)
+    g, h = (codes.astype(np.int32) for codes in np.divmod(np.arange(16), 4))
+    rasch = (h >= g).astype(float)  # a Guttman scale: u_g + v_h predicts it, neither alone does
+    assert jointly_separated(one, [(one, g), (one, h)], rasch, n) is True
+    assert jointly_separated(one, [(one, g)], rasch, n) is False
+    assert jointly_separated(one, [(one, h)], rasch, n) is False
+    checker = ((g + h) % 2).astype(float)
+    assert jointly_separated(one, [(one, g), (one, h)], checker, n) is False

@@ -9,7 +9,7 @@ hide the function ``multilogit.separation``.)
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -48,8 +48,11 @@ _SMALL_STEP = 0.1
 _MOST_VARIANCE = 4.0
 """Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion.
 A healthy fit has about p / (n w̄), w̄ the average of π(1 − π)."""
+_LARGE_SD = 10.0
+"""Standard deviation of random effects, on the logit scale, that asks for an explanation."""
 
 POSITIVE, NEGATIVE, UNDETERMINED, FINITE = "+inf", "-inf", "infinite, sign not unique", "finite"
+LEFT_OPEN = "infinite, sign not determined"
 
 _SUSPECT = {
     Status.DIVERGING,
@@ -74,7 +77,9 @@ class Separation:
         it predicts some rows without error, and leaves the others undecided.
     infinite
         For each coefficient ``"finite"``, ``"+inf"``, ``"-inf"``, or
-        ``"infinite, sign not unique"``: directions of either sign raise the likelihood.
+        ``"infinite, sign not unique"``: directions of either sign raise the likelihood. With
+        hundreds of coefficients ``"infinite, sign not determined"``: the linear programs for
+        their signs would take too long.
     direction
         The certificate d, by coefficient, max |d| = 1: x_i'd is at least 0 for every observed
         success and at most 0 for every failure (several categories: x_i'd of the observed
@@ -207,10 +212,20 @@ def check_fit(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> tuple[D
         Hessian at β = 0 of the single-level likelihood of ``frame``.
     estimate
         Where the search ended. With a proper prior nothing is infinite: do not ask.
+
+    Notes
+    -----
+    A standard deviation beyond 10 on the logit scale is a symptom as well, converged or not:
+    Laplace's approximation can have a maximum where the likelihood itself has none. If fixed and
+    random effects of these factors predict every row, that is an error.
     """
-    if not shows_symptoms(frame, at_zero, estimate):
-        return ()
-    return explain_divergence(frame, estimate.solution.psi[: at_zero.shape[0]])
+    found: tuple[Diagnostic, ...] = ()
+    if shows_symptoms(frame, at_zero, estimate):
+        found = explain_divergence(frame, estimate.solution.psi[: at_zero.shape[0]])
+    if any(noticed.severity == "error" for noticed in found):
+        return found
+    grown = _grown(frame, estimate)
+    return (_run_off(frame, grown) or found) if grown else found
 
 
 def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bool:
@@ -347,11 +362,10 @@ class _Finding:
     def limits(self) -> list[str]:
         """One word for each coefficient."""
         recession = self.recession
-        words = {1: POSITIVE, -1: NEGATIVE, 0: UNDETERMINED}
-        return [
-            words[int(sign)] if infinite else FINITE
-            for infinite, sign in zip(recession.infinite, recession.signs, strict=True)
-        ]
+        words = np.array([NEGATIVE, UNDETERMINED, POSITIVE], dtype=object)[recession.signs + 1]
+        words[recession.left_open] = LEFT_OPEN
+        words[~recession.infinite] = FINITE
+        return list(words)
 
 
 def _find(frame: ModelFrame) -> _Finding:
@@ -398,19 +412,9 @@ def _names(frame: ModelFrame, terms: Sequence[str]) -> list[str]:
 def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
     """A warning where fixed and random effects of one factor together predict every row."""
     groups = {block.group for block in frame.random}
-    if len(groups) != 1 or frame.response.family != "binomial" or frame.groupings is None:
+    if len(groups) != 1 or not _predict_every_row(frame, groups):
         return ()
     (group,) = groups
-    counts, trials = _weighted(frame.response)
-    together = jointly_separated(
-        frame.fixed.columns,
-        [column for block in frame.random for column in block.columns],
-        frame.groupings[group].codes,
-        counts[:, 0],
-        trials,
-    )
-    if not together:
-        return ()
     return (
         Diagnostic(
             "joint-separation",
@@ -423,6 +427,64 @@ def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
             {"group": group},
         ),
     )
+
+
+def _predict_every_row(frame: ModelFrame, groups: Collection[str]) -> bool | None:
+    """Whether fixed effects and random effects of ``groups`` do; None: too many to look at."""
+    if frame.response.family != "binomial" or frame.groupings is None:
+        return False
+    counts, trials = _weighted(frame.response)
+    factors = [
+        (
+            [c for block in frame.random if block.group == group for c in block.columns],
+            frame.groupings[group].codes,
+        )
+        for group in groups
+    ]
+    return jointly_separated(frame.fixed.columns, factors, counts[:, 0], trials)
+
+
+def _grown(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
+    """Factors with a standard deviation, on the logit scale, that is beyond belief: the largest."""
+    if estimate.Lambda is None:
+        return {}
+    sd = iter(np.sqrt((estimate.Lambda**2).sum(axis=1)))
+    largest: dict[str, float] = {}
+    for block in frame.random:
+        for column in block.columns:
+            on_logits = float(next(sd)) * float(np.sqrt(column.dot(column) / column.size))
+            if on_logits > _LARGE_SD:
+                largest[block.group] = max(on_logits, largest.get(block.group, 0.0))
+    return largest
+
+
+def _run_off(frame: ModelFrame, grown: dict[str, float]) -> tuple[Diagnostic, ...]:
+    """An error where the factors of ``grown`` predict every row; a warning where nobody knows."""
+    together = _predict_every_row(frame, grown)
+    if together is False:
+        return ()
+    named = ", ".join(f"{group!r} ({sd:.3g})" for group, sd in grown.items())
+    large = f"The standard deviation of the random effects of {named} is very large on the logit "
+    facts = {"groups": list(grown), "sd": list(grown.values())}
+    if together is None:
+        message = (
+            f"{large}scale; the data are too large to find out whether fixed and random effects "
+            "together predict every row, so that it is infinite."
+        )
+        return (Diagnostic("large-variance", "warning", message, _AGAINST_RUN_OFF, facts),)
+    message = (
+        f"{large}scale, and fixed and random effects together predict every row without error: "
+        "the likelihood does not vanish as they grow, and what is reported need not be its "
+        "maximum."
+    )
+    return (Diagnostic("joint-separation", "error", message, _AGAINST_RUN_OFF, facts),)
+
+
+_AGAINST_RUN_OFF = (
+    "Look whether the grouping determines the response; use prior=ml.RelativeEntropy(), which "
+    "keeps variances finite; nodes='auto' (one grouping factor) shows what is due to Laplace's "
+    "approximation."
+)
 
 
 # -- in words ----------------------------------------------------------------------------------

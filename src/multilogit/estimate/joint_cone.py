@@ -2,9 +2,9 @@
 
 Overlap of X keeps β finite at any fixed Σ. But as Σ grows, group g contributes the probability
 that its random effects satisfy all its rows, x̄_i'δ + z̄_i'u_g > 0 with x̄ = (2y − 1)x and z̄
-alike. Where a common δ makes that possible in every group, the likelihood does not vanish as
-β = σδ and Σ = σ²S grow together: (β, Σ) may run off, or be very large. It need not: the limit can
-be lower than the maximum. So this is a warning, not a proof.
+alike (several grouping factors: the u of all of them). Where a common δ makes that possible, the
+likelihood does not vanish as β = σδ and Σ = σ²S grow together: (β, Σ) may run off, or be very
+large. It need not: the limit can be lower than the maximum. So this is a warning, not a proof.
 
 A group with equal rows and opposite outcomes forbids it, and so does any set of groups without
 such a δ: a few hundred rows of the largest groups settle most data.
@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.evaluation import Matrix, Vector
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _SLACK = 1e-7
 """Least margin, of columns with entries of at most 1, that counts as separation."""
@@ -28,31 +32,33 @@ _MOST_ROWS = 20_000
 _MOST_UNKNOWNS = 5_000
 
 
+Factor = tuple[Sequence[Vector], NDArray[np.int32]]
+"""q columns of Z, each of shape ``(n,)``, and the group of each row, from 0, shape ``(n,)``."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """x̄, z̄ and groups of the rows that one linear program looks at."""
+    """x̄, and Z̄ of all random effects, sparse, of the rows that one linear program looks at."""
 
     x: Matrix
-    z: Matrix
-    codes: NDArray[np.int32]
+    z: csr_array
     strict: NDArray[np.bool_]
 
 
 def jointly_separated(
     columns: Sequence[Vector],
-    z_columns: Sequence[Vector],
-    codes: NDArray[np.int32],
+    factors: Sequence[Factor],
     counts: Vector,
     trials: Vector,
 ) -> bool | None:
-    """Whether fixed and random effects of one grouping factor predict every row without error.
+    """Whether fixed and random effects together predict every row without error.
 
     Parameters
     ----------
-    columns, z_columns
-        p columns of X and q of Z, each of shape ``(n,)``.
-    codes
-        Shape ``(n,)``: group of each row, from 0.
+    columns
+        p columns of X, each of shape ``(n,)``.
+    factors
+        Columns of Z and groups of each grouping factor.
     counts, trials
         Shape ``(n,)``: successes out of trials; rows without trials say nothing.
 
@@ -62,22 +68,40 @@ def jointly_separated(
         True: β and Σ may run off together. False: they cannot. None: the groups that were
         looked at are separated, and all of them are too many to look at.
     """
-    X, Z = _scaled(columns), _scaled(z_columns)
-    effective: NDArray[np.bool_] = np.any(Z, axis=1)
+    X = _scaled(columns)
+    scaled = [(_scaled(z), codes) for z, codes in factors]
+    effective: NDArray[np.bool_] = np.any([Z.any(axis=1) for Z, _ in scaled], axis=0)
     both = (counts > 0.0) & (counts < trials)
     if (both & effective).any():
         return False
     informative = trials > 0.0
+    first, codes = scaled[0]
     size = np.bincount(codes, informative).astype(np.float64)
-    for groups in _larger_and_larger(size, Z.shape[1]):
+    for groups in _larger_and_larger(size, first.shape[1]):
         rows = np.flatnonzero(informative & np.isin(codes, groups))
-        sign = np.where(counts[rows] > 0.0, 1.0, -1.0)[:, None]
-        part = _Rows(X[rows] * sign, Z[rows] * sign, codes[rows], effective[rows])
+        sign = np.where(counts[rows] > 0.0, 1.0, -1.0)
+        Z = _sparse([(z[rows] * sign[:, None], c[rows]) for z, c in scaled])
+        if Z.shape[1] > _MOST_UNKNOWNS:
+            return None
+        part = _Rows(X[rows] * sign[:, None], Z, effective[rows])
         if not _margin(part, X[both & ~effective]) > _SLACK:
             return False
         if groups.size == np.count_nonzero(size):
             return True
     return None
+
+
+def _sparse(factors: Sequence[tuple[Matrix, NDArray[np.int32]]]) -> csr_array:
+    """Z: rows z_i' of each factor in the columns of their group."""
+    from scipy.sparse import csr_array, hstack
+
+    parts = []
+    for z, codes in factors:
+        n, q = z.shape
+        levels, group = np.unique(codes, return_inverse=True)
+        at = (np.repeat(np.arange(n), q), (group[:, None] * q + np.arange(q)).ravel())
+        parts.append(csr_array((z.ravel(), at), shape=(n, levels.size * q)))
+    return hstack(parts, format="csr")
 
 
 def _scaled(columns: Sequence[Vector]) -> Matrix:
@@ -105,18 +129,13 @@ def _larger_and_larger(size: Vector, q: int) -> list[NDArray[np.intp]]:
 
 
 def _margin(rows: _Rows, equal: Matrix) -> float:
-    """max t: x̄'δ + z̄'u_g ≥ t on rows that Z touches, ≥ 0 on others, x'δ = 0 on ``equal``."""
+    """max t: x̄'δ + z̄'u ≥ t on rows that Z touches, ≥ 0 on others, x'δ = 0 on ``equal``."""
     from scipy.optimize import linprog
-    from scipy.sparse import coo_array, csr_array, hstack
+    from scipy.sparse import csr_array, hstack
 
     n, p = rows.x.shape
-    q = rows.z.shape[1]
-    _, group = np.unique(rows.codes, return_inverse=True)
-    at = (np.repeat(np.arange(n), q), (group[:, None] * q + np.arange(q)).ravel())
-    n_unknowns = int(group.max()) * q + q
-    Z = coo_array((rows.z.ravel(), at), shape=(n, n_unknowns))
     t = rows.strict.astype(np.float64)[:, None]
-    A = hstack([csr_array(-rows.x), -Z, csr_array(t)], format="csr")
+    A = hstack([csr_array(-rows.x), -rows.z, csr_array(t)], format="csr")
     objective = np.zeros(A.shape[1])
     objective[-1] = -1.0
     wide = np.zeros((equal.shape[0], A.shape[1]))
