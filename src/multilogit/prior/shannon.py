@@ -71,7 +71,8 @@ class ShannonEntropy(Specification):
     |η| ≈ 1/λ = Σn/κ, which is 20 for 80 observations and four coefficients, with a curvature of
     e^−20. With κ of the order of p it is therefore as degenerate as maximum likelihood, in every
     data set that is not tiny. The floor cures that: it falls without bound, and |η| stays near
-    log(Σn / floor).
+    log(Σn / floor): farther out than with :class:`RelativeEntropy`. Where one standardised
+    covariate separates 160 observations, |β| is 16, and 9 there.
 
     With or without it, H is not concave where |η| > 1.543 (binary). The objective is concave
     where |η_i| ≤ 1 + 1/λ in all rows; with λ small, no fit leaves that region. With few
