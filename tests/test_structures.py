@@ -307,6 +307,71 @@ def test_contraception_slope_converges_to_the_integral() -> None:
     close(score, np.zeros(3), 1e-6)
 
 
+def test_guimmun_by_nested_quadrature_reaches_the_integral() -> None:
+    formula, laplace = MODELS["guimmun__nested"][0], fitted("guimmun__nested")
+    fit = ml.fit(formula, guimmun(), nodes=25)
+    assert fit.converged
+    # maximum of the likelihood with 60 × 40 nodes (reference bank)
+    close(fit.loglik, -1323.9524, 1e-4)
+    close(fit.variance_components["sd"], [2.3172, 1.0249], 1e-4)
+    # Rodríguez & Goldman, data.princeton.edu/pop510/maxlik.html: 12 nodes, a little short
+    assert fit.loglik > -1323.9618222914
+    close(fit.coef["kid2pY"], 1.716657, 2e-3)
+    assert "quadrature, 25 nodes" in str(fit.summary())
+    [warning] = [d for d in laplace.diagnostics if d.code == "laplace-accuracy"]
+    assert warning.facts["moved"] > 3.0
+    assert warning.facts["loglik_change"] > 10.0
+    assert not fit.diagnostics
+
+
+def test_auto_nodes_for_nested_factors() -> None:
+    rng = np.random.default_rng(2)
+    child = np.repeat(np.arange(150), 4)
+    school = child // 15
+    x = rng.normal(size=child.size)
+    eta = x + (1.8 * rng.normal(size=150))[child] + rng.normal(size=10)[school]
+    y = (rng.random(child.size) < 1 / (1 + np.exp(-eta))).astype(int)
+    data = pd.DataFrame({"y": y, "x": x, "child": child, "school": school})
+    auto = ml.fit("y ~ x + (1 | school/child)", data, nodes="auto")
+    exact = ml.fit("y ~ x + (1 | school/child)", data, nodes=65)
+    assert auto.converged
+    assert 1 < auto.options.nodes < 65
+    close(auto.loglik, exact.loglik, 1e-3)
+    close(auto.coef, exact.coef, 0.02 * auto.se.min())
+    assert [d.code for d in auto.diagnostics] == ["nodes"]
+
+
+def nested_integral(data: pd.DataFrame, beta: Array, sd_child: float, sd_school: float) -> float:
+    """log ∫ of a three-level model on grids that know nothing of modes."""
+    u = np.linspace(-8.0, 8.0, 161)
+    log_density = -0.5 * u**2 - 0.5 * np.log(2 * np.pi) + np.log(u[1] - u[0])
+    xb = beta[0] + beta[1] * data["x"].to_numpy()
+    total = 0.0
+    for school in data["school"].unique():
+        log_school = log_density.copy()
+        for child in data.loc[data["school"] == school, "child"].unique():
+            mine = (data["child"] == child).to_numpy()
+            eta = xb[mine][:, None, None] + sd_child * u[:, None] + sd_school * u
+            y = data["y"].to_numpy()[mine][:, None, None]
+            log_rows = (y * eta - softplus(eta)).sum(axis=0) + log_density[:, None]
+            log_school += np.logaddexp.reduce(log_rows, axis=0)
+        total += float(np.logaddexp.reduce(log_school))
+    return total
+
+
+def test_nested_quadrature_is_the_integral_on_two_grids() -> None:
+    rng = np.random.default_rng(4)
+    child = np.repeat(np.arange(12), 5)
+    x = rng.normal(size=60)
+    eta = 0.5 * x + (1.5 * rng.normal(size=12))[child] + rng.normal(size=4)[child // 3]
+    y = (rng.random(60) < 1 / (1 + np.exp(-eta))).astype(int)
+    data = pd.DataFrame({"y": y, "x": x, "child": child, "school": child // 3})
+    fit = ml.fit("y ~ x + (1 | school/child)", data, nodes=41)
+    assert fit.converged
+    *beta, sd_child, sd_school = fit.solution.psi
+    close(fit.loglik, nested_integral(data, np.array(beta), sd_child, sd_school), 1e-8)
+
+
 # --------------------------------------------------------------------------- identities
 
 
@@ -625,8 +690,12 @@ def test_the_strength_may_come_from_the_evidence() -> None:
 def test_what_several_factors_do_not_have_is_refused_by_name() -> None:
     data = crossed_data(3, 12, 6, 150)
     for nodes in (5, "auto"):
-        with pytest.raises(ml.OptionError, match=rf"nodes={nodes!r}.*'a', 'b'.*nodes=1"):
+        with pytest.raises(ml.OptionError, match=rf"nodes={nodes!r}.*'a', 'b'.*crossed.*nodes=1"):
             ml.fit("y ~ x + (1 | a) + (1 | b)", data, nodes=nodes)
+        with pytest.raises(ml.OptionError, match=rf"nodes={nodes!r}: 'a' has 2 random effects"):
+            ml.fit("y ~ x + (1 + x | a) + (1 | a:b)", data, nodes=nodes)
+    with pytest.raises(ml.OptionError, match=r"100\^2 nodes per group .* nodes=70 or less"):
+        ml.fit("y ~ x + (1 | a/b)", data, nodes=100)
     prior = ml.RelativeEntropy(strength="cv")
     with pytest.raises(ml.OptionError, match=r"strength='cv'.*'a', 'b'.*strength='auto'"):
         ml.fit("y ~ x + (1 | a) + (1 | b)", data, prior=prior)

@@ -16,7 +16,6 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.estimate import (
-    MOST_PRODUCT_NODES,
     Estimate,
     Options,
     arranged,
@@ -78,9 +77,10 @@ def fit(
         ``evaluate(psi) -> Evaluation``.
     nodes
         1: Laplace approximation of the marginal likelihood. K > 1: adaptive Gauss–Hermite
-        quadrature with K nodes per random effect, K^q per group. ``"auto"``: more and more
-        nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a diagnostic
-        say how many.
+        quadrature with K nodes per random effect, K^q per group, for one grouping factor or
+        nested ones with one random effect each; not for crossed factors. ``"auto"``: more and
+        more nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a
+        diagnostic say how many.
     weights, offset, trials
         Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known
         part of the linear predictor, number of trials.
@@ -310,30 +310,13 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
             f"The response {frame.response.name!r} has {len(frame.response.categories)} "
             "categories: random effects are available for two categories in this version."
         )
-    factors = list(frame.groupings or {})
-    if len(factors) > 1 and options.nodes != 1:
-        raise OptionError(
-            f"nodes={options.nodes!r}: random effects are grouped by "
-            f"{', '.join(map(repr, factors))}, and quadrature is available for one grouping "
-            "factor; use nodes=1, Laplace's approximation."
-        )
-    for group in factors:
+    for group in frame.groupings or {}:
         q = sum(len(block.columns) for block in frame.random if block.group == group)
-        _check_effects(group, q, options)
-
-
-def _check_effects(group: str, q: int, options: Options) -> None:
-    if q > _MOST_EFFECTS:
-        raise OptionError(
-            f"{group!r} has {q} random effects per level; at most {_MOST_EFFECTS} are available."
-        )
-    if options.nodes != "auto" and options.nodes**q > MOST_PRODUCT_NODES:
-        largest = int(MOST_PRODUCT_NODES ** (1.0 / q))
-        raise OptionError(
-            f"nodes={options.nodes} makes {options.nodes}^{q} nodes per group for the {q} random "
-            f"effects of {group!r}; at most {MOST_PRODUCT_NODES} are available: use "
-            f"nodes={largest} or less."
-        )
+        if q > _MOST_EFFECTS:
+            raise OptionError(
+                f"{group!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
+                "available."
+            )
 
 
 def _random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects, ...]:

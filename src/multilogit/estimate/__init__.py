@@ -4,7 +4,6 @@ Newton–Raphson itself is in :mod:`multilogit.newton`, the likelihoods are in
 :mod:`multilogit.likelihood`; here they meet the model.
 """
 
-from multilogit.estimate.accuracy import MOST_PRODUCT_NODES
 from multilogit.estimate.estimate import Estimate, FactorEstimate, information_inverse
 from multilogit.estimate.mixed import arranged, estimate_mixed
 from multilogit.estimate.options import Options
@@ -17,7 +16,6 @@ from multilogit.estimate.single import (
 )
 
 __all__ = [
-    "MOST_PRODUCT_NODES",
     "Estimate",
     "FactorEstimate",
     "Options",

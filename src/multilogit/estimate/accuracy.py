@@ -18,23 +18,26 @@ from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
 from multilogit.evaluation import Vector
 from multilogit.likelihood.grouped import GroupedLikelihood
+from multilogit.likelihood.nested import NestedLikelihood
 from multilogit.newton import newton_direction
 
 LADDER = (5, 9, 15, 25, 41, 65, 101, 151)
 """Numbers of nodes that ``nodes="auto"`` tries after Laplace's approximation."""
 MOST_PRODUCT_NODES = 5_000
-"""Most nodes per group, all random effects together."""
+"""Most nodes per group, all random effects together; nested: per group of the last level."""
 
 _STABLE_LOGLIK = 1e-3
 _STABLE_ESTIMATES = 0.01
 """Changes from one rung to the next that count as none: of ℓ, and of ψ in standard errors."""
 _CHECK_NODES = {1: 15, 2: 7, 3: 5}
+_CHECK_NODES_NESTED = {2: 5, 3: 3}
 """By the number q of random effects; with more, Laplace's approximation is not checked."""
 _FEW_TRIALS = 20
 _LARGE_SD = 1.5
 """Laplace's approximation is checked with fewer trials per group than this, or a larger sd."""
 _MOST_CHECKED = 20_000_000
-"""Rows times nodes that the check may cost."""
+_MOST_CHECKED_NESTED = 2_000_000
+"""Rows times nodes that the check may cost: quadrature within quadrature takes longer."""
 _WORTH_A_WARNING = 0.3
 """Newton decrement with more nodes, a distance in standard errors, that is worth a warning."""
 
@@ -46,7 +49,7 @@ def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
     how much the last step changed; it is a warning where the ladder ended first.
     """
     likelihood = target.likelihood
-    assert isinstance(likelihood, GroupedLikelihood)
+    assert isinstance(likelihood, GroupedLikelihood | NestedLikelihood)
     estimate = search(target, start, options)
     nodes, change, moved = 1, np.inf, np.inf
     for rung in LADDER:
@@ -75,9 +78,12 @@ def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
 def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tuple[Diagnostic, ...]:
     """A warning where some nodes would move the estimates: one evaluation, one Newton step."""
     likelihood = target.likelihood
-    if not isinstance(likelihood, GroupedLikelihood) or not _in_doubt(likelihood, estimate, frame):
+    if not isinstance(likelihood, GroupedLikelihood | NestedLikelihood):
         return ()
-    psi, nodes = estimate.solution.psi, _CHECK_NODES[likelihood.structure.q]
+    nodes = _check_nodes(likelihood, frame.response.trials.size)
+    if nodes is None or not _in_doubt(likelihood, estimate, frame):
+        return ()
+    psi = estimate.solution.psi
     likelihood.set_nodes(nodes)
     finer, there = target.objective.evaluate(psi), likelihood.evaluate(psi).value
     likelihood.set_nodes(1)
@@ -98,19 +104,31 @@ def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tupl
     )
 
 
-def _in_doubt(likelihood: GroupedLikelihood, estimate: Estimate, frame: ModelFrame) -> bool:
-    """Whether the design makes a check worth its cost."""
+def _check_nodes(likelihood: GroupedLikelihood | NestedLikelihood, rows: int) -> int | None:
+    """Nodes of the check; None where it is not possible or costs too much."""
     q = likelihood.structure.q
-    trials = frame.response.trials
-    if not estimate.solution.converged or q not in _CHECK_NODES:
+    if isinstance(likelihood, GroupedLikelihood):
+        nodes, most = _CHECK_NODES.get(q), _MOST_CHECKED
+    else:
+        one_each = q == len(likelihood.factors())
+        nodes, most = _CHECK_NODES_NESTED.get(q) if one_each else None, _MOST_CHECKED_NESTED
+    return None if nodes is None or rows * nodes**q > most else nodes
+
+
+def _in_doubt(
+    likelihood: GroupedLikelihood | NestedLikelihood, estimate: Estimate, frame: ModelFrame
+) -> bool:
+    """Whether the design makes a check worth its cost."""
+    if not estimate.solution.converged:
         return False
-    if trials.size * _CHECK_NODES[q] ** q > _MOST_CHECKED:
-        return False
-    (grouping,) = (frame.groupings or {}).values()
     assert estimate.Lambda is not None
     sd = np.sqrt((estimate.Lambda**2).sum(axis=1)) * likelihood.z_scale
-    few = float(trials.sum()) < _FEW_TRIALS * len(grouping.levels)
-    return bool(sd.max() > _LARGE_SD or (few and sd.max() > 0.0))
+    total = float(frame.response.trials.sum())
+    few = any(
+        total < _FEW_TRIALS * factor.modes.shape[0] and sd[factor.effects].max() > 0.0
+        for factor in estimate.factors
+    )
+    return few or bool(sd.max() > _LARGE_SD)
 
 
 def _distance(estimate: Estimate, change: Vector) -> float:
@@ -124,7 +142,7 @@ def _distance(estimate: Estimate, change: Vector) -> float:
     return float(np.abs(change[known] / np.sqrt(variance[known])).max())
 
 
-def _inside(likelihood: GroupedLikelihood, psi: Vector) -> Vector:
+def _inside(likelihood: GroupedLikelihood | NestedLikelihood, psi: Vector) -> Vector:
     """ψ with zero columns of Λ moved off the boundary, which is a saddle."""
     structure, p = likelihood.structure, likelihood.p
     Lambda = structure.Lambda(psi[p:])
