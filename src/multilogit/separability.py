@@ -452,7 +452,9 @@ def _grown(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
     largest: dict[str, float] = {}
     for block in frame.random:
         for column in block.columns:
-            on_logits = float(next(sd)) * float(np.sqrt(column.dot(column) / column.size))
+            on_logits = float(next(sd)) * float(
+                np.sqrt(np.einsum("i,i", column, column) / column.size)
+            )
             if on_logits > _LARGE_SD:
                 largest[block.group] = max(on_logits, largest.get(block.group, 0.0))
     return largest
