@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 import multilogit as ml
+from multilogit.prior import Prior
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def dropped(fit: ml.Fit) -> list[str]:
 )
 @pytest.mark.parametrize("prior", [None, ml.RelativeEntropy()])
 def test_the_fit_is_that_of_the_identified_model(
-    data: pd.DataFrame, random: str, equivalent: str, columns: list[str], prior: object
+    data: pd.DataFrame, random: str, equivalent: str, columns: list[str], prior: Prior | None
 ) -> None:
     fit, same = (ml.fit(f"y ~ x + {r}", data, prior=prior) for r in (random, equivalent))
     assert fit.converged
