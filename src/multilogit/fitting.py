@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,38 +246,56 @@ def _options(
     progress: Progress,
 ) -> Options:
     """The options of the search, checked."""
-    if nodes != "auto" and not (isinstance(nodes, int) and 1 <= nodes <= _MOST_NODES):
-        raise OptionError(f"nodes={nodes!r}: give a number from 1 to {_MOST_NODES}, or 'auto'.")
-    if isinstance(start, str):
-        if start not in ("zero", "ols"):
-            raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
-    elif start is not None:
-        start = np.ascontiguousarray(start, dtype=np.float64)
-        if start.ndim != 1 or not np.isfinite(start).all():
-            raise OptionError("start must be one vector of finite numbers.")
-    if not isinstance(starts, int) or starts < 1:
-        raise OptionError(f"starts={starts!r}: give a number from 1 on.")
     if infinite not in ("report", "freeze"):
         raise OptionError(f"infinite={infinite!r}: use 'report' or 'freeze'.")
     if infinite == "freeze" and prior is not None:
         raise OptionError("infinite='freeze' is for maximum likelihood; leave it out with prior=.")
-    if max_iterations < 0:
-        raise OptionError(f"max_iterations={max_iterations}: give a number from 0 on.")
-    if not 0 < tolerance < 1:
-        raise OptionError(f"tolerance={tolerance}: give a number between 0 and 1.")
-    if threads is not None and threads < 1:
-        raise OptionError(f"threads={threads}: give a number from 1 on, or None for all.")
     return Options(
-        start=start,
-        max_iterations=max_iterations,
-        tolerance=tolerance,
-        threads=threads or _processors(),
-        nodes=nodes,
-        starts=starts,
+        start=_checked_start(start),
+        max_iterations=_whole("max_iterations", max_iterations, 0),
+        tolerance=_checked_tolerance(tolerance),
+        threads=_processors() if threads is None else _whole("threads", threads, 1, "None for all"),
+        nodes="auto" if nodes == "auto" else _whole("nodes", nodes, 1, "'auto'", _MOST_NODES),
+        starts=_whole("starts", starts, 1),
         infinite=infinite,
         prior=prior,
         callback=_print_row if progress is True else (progress or None),
     )
+
+
+def _whole(name: str, value: object, least: int, other: str = "", most: int | None = None) -> int:
+    """A whole number from ``least`` on, NumPy's included."""
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least or (most is not None and number > most):
+        span = f"from {least} on" if most is None else f"from {least} to {most}"
+        otherwise = f", or {other}" if other else ""
+        raise OptionError(f"{name}={value!r}: give a whole number {span}{otherwise}.")
+    return number
+
+
+def _checked_tolerance(tolerance: object) -> float:
+    if isinstance(tolerance, (int, float, np.floating)) and 0.0 < tolerance < 1.0:
+        return float(tolerance)
+    raise OptionError(f"tolerance={tolerance!r}: give a number between 0 and 1.")
+
+
+def _checked_start(start: object) -> NDArray[np.float64] | Literal["zero", "ols"] | None:
+    if start is None:
+        return None
+    if isinstance(start, str):
+        if start in ("zero", "ols"):
+            return cast('Literal["zero", "ols"]', start)
+        raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
+    try:
+        values = np.ascontiguousarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(f"start={start!r}: give one vector of numbers.") from None
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise OptionError("start must be one vector of finite numbers.")
+    return values
 
 
 def _processors() -> int:

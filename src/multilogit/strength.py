@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from multilogit.data.model_frame import ModelFrame
-from multilogit.errors import OptionError
+from multilogit.errors import OptionError, Status
 from multilogit.estimate import Estimate, Options, estimate_mixed, estimate_single
 from multilogit.estimate.mixed import mixed_likelihood, successes_and_trials
 from multilogit.estimate.priors import bind_prior, prior_context
@@ -57,12 +57,12 @@ class Resolved:
     estimate
         The fit at the chosen strength.
     curve
-        What the search saw.
+        What the search saw; None if the user stopped it.
     """
 
     options: Options
     estimate: Estimate
-    curve: EvidenceCurve
+    curve: EvidenceCurve | None
 
 
 def needs_strength(prior: object) -> bool:
@@ -92,12 +92,16 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
     fit_at = _fit_at(frame, fixed, likelihood, prior, options)
     centre = default_strength(context)
     bounds = (centre / _WIDTH, max(context.total_trials, 2.0 * centre))
-    if part.strength == "cv":
-        score = _scorer(frame, likelihood is not None)
-        curve, mode = choose_strength_cv(fit_at, score, centre=centre, bounds=bounds)
-    else:
-        assert isinstance(part, RelativeEntropy)
-        curve, mode = _by_evidence(fit_at, part, context, centre, bounds)
+    try:
+        if part.strength == "cv":
+            score = _scorer(frame, likelihood is not None)
+            curve, mode = choose_strength_cv(fit_at, score, centre=centre, bounds=bounds)
+        else:
+            assert isinstance(part, RelativeEntropy)
+            curve, mode = _by_evidence(fit_at, part, context, centre, bounds)
+    except _Interrupted as stop:
+        there = replace(options, prior=prior.with_strength(stop.kappa))
+        return Resolved(there, stop.estimate, None)
     chosen = replace(options, prior=prior.with_strength(curve.chosen))
     assert isinstance(mode.fit, _Fitted)
     estimate = mode.fit.estimate
@@ -105,6 +109,14 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
         estimate = estimate_mixed(frame, fixed, replace(chosen, start=mode.psi))
     noticed = (*estimate.diagnostics, *curve.diagnostics())
     return Resolved(chosen, replace(estimate, diagnostics=noticed), curve)
+
+
+class _Interrupted(Exception):
+    """The user stopped a fit on the way."""
+
+    def __init__(self, kappa: float, estimate: Estimate) -> None:
+        super().__init__(kappa)
+        self.kappa, self.estimate = kappa, estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +172,8 @@ def _fit_at(
         if start is not None:
             here = replace(here, start=start)
         fitted = _fit(frame, fixed, likelihood, here)
+        if fitted.estimate.solution.status is Status.INTERRUPTED:
+            raise _Interrupted(kappa, fitted.estimate)
         solution = fitted.estimate.solution
         free = ~fitted.estimate.boundary
         return Mode(solution.psi, solution.evaluation, free, solution.converged, fitted)

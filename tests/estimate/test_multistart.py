@@ -72,5 +72,5 @@ def test_mirrored_maxima_of_equal_height_are_two() -> None:
 
 def test_starts_must_be_a_positive_number() -> None:
     data = {"y": [0, 1, 0, 1], "x": [1.0, 2.0, 3.0, 1.5], "g": [1, 1, 2, 2]}
-    with pytest.raises(ml.OptionError, match="starts=0: give a number from 1 on"):
+    with pytest.raises(ml.OptionError, match="starts=0: give a whole number from 1 on"):
         ml.fit("y ~ x + (1 | g)", data, starts=0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from multilogit.errors import Diagnostic
+from multilogit.errors import Diagnostic, Status
 from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
@@ -30,16 +30,23 @@ def search_from_many(target: Target, start: Vector, options: Options) -> Estimat
 
     One start is looked at twice where a second maximum is likely.
     """
-    first = search(target, start, options)
-    found = [first]
-    if options.starts > 1:
-        others = [_stretched(target, first), *_scattered(target, first, options.starts - 2)]
-        found += [_again(target, other, options) for other in others]
-    elif _doubtful(target, first):
-        found.append(_again(target, _stretched(target, first), options))
+    found = [search(target, start, options)]
+    for other in _others(target, found[0], options):
+        if found[-1].solution.status is Status.INTERRUPTED:
+            break
+        found.append(_again(target, other, options))
     maxima = _distinct(found, target.likelihood.p)
     best = maxima[0]
+    if found[-1].solution.status is Status.INTERRUPTED:
+        best = replace(best, solution=replace(best.solution, status=Status.INTERRUPTED))
     return replace(best, diagnostics=(*best.diagnostics, *_report(maxima)))
+
+
+def _others(target: Target, first: Estimate, options: Options) -> list[Vector]:
+    """Further points to start from."""
+    if options.starts > 1:
+        return [_stretched(target, first), *_scattered(target, first, options.starts - 2)]
+    return [_stretched(target, first)] if _doubtful(target, first) else []
 
 
 def _again(target: Target, start: Vector, options: Options) -> Estimate:
