@@ -255,7 +255,9 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
   double value = 0.0;
   if (result.modes_found) {
     value = differentiate_rows(threads);
-    for (const double u : u_) value -= 0.5 * u * u;
+    double squares = 0.0;  // apart: each subtraction from so large a value would be rounded
+    for (const double u : u_) squares += u * u;
+    value -= 0.5 * squares;
     result.modes_found = std::isfinite(value) && factor(threads);
   }
   if (!result.modes_found) {  // start afresh next time
@@ -271,10 +273,9 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
   Derivatives derivatives(size(), m(), vectors_);
   differentiate_modes(derivatives, threads);
   derivatives.exact = full || trace_is_cheap();
-  const std::size_t count = derivatives.exact ? size() : m();
-  multiply_rows(derivatives, (count + kLanes - 1) / kLanes, threads);
+  multiply_rows(derivatives, threads);
   add_levels(derivatives);
-  add_trace(derivatives, count, threads);
+  add_trace(derivatives, derivatives.exact ? size() : m(), threads);
   return finish(derivatives, value - half_log_determinant());
 }
 

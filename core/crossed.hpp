@@ -64,7 +64,8 @@ class CrossedData {
   void set_response(const double* y, const double* n);
 
   // l(psi), its gradient and Hessian at psi = (beta, theta). Unless `full`, or where it costs
-  // little, tr(H^-1 H_k H^-1 H_l) is left out of the Hessian but for pairs of thetas.
+  // little, the remainder's part of tr(H^-1 H_k H^-1 H_l) is in the Hessian for pairs of thetas
+  // alone.
   Result evaluate(const double* psi, bool full, std::size_t threads);
 
   // Of factor f: u, levels x q_f, and Lambda H^-1 Lambda', levels x q_f x q_f.
@@ -112,7 +113,7 @@ class CrossedData {
   void weigh_row(std::size_t i, Derivatives& to);
   void fill_predictor(std::size_t i);
   void add_right_hand_side(std::size_t i, int f, vd* out) const;
-  void multiply_rows(Derivatives& out, std::size_t kept, std::size_t threads);
+  void multiply_rows(Derivatives& out, std::size_t threads);
   double multiply_row(std::size_t i, vd* D, Derivatives& to) const;
   void add_levels(Derivatives& out) const;
 
@@ -120,7 +121,7 @@ class CrossedData {
   struct Directions {
     std::size_t count, vectors;
   };
-  void add_trace(Derivatives& out, std::size_t count, std::size_t threads);
+  void add_trace(Derivatives& out, std::size_t last, std::size_t threads);
   void direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const;
   template <int QE, int V>
   void differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums);
@@ -151,6 +152,8 @@ class CrossedData {
     return &layout_.variable[i * layout_.factors];
   }
   int first(int f) const { return layout_.first_effect[f]; }
+  // Registers of all parameters but v.
+  std::size_t trace_vectors() const { return (size() + kLanes - 1) / kLanes; }
   // The factor whose theta this is.
   int factor_of(int k) const { return theta_factor_[k]; }
   std::size_t first_row(std::size_t range) const {

@@ -194,9 +194,9 @@ void CrossedData::add_right_hand_side(std::size_t i, int f, vd* out) const {
   }
 }
 
-// Everything that is a sum over rows of products of D_k = P_k + A u_k; `kept` registers of w3 D_k
-// are for the trace.
-void CrossedData::multiply_rows(Derivatives& out, std::size_t kept, std::size_t threads) {
+// Everything that is a sum over rows of products of D_k = P_k + A u_k, and w3 D_k for the trace.
+void CrossedData::multiply_rows(Derivatives& out, std::size_t threads) {
+  const std::size_t kept = trace_vectors();
   const std::size_t ranges = group_ranges_.count(), n_E = layout_.eliminated_effects;
   std::vector<Derivatives> sums(ranges, Derivatives(size(), m(), vectors_));
   LevelSums<double> Sz(ranges, layout_.remainder);

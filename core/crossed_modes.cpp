@@ -14,9 +14,9 @@ namespace {
 constexpr int kMaxInner = 100;
 constexpr int kMaxHalvings = 60;
 constexpr double kSufficient = 1e-4;
-constexpr double kSmall = 1e-13;      // squared decrement: the step after it ends near 1e-13
-constexpr double kInvisible = 1e-24;  // squared decrement after the next step
+constexpr double kSmall = 1e-13;  // squared decrement: the step after it ends near 1e-13
 constexpr double kFast = 0.03;
+constexpr double kInvisible = 1e-21;  // so that after a step that is divided by 30 it is 1e-24
 // What one multiply-add of slots costs in those of the dense remainder, and the least cost per row
 // of an H that is used again.
 constexpr double kPair = 50.0;
@@ -213,14 +213,13 @@ void CrossedData::solve(double* x, std::size_t width, std::size_t threads) const
 // not checked: it squares an error that enters l at first order.
 //
 // Where factoring H costs far more than a pass over the rows, an H that was factored nearby is used
-// again as long as each step divides |gradient| by ten; then steps go on until the next would be
+// again as long as each step divides |gradient| by 30; steps then go on until the next would be
 // invisible.
 bool CrossedData::find_modes(std::size_t threads) {
   const double pair = plan_.filled ? 1.0 : kPair;
   const bool may_reuse =
       remainder_->work() + pair * layout_.pairs() > kReuse * static_cast<double>(layout_.rows);
   bool reuse = may_reuse && factored_;
-  double rate = 1.0;  // by which the last step divided |gradient|
   std::vector<double> step;
   score(u_, threads);
   for (int iteration = 0; iteration < kMaxInner; ++iteration) {
@@ -229,7 +228,7 @@ bool CrossedData::find_modes(std::size_t threads) {
     step = gradient_;
     solve(step.data(), 1, threads);
     const double norm = dot(gradient_, gradient_), decrement = dot(gradient_, step);
-    if (reuse ? rate * rate * decrement <= kInvisible : decrement <= kSmall) {
+    if (decrement <= (reuse ? kInvisible : kSmall)) {
       for (std::size_t j = 0; j < u_.size(); ++j) u_[j] += step[j];
       return true;
     }
@@ -241,8 +240,7 @@ bool CrossedData::find_modes(std::size_t threads) {
       continue;
     }
     u_.swap(trial_);
-    rate = std::sqrt(there / norm);
-    reuse = may_reuse && rate <= kFast;
+    reuse = may_reuse && there <= kFast * kFast * norm;
   }
   return false;
 }

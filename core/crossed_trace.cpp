@@ -215,23 +215,28 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
   }
 }
 
-// Whether the trace of all pairs costs little beside the passes over the rows.
+// Whether the remainder's term costs less for all pairs of parameters than half of what else is to
+// be done: both in nanoseconds, as measured on one machine.
 bool CrossedData::trace_is_cheap() const {
   if (layout_.remainder <= 100) return true;
-  const double pairs = (plan_.filled ? 2.0 : 8.0) * layout_.pairs();
-  return (remainder_->work() + pairs) * size() < 5e2 * static_cast<double>(layout_.rows) + 1e6;
+  const double direction = 0.15 * remainder_->work();  // n^3 flops
+  const double directions = 1.5 * layout_.pairs() * static_cast<double>(trace_vectors());
+  const double rest =
+      300.0 * static_cast<double>(layout_.rows) + (1.0 + m()) * direction + 3.0 * directions;
+  return (plan_.sparse ? 0.0 : p_ * direction) < 0.5 * rest;
 }
 
-// hessian += tr(H^-1 H_k H^-1 H_l) / 2 for the first `count` parameters.
-void CrossedData::add_trace(Derivatives& out, std::size_t count, std::size_t threads) {
-  const Directions at{count, (count + kLanes - 1) / kLanes};
+// hessian += tr(H^-1 H_k H^-1 H_l) / 2; the remainder's term for the first `last` parameters alone.
+void CrossedData::add_trace(Derivatives& out, std::size_t last, std::size_t threads) {
+  const std::size_t count = size();
+  const Directions at{count, trace_vectors()};
   const std::size_t lanes = at.vectors * kLanes, q_E = layout_.effects[0];
   X_.resize(layout_.slots() * q_E * at.vectors);
   N_.resize(layout_.slots() * q_E * at.vectors);
   const std::size_t groups = group_ranges_.count(), positions = position_ranges_.count();
   std::vector<std::vector<vd>> sums(groups + positions, std::vector<vd>(count * at.vectors));
   LevelSums<vd> H_levels(groups, layout_.remainder * widest_ * at.vectors);
-  std::vector<double> traces(count * count);
+  std::vector<double> traces(last * last);
   with_sizes(q_E, at.vectors, [&]<int QE, int V>() {
     for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
       differentiate_group<QE, V>(g, at, H_levels.of(range), sums[range].data());
@@ -248,7 +253,7 @@ void CrossedData::add_trace(Derivatives& out, std::size_t count, std::size_t thr
     if (layout_.remainder == 0) return;
     DirectionSource source;
     source.vectors = at.vectors;
-    source.count = count;
+    source.count = last;
     source.column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
       direction_column<QE, V>(k, from, to, at, column);
     };
@@ -264,7 +269,7 @@ void CrossedData::add_trace(Derivatives& out, std::size_t count, std::size_t thr
   });
   for (std::size_t k = 0; k < count; ++k)
     for (std::size_t l = 0; l < count; ++l) {
-      double total = traces[k * count + l];
+      double total = k < last && l < last ? traces[k * last + l] : 0.0;
       for (const auto& part : sums) total += doubles(part.data())[k * lanes + l];
       out.hessian_at(k, l) += 0.5 * total;
     }

@@ -237,17 +237,20 @@ def test_dense_products_of_a_complete_design_are_those_of_slots() -> None:
 
 
 def test_newton_hessian_lacks_nothing_between_thetas_and_little_elsewhere() -> None:
-    data = problem(3, ((1,), (1,)), (300, 140), n=3_000, extras=False)
+    # Many columns of X, so that the whole Hessian would cost much more than the rest.
+    data = problem(3, ((1,), (1,)), (400, 300), n=2_500, p=12, extras=False)
     likelihood = data.likelihood("dense")
     newton, full = likelihood.evaluate(data.psi), likelihood.information(data.psi)
     assert newton.value == pytest.approx(full.value, rel=1e-13)
     np.testing.assert_allclose(newton.gradient, full.gradient, rtol=1e-9, atol=1e-9)
     missing = full.hessian - newton.hessian
-    np.testing.assert_allclose(missing[3:, 3:], 0.0, atol=1e-8)
+    np.testing.assert_allclose(missing[12:, 12:], 0.0, atol=1e-8)
     assert np.abs(missing).max() > 1e-6
-    # what is missing, tr(H^-1 H_k H^-1 H_l) / 2, is a positive semidefinite matrix but for theta
-    assert np.linalg.eigvalsh(missing[:3, :3])[0] > -1e-9
+    # what is missing between the others, half of tr(S^-1 E_k S^-1 E_l), is a Gram matrix
+    assert np.linalg.eigvalsh(missing[:12, :12])[0] > -1e-9
     assert np.abs(missing).max() < 0.05 * np.abs(full.hessian).max()
+    again = likelihood.information(data.psi)
+    assert again.hessian is full.hessian  # nothing is computed twice
 
 
 # -- identities -----------------------------------------------------------------------------

@@ -111,6 +111,7 @@ class CrossedLaplace:
         if self._data.bytes > memory:
             raise DataError(_too_large(self._data.bytes, memory, n_levels_by_factor))
         self.order: Order = ()
+        self._whole: tuple[Vector, Evaluation] | None = None  # the last one, if it is complete
         self.restart()
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
@@ -122,11 +123,16 @@ class CrossedLaplace:
 
     def information(self, psi: Vector) -> Evaluation:
         """ℓ(ψ), its gradient and the whole Hessian, for standard errors."""
+        if self._whole is not None and np.array_equal(self._whole[0], psi):
+            return self._whole[1]
         return self._evaluate(psi, full=True)
 
     def _evaluate(self, psi: Vector, full: bool) -> Evaluation:
-        value, gradient, hessian, found, _, _ = self._data.evaluate(psi, full, self.threads)
-        return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+        value, gradient, hessian, found, whole, _ = self._data.evaluate(psi, full, self.threads)
+        status = Status.OK if found else Status.INNER_FAILED
+        evaluation = Evaluation(value, gradient, hessian, status)
+        self._whole = (psi.copy(), evaluation) if found and whole else None
+        return evaluation
 
     def factors(self) -> tuple[slice, ...]:
         """The effects of each grouping factor."""
@@ -144,6 +150,7 @@ class CrossedLaplace:
         forgotten.
         """
         self.order = order
+        self._whole = None
         if turn is None:
             rows, columns = self.structure.rows.tolist(), self.structure.columns.tolist()
             self._data.set_structure(list(order), rows, columns)
@@ -156,6 +163,7 @@ class CrossedLaplace:
 
     def set_response(self, y: Column, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
+        self._whole = None
         self._data.set_response(y, trials)
 
     def modes(self) -> tuple[Matrix, ...]:
