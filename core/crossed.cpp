@@ -116,7 +116,7 @@ void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int
   vectors_ = (size() + 1 + kLanes - 1) / kLanes;
   P_.assign(layout_.rows * vectors_, vd{});
   for (std::size_t i = 0; i < layout_.rows; ++i)
-    std::copy_n(&x_[i * p_], p_, doubles(P_) + i * vectors_ * kLanes + m());
+    std::copy_n(x_.data() + i * p_, p_, doubles(P_) + i * vectors_ * kLanes + m());
   U_.assign(layout_.variables() * vectors_, vd{});
   std::fill(u_.begin(), u_.end(), 0.0);
   last_psi_.clear();

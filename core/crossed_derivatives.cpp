@@ -144,8 +144,8 @@ void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
     }
   });
   for (const Derivatives& part : sums) out.add(part);
-  sides.add_to(&U_[n_E * vectors_]);
-  Rz.add_to(&Rz_[n_E]);
+  sides.add_to(U_.data() + n_E * vectors_);
+  Rz.add_to(Rz_.data() + n_E);
   for_each_level([&](std::size_t variable, int f) {
     for (int k = 0; k < m(); ++k)
       if (factor_of(k) == f)
@@ -216,7 +216,7 @@ void CrossedData::multiply_rows(Derivatives& out, std::size_t threads) {
     }
   });
   for (const Derivatives& part : sums) out.add(part);
-  Sz.add_to(&Sz_[n_E]);
+  Sz.add_to(Sz_.data() + n_E);
 }
 
 // D of row i, and what it adds to gradient and Hessian; returns w3 h - w A v.

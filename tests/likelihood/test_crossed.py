@@ -451,6 +451,14 @@ def test_modes_that_cannot_be_found_are_reported() -> None:
     assert again.value == pytest.approx(data.dense_value(), rel=1e-12)
 
 
+def test_no_fixed_effects() -> None:
+    data = problem(4, ((1,), (2,)), (9, 6))
+    data = replace(data, x=data.x[:, :0], psi=data.psi[3:])
+    at = data.likelihood().information(data.psi)
+    assert at.value == pytest.approx(data.dense_value(), rel=1e-12)
+    assert at.hessian.shape == (4, 4)
+
+
 def test_large_variances_and_zero_variances() -> None:
     data = problem(15, ((2,), (1,)), (9, 6), extras=False)
     for scale in (0.0, 8.0):
