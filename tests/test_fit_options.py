@@ -76,3 +76,12 @@ def test_an_interrupt_ends_every_search_and_is_reported(options: dict[str, Any])
     assert not fit.converged
     assert calls == 3
     assert any(d.code == "interrupted" for d in fit.diagnostics)
+
+
+def test_one_group_needs_a_prior_for_its_variance() -> None:
+    data = groups().assign(g="only")
+    with pytest.raises(ml.DataError, match="'g' has only one level; remove its bar"):
+        ml.fit("y ~ x + (1 | g)", data)
+    fit = ml.fit("y ~ x + (1 | g)", data, prior=ml.RelativeEntropy())
+    assert fit.converged
+    assert "one-level" in [d.code for d in fit.diagnostics]

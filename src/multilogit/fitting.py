@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
-from multilogit.errors import Diagnostic, OptionError, Status
+from multilogit.errors import DataError, Diagnostic, OptionError, Status
 from multilogit.estimate import (
     Estimate,
     Options,
@@ -319,6 +319,8 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
         raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
     if not frame.random:
         return
+    if options.prior is None:
+        _refuse_single_levels(frame)
     if options.infinite == "freeze":
         raise OptionError(
             "infinite='freeze' is for models without random effects; with them use "
@@ -335,6 +337,15 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
             raise OptionError(
                 f"{group!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
                 "available."
+            )
+
+
+def _refuse_single_levels(frame: ModelFrame) -> None:
+    for group, grouping in (frame.groupings or {}).items():
+        if len(grouping.levels) < 2:
+            raise DataError(
+                f"The grouping factor {group!r} has only one level; remove its bar from the "
+                "formula, or give a prior for its variance, such as prior=ml.RelativeEntropy()."
             )
 
 

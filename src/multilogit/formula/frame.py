@@ -192,12 +192,21 @@ def _groupings(
         groupings[name], learnt.groups[name] = group(name, names, columns)
         n_levels = groupings[name].levels.shape[0]
         if n_levels < 2:
-            raise DataError(
-                f"The grouping factor {name!r} has only one level; remove its bar from the formula."
-            )
+            diagnostics.append(_one_level(name))
         if n_levels == environment.n_rows and float(response.trials.max()) <= 1:
             diagnostics.append(_one_row_per_group(name, n_levels))
     return groupings, diagnostics
+
+
+def _one_level(name: str) -> Diagnostic:
+    """Maximum likelihood refuses it; a prior on the variance makes it a model."""
+    return Diagnostic(
+        "one-level",
+        "warning",
+        f"The grouping factor {name!r} has one level: its variance comes from the prior alone.",
+        "Remove its bar from the formula, unless the prior is meant.",
+        {"group": name},
+    )
 
 
 def _one_row_per_group(name: str, n_levels: int) -> Diagnostic:
