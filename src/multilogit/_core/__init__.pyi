@@ -10,7 +10,6 @@ LANES: int
 """Doubles per vector register at that level."""
 
 def _choose(supported: list[str], wanted: str | None) -> str: ...
-
 def solve_positive(
     A: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
