@@ -214,11 +214,13 @@ def available_memory() -> float:
 
 
 def _control_group_memory() -> float:
-    """What the control group (version 2) of a container leaves."""
+    """What the control group (version 2) of a container leaves; cached files make room."""
     group = Path("/sys/fs/cgroup")
     try:
         most = float((group / "memory.max").read_text())
-        return most - float((group / "memory.current").read_text())
+        used = float((group / "memory.current").read_text())
+        fields = (group / "memory.stat").read_text().split()
+        return most - used + float(fields[fields.index("inactive_file") + 1])
     except (OSError, ValueError):
         return math.inf
 
