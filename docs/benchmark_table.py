@@ -51,7 +51,7 @@ def block(results: dict[str, Any] | None) -> str:
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     if "small" in results:
         small = {name: 1e3 * run["wall"] for name, run in results["small"].items()}
-        parts = ", ".join(f"{name} {milliseconds:.2g} ms" for name, milliseconds in small.items())
+        parts = ", ".join(f"{name} {milliseconds:.3g} ms" for name, milliseconds in small.items())
         lines += ["", f"Small things, wall time: {parts}."]
     return "\n".join(lines) + "\n"
 
