@@ -1,36 +1,19 @@
 // Python's view of FixedData: shapes are checked, arrays kept alive and the interpreter lock
 // released here.
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <mutex>
 #include <optional>
 
+#include "bind_arrays.hpp"
 #include "bindings.hpp"
 #include "fixed.hpp"
-
-namespace nb = nanobind;
 
 namespace multilogit {
 
 namespace {
 
-using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Columns = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
-using Output = nb::ndarray<nb::numpy, double>;
-
-void require(bool holds, const char* message) {
-  if (!holds) throw nb::value_error(message);
-}
-
-Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
-  double* data = new double[std::max<std::size_t>(from.size(), 1)];
-  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
-  std::copy(from.begin(), from.end(), data);
-  return Output(data, shape, owner);
-}
 
 std::vector<const double*> pointers(const Columns& matrix) {
   std::vector<const double*> out;

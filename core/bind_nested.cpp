@@ -1,44 +1,16 @@
 // Python's view of NestedData: shapes are checked and the interpreter lock is released here.
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/vector.h>
 
 #include <numeric>
 #include <optional>
 #include <vector>
 
+#include "bind_arrays.hpp"
 #include "bindings.hpp"
 #include "nested.hpp"
-
-namespace nb = nanobind;
 
 namespace multilogit {
 
 namespace {
-
-using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Codes = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Output = nb::ndarray<nb::numpy, double>;
-
-void require(bool holds, const char* message) {
-  if (!holds) throw nb::value_error(message);
-}
-
-Output new_array(std::initializer_list<std::size_t> shape, double** data) {
-  std::size_t length = 1;
-  for (const std::size_t n : shape) length *= n;
-  *data = new double[length];
-  nb::capsule owner(*data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
-  return Output(*data, shape, owner);
-}
-
-Output to_numpy(const std::vector<double>& from, std::initializer_list<std::size_t> shape) {
-  double* data;
-  Output out = new_array(shape, &data);
-  std::copy(from.begin(), from.end(), data);
-  return out;
-}
 
 void construct(NestedData* self, const std::vector<Vector>& columns, int p, const Vector& y,
                const Vector& n, const std::optional<Vector>& offset,
