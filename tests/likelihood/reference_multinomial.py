@@ -2,10 +2,11 @@
 
     η_ic = x_i'β_c + o_i + Σ_a [logit(a) = c] z_ia b_a,   b = Λu,   u ~ N(0, I)
 
-Import it as ``from likelihood.reference_multinomial import ...``. Shares no code with the package: modes by dense Newton steps, log|H| by a dense determinant, one
-integral over all random effects together. Derivatives are taken by finite differences of this
-value. Laplace's approximation for any grouping factors, nested or crossed; adaptive
-Gauss–Hermite quadrature for one factor. Binomial models are C = 1.
+Import it as ``from likelihood.reference_multinomial import ...``. Shares no code with the package:
+modes by dense Newton steps, log|H| by a dense determinant, one integral over all random effects
+together. Derivatives are taken by finite differences of this value. Laplace's approximation for
+any grouping factors, nested or crossed; adaptive Gauss–Hermite quadrature for one factor.
+Binomial models are C = 1.
 """
 
 from __future__ import annotations
