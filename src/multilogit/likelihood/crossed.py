@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import DataError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.likelihood.columns import root_mean_square
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.mixed import Column, Order
 
@@ -95,7 +96,7 @@ class CrossedLaplace:
         effects = [len(of_factor) for of_factor in z_by_factor]
         ends = list(accumulate(effects))
         self._factors = tuple(slice(end - q, end) for end, q in zip(ends, effects, strict=True))
-        self.z_scale = np.array([_root_mean_square(column) for column in columns])
+        self.z_scale = np.array([root_mean_square(column) for column in columns])
         self._data = _core.CrossedData(
             list(x),
             columns,
@@ -233,8 +234,3 @@ def _too_large(need: float, memory: float, n_levels: Sequence[int]) -> str:
         "is nearly full. Drop or merge levels of the smaller factors, or use a machine with more "
         "memory."
     )
-
-
-def _root_mean_square(column: Column) -> float:
-    # einsum, not dot: on long vectors dot wakes every thread of the BLAS
-    return float(np.sqrt(np.einsum("i,i->", column, column) / column.size)) or 1.0

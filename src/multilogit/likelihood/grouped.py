@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.likelihood.columns import root_mean_square, share_columns, unpack_symmetric
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.mixed import Column, Order
 
@@ -72,8 +73,8 @@ class GroupedLikelihood:
         self.p = len(x)
         self.structure = CovarianceStructure.of_blocks(blocks)
         self.threads = threads
-        columns, self._z_index = _share_columns(list(x), z)
-        self.z_scale = np.array([_root_mean_square(column) for column in z])
+        columns, self._z_index = share_columns(list(x), z)
+        self.z_scale = np.array([root_mean_square(column) for column in z])
         self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
         self.order: Order = ()
         self.restart()
@@ -129,12 +130,12 @@ class GroupedLikelihood:
 
     def mode_covariance(self) -> tuple[NDArray[np.float64], ...]:
         """ΛH⁻¹Λ' of the last evaluation, shape ``(n_groups, q, q)``."""
-        return (_unpack(np.asarray(self._data.modes()[1]), self.structure.q),)
+        return (unpack_symmetric(np.asarray(self._data.modes()[1]), self.structure.q),)
 
     def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Z'r and Z'WZ of every group at b = 0; shapes ``(n_groups, q)``, ``(n_groups, q, q)``."""
         score, information = self._data.moments(beta)
-        return ((np.asarray(score), _unpack(np.asarray(information), self.structure.q)),)
+        return ((np.asarray(score), unpack_symmetric(np.asarray(information), self.structure.q)),)
 
 
 @cache
@@ -146,39 +147,3 @@ def product_rule(nodes: int, q: int) -> tuple[Matrix, Vector]:
     logs = np.meshgrid(*[log_weight] * q, indexing="ij")
     points = np.column_stack([grid.ravel() for grid in grids])
     return np.ascontiguousarray(points), np.sum([log.ravel() for log in logs], axis=0)
-
-
-def _unpack(packed: Matrix, q: int) -> NDArray[np.float64]:
-    """Symmetric q × q matrices from packed lower triangles, shape ``(k, q (q + 1) / 2)``."""
-    return packed[:, _packed_index(q)]
-
-
-@cache
-def _packed_index(q: int) -> NDArray[np.intp]:
-    """Where element (i, j) of a symmetric matrix stands in its lower triangle, row by row."""
-    index = np.zeros((q, q), dtype=np.intp)
-    index[np.tril_indices(q)] = np.arange(q * (q + 1) // 2)
-    return np.maximum(index, index.T)
-
-
-def _share_columns(x: list[Column], z: Sequence[Column]) -> tuple[list[Column], list[int]]:
-    """The columns of X followed by those of Z that are not among them; where each z is."""
-    columns, index = list(x), []
-    for column in z:
-        known = next((k for k, other in enumerate(columns) if _same(other, column)), None)
-        if known is None:
-            known = len(columns)
-            columns.append(column)
-        index.append(known)
-    return columns, index
-
-
-def _same(a: Column, b: Column) -> bool:
-    if a is b:
-        return True
-    return bool(a[0] == b[0] and a[-1] == b[-1] and np.array_equal(a, b))
-
-
-def _root_mean_square(column: Column) -> float:
-    # einsum, not dot: on long vectors dot wakes every thread of the BLAS
-    return float(np.sqrt(np.einsum("i,i->", column, column) / column.size)) or 1.0

@@ -20,13 +20,9 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.likelihood.columns import root_mean_square, share_columns, unpack_symmetric
 from multilogit.likelihood.covariance import CovarianceStructure
-from multilogit.likelihood.grouped import (
-    _root_mean_square,
-    _share_columns,
-    _unpack,
-    product_rule,
-)
+from multilogit.likelihood.grouped import product_rule
 from multilogit.likelihood.mixed import Column, Order
 
 Codes = NDArray[np.int32]
@@ -117,9 +113,9 @@ class NestedLikelihood:
             [size for blocks in blocks_by_level for size in blocks]
         )
         self.threads = threads
-        self.z_scale = np.array([_root_mean_square(column) for column in z])
+        self.z_scale = np.array([root_mean_square(column) for column in z])
         self._effects = [len(columns) for columns in z_by_level]
-        columns, self._z_index = _share_columns(list(x), z)
+        columns, self._z_index = share_columns(list(x), z)
         self._data = _core.NestedData(
             columns, self.p, y, trials, offset, list(codes_by_level), list(n_groups_by_level)
         )
@@ -197,13 +193,13 @@ class NestedLikelihood:
     def mode_covariance(self) -> tuple[NDArray[np.float64], ...]:
         """ΛH⁻¹Λ' of the last evaluation: for each level, shape ``(n_groups, q_d, q_d)``."""
         return tuple(
-            _unpack(np.asarray(packed), q)
+            unpack_symmetric(np.asarray(packed), q)
             for (_, packed), q in zip(self._data.modes(), self._effects, strict=True)
         )
 
     def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Z_d'r, ``(n_groups, q_d)``, and Z_d'WZ_d, ``(n_groups, q_d, q_d)``, at b = 0."""
         return tuple(
-            (np.asarray(score), _unpack(np.asarray(information), q))
+            (np.asarray(score), unpack_symmetric(np.asarray(information), q))
             for (score, information), q in zip(self._data.moments(beta), self._effects, strict=True)
         )
