@@ -4,20 +4,9 @@
 
 #include <cstddef>
 
-#include "simd.hpp"
+#include "categorical.hpp"
 
 namespace multilogit {
-
-// log(1 + t) for t >= 0: t = rest when the sum 1 + rest is below 2, which keeps all digits of a
-// small rest; beyond, powers of two are split off first.
-inline vd log1p_sum(vd rest) {
-  constexpr double kLn2 = 0.69314718055994530942;
-  const vd total = 1.0 + rest;
-  const vl exponent = (bits(total) >> 52) - 1023;
-  const vd scaled = from_bits(bits(total) - (exponent << 52));  // in [1, 2)
-  const vd t = select(exponent > 0, scaled - 1.0, rest);
-  return __builtin_convertvector(exponent, vd) * kLn2 + log1p_unit(t);
-}
 
 // Index of the pair (j, l), j <= l, in the packed upper triangle of a C x C matrix.
 inline std::size_t pair_index(std::size_t j, std::size_t l, std::size_t c) {
