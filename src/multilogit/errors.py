@@ -26,6 +26,26 @@ class DataError(InputError):
     """A column, row, level or value of the data cannot be used."""
 
 
+class DataNotSavedError(DataError):
+    """Something needs the data of a fit, and the fit is a saved model, which has none.
+
+    Parameters
+    ----------
+    what
+        What needs them.
+    remedy
+        What to do instead.
+    """
+
+    def __init__(
+        self,
+        what: str = "This",
+        remedy: str = "Pass new data where that is possible, or fit the model again.",
+    ) -> None:
+        reason = f"{what} needs the data of the fit, which a saved model does not contain."
+        super().__init__(f"{reason} {remedy}")
+
+
 class OptionError(InputError):
     """An argument or option has a value that cannot be used."""
 

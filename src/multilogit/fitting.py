@@ -32,6 +32,7 @@ from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, RandomEffects, Spec
+from multilogit.result.training import TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
 from multilogit.strength import needs_strength, resolve_strength
 
@@ -215,7 +216,7 @@ def assemble(
     return Fit(
         spec=spec,
         design=design,
-        frame=frame,
+        training=TrainingData(frame),
         solution=estimate.solution,
         likelihood=estimate.likelihood,
         boundary=estimate.boundary,

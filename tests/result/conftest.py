@@ -13,6 +13,7 @@ from multilogit.errors import Diagnostic, Status
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution, TraceRow
 from multilogit.result import Fit, RandomEffects, Spec
+from multilogit.result.training import TrainingData
 
 FORMULA = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 BETA = [-1.39853214237341, -0.992332734873591, -1.12867208416873, -1.58031388518017]
@@ -95,12 +96,12 @@ def cbpp_fit(*, loglik: float = -92.0262818647571, **changes: Any) -> Fit:
     """The fit, with some fields changed; ``loglik`` with the binomial coefficients."""
     psi = np.array([*BETA, SD])
     d = psi.size
-    frame = cbpp_frame()
+    frame = changes.pop("frame", None) or cbpp_frame()
     coefficient = log_coefficient(frame.response)
     values: dict[str, Any] = {
         "spec": Spec(FORMULA, {}),
         "design": None,
-        "frame": frame,
+        "training": TrainingData(frame),
         "solution": Solution(
             psi,
             Evaluation(loglik - coefficient, np.full(d, 2e-9), -np.linalg.inv(covariance())),

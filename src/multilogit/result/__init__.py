@@ -5,8 +5,8 @@ arrays and tables in :mod:`multilogit.inference`, :mod:`multilogit.predict` and
 :mod:`multilogit.report`, which know nothing of this package. A user sees one class; inside, it
 is built in layers, each of which knows only those below:
 
-``parts``, ``names``
-    What a fit is made of, and how its parameters are called.
+``parts``, ``training``, ``names``
+    What a fit is made of, what it knows of its data, and how its parameters are called.
 ``measures``
     The fields, and every single number: log-likelihoods, criteria, counts, how it ended.
 ``estimates``

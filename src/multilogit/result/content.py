@@ -38,7 +38,7 @@ def content_of(fit: Tables) -> Content:
 
 
 def _title(fit: Tables) -> str:
-    kind = "logistic" if fit.frame.response.family == "binomial" else "multinomial logistic"
+    kind = "logistic" if fit.labels.family == "binomial" else "multinomial logistic"
     method = "maximum a posteriori" if fit.penalised else "maximum likelihood"
     if not fit.random:
         return f"{kind.capitalize()} regression fit by {method}"
@@ -52,9 +52,8 @@ def _title(fit: Tables) -> str:
 
 
 def _call(fit: Tables) -> tuple[tuple[str, str], ...]:
-    response = fit.frame.response
-    first, *others = response.categories
-    if response.family == "binomial":
+    first, *others = fit.labels.categories
+    if fit.labels.family == "binomial":
         modelled = f"binomial (logit): log odds of {others[0]!r} against {first!r}"
     else:
         named = ", ".join(map(repr, others))
@@ -97,9 +96,7 @@ def _random_rows(fit: Tables) -> tuple[RandomRow, ...]:
 
 
 def _counts(fit: Tables) -> str:
-    response = fit.frame.response
-    trials = response.trials if response.weights is None else response.trials * response.weights
-    total = float(trials.sum())
+    total = fit.training.n_trials
     text = f"Number of obs: {fit.n_obs}"
     if total != fit.n_obs:
         text += f" ({total:.10g} trials)"
@@ -109,15 +106,15 @@ def _counts(fit: Tables) -> str:
 
 
 def _equations(fit: Tables) -> tuple[Equation, ...]:
-    terms = fit.frame.fixed.names
+    terms = fit.labels.columns
     p = len(terms)
     estimate, error = fit.coef.to_numpy(), fit.se.to_numpy()
     z = z_values(estimate, error)
     columns = (estimate, error, z, p_values(z))
     plain = "Fixed effects:" if fit.random else "Coefficients:"
-    baseline = fit.frame.response.categories[0]
+    baseline = fit.labels.categories[0]
     out = []
-    for c, logit in enumerate(logit_names(fit.frame)):
+    for c, logit in enumerate(logit_names(fit.labels)):
         heading = f"Coefficients of logit[{logit}] = log Pr({logit})/Pr({baseline}):"
         part = slice(c * p, (c + 1) * p)
         values = [tuple(map(float, column[part])) for column in columns]

@@ -22,20 +22,20 @@ class Estimates(Measures):
     @property
     def coef(self) -> pd.Series:
         """Fixed effects β̂, named as R names them, on the logit scale (a new Series each time)."""
-        names = coefficient_names(self.frame)
+        names = coefficient_names(self.labels)
         return pd.Series(self.solution.psi[: len(names)], index=names, name="coef", copy=True)
 
     @property
     def vcov(self) -> pd.DataFrame:
         """Covariance matrix of β̂: the β block of :attr:`covariance`."""
-        names = coefficient_names(self.frame)
+        names = coefficient_names(self.labels)
         k = len(names)
         return pd.DataFrame(self.covariance[:k, :k], index=names, columns=names, copy=True)
 
     @property
     def se(self) -> pd.Series:
         """Standard errors of β̂, from :attr:`vcov`: see :attr:`se_source`."""
-        names = coefficient_names(self.frame)
+        names = coefficient_names(self.labels)
         variance = self.covariance.diagonal()[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="se")
 
@@ -46,7 +46,7 @@ class Estimates(Measures):
         Smaller than :attr:`se`, which repeats the experiment and keeps the prior. The same
         where there is no prior.
         """
-        names = coefficient_names(self.frame)
+        names = coefficient_names(self.labels)
         variance = self.posterior_covariance.diagonal()[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="posterior_sd")
 
@@ -123,8 +123,7 @@ class Estimates(Measures):
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
     def _levels(self, group: str) -> NDArray[np.object_]:
-        assert self.frame.groupings is not None
-        return self.frame.groupings[group].levels
+        return self.labels.levels[group]
 
     def _wide_modes(self, effects: RandomEffects) -> pd.DataFrame:
         index = pd.Index(self._levels(effects.group), name=effects.group)

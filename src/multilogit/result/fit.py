@@ -35,6 +35,7 @@ class Fit(Tables):
                       ``null_deviance``, ``df_null``, ``saturated_loglik``
     How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
     Predictions       ``predict()``
+    Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
     Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
     ================  ==================================================================
 
@@ -44,8 +45,8 @@ class Fit(Tables):
         What was asked for.
     design
         Rebuilds the design columns for new data.
-    frame
-        The data as estimation saw them (after aliased columns were dropped).
+    training
+        What the fit knows of its data: see ``labels``, ``frame`` and ``has_data``.
     solution
         ψ̂ = (β̂, θ̂), the objective Q = ℓ + log π there (ℓ without binomial coefficients),
         status and trace. β is ordered category by category (all columns for the first

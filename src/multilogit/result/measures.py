@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
-from multilogit.data.populations import log_coefficient
-from multilogit.errors import Diagnostic, Status
-from multilogit.estimate import Options, information_inverse, null_loglik, saturated_loglik
+from multilogit.errors import DataNotSavedError, Diagnostic, Status
+from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.newton import Solution
 from multilogit.result.parts import RandomEffects, Spec
+from multilogit.result.training import Labels, Training, TrainingData
 
 if TYPE_CHECKING:
     from multilogit.formula.design import Design
@@ -33,7 +33,7 @@ class Measures:
 
     spec: Spec
     design: Design
-    frame: ModelFrame
+    training: Training
     solution: Solution
     likelihood: Evaluation
     boundary: NDArray[np.bool_]
@@ -44,6 +44,37 @@ class Measures:
     far: NDArray[np.float64] | None
     evidence: EvidenceCurve | None
     options: Options = field(default_factory=Options)
+
+    # ------------------------------------------------------------------ the data
+
+    @property
+    def labels(self) -> Labels:
+        """Names of response, categories, columns and terms; levels of the grouping factors."""
+        return self.training.labels
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the fit has its data; a model that was loaded from a file has not."""
+        return isinstance(self.training, TrainingData)
+
+    @property
+    def frame(self) -> ModelFrame:
+        """The data as estimation saw them (after aliased columns were dropped).
+
+        Raises
+        ------
+        DataNotSavedError
+            If the fit was loaded from a file, which does not contain them.
+        """
+        return self.training.frame
+
+    def _frame_for(self, what: str, remedy: str = "Fit the model again.") -> ModelFrame:
+        """The data, or an error that says what needs them and what to do instead."""
+        if not self.has_data:
+            raise DataNotSavedError(what, remedy)
+        return self.frame
+
+    # ------------------------------------------------------------------ covariances
 
     @property
     def penalised(self) -> bool:
@@ -86,21 +117,17 @@ class Measures:
     @cached_property
     def loglik(self) -> float:
         """Full log-likelihood, with the binomial or multinomial coefficients (Czepiel, eq. 39)."""
-        return self.likelihood.value + self._log_coefficient
+        return self.likelihood.value + self.training.log_coefficient
 
-    @cached_property
+    @property
     def null_loglik(self) -> float:
         """Full log-likelihood of the intercept (or the offset) alone, without random effects."""
-        return null_loglik(self.frame) + self._log_coefficient
+        return self.training.null_loglik + self.training.log_coefficient
 
-    @cached_property
+    @property
     def saturated_loglik(self) -> float:
         """Full log-likelihood of the model in which every row has its own probabilities."""
-        return saturated_loglik(self.frame.response) + self._log_coefficient
-
-    @cached_property
-    def _log_coefficient(self) -> float:
-        return log_coefficient(self.frame.response)
+        return self.training.saturated_loglik + self.training.log_coefficient
 
     @property
     def deviance(self) -> float:
@@ -145,11 +172,7 @@ class Measures:
         Rows of the data that were used and have weight × trials > 0. Frequency weights and
         trials do not multiply it: a row of 10 trials is one observation.
         """
-        response = self.frame.response
-        carried = response.trials > 0.0
-        if response.weights is not None:
-            carried &= response.weights > 0.0
-        return int(np.count_nonzero(carried))
+        return self.training.n_obs
 
     @property
     def n_groups(self) -> dict[str, int]:
@@ -177,17 +200,13 @@ class Measures:
     @property
     def df_residual(self) -> int:
         """Residual degrees of freedom: observations × logits − parameters."""
-        return self.n_obs * self._n_logits - self.n_parameters
+        return self.n_obs * self.labels.n_logits - self.n_parameters
 
     @property
     def df_null(self) -> int:
         """Degrees of freedom of the null model, which has one intercept per logit or none."""
-        intercept = "(Intercept)" in self.frame.fixed.names
-        return (self.n_obs - int(intercept)) * self._n_logits
-
-    @property
-    def _n_logits(self) -> int:
-        return len(self.frame.response.categories) - 1
+        intercept = "(Intercept)" in self.labels.columns
+        return (self.n_obs - int(intercept)) * self.labels.n_logits
 
     # ------------------------------------------------------------------ how it ended
 

@@ -1,26 +1,25 @@
-"""How the parameters of a model are called, from the names in its frame."""
+"""How the parameters of a model are called, from its labels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from multilogit.data.model_frame import ModelFrame
 from multilogit.inference.variance import positions
 from multilogit.result.parts import RandomEffects
+from multilogit.result.training import Labels
 
 
-def logit_names(frame: ModelFrame) -> tuple[str, ...]:
+def logit_names(labels: Labels) -> tuple[str, ...]:
     """Label of each logit: its category; the empty label for a binary response."""
-    response = frame.response
-    return ("",) if response.family == "binomial" else response.categories[1:]
+    return ("",) if labels.family == "binomial" else labels.categories[1:]
 
 
-def coefficient_names(frame: ModelFrame) -> list[str]:
+def coefficient_names(labels: Labels) -> list[str]:
     """Names of β: the terms as R writes them, in multinomial models after their logit."""
     return [
         f"logit[{logit}] {term}" if logit else term
-        for logit in logit_names(frame)
-        for term in frame.fixed.names
+        for logit in logit_names(labels)
+        for term in labels.columns
     ]
 
 

@@ -37,7 +37,8 @@ def posterior_sample(fit: Measures, n: int, seed: int) -> PosteriorSample:
 
 def _objective(fit: Measures) -> Objective:
     """Q, built anew from the data of the fit."""
-    frame = collapse(fit.frame)[0] if collapse_pays(fit.frame) else fit.frame
+    data = fit._frame_for("posterior_sample()")
+    frame = collapse(data)[0] if collapse_pays(data) else data
     if not frame.random:
         fixed = fixed_likelihood(frame, fit.options.threads)
         prior = bind_prior(fit.options.prior, frame, None, fit.options)

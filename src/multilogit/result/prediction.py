@@ -23,6 +23,7 @@ from multilogit.predict import (
 from multilogit.result.measures import Measures
 from multilogit.result.names import logit_names
 from multilogit.result.parts import RandomEffects
+from multilogit.result.training import Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,10 @@ def predict(
     if new is not None:
         rows = _new_rows(fit, new, conditional, new_groups, offset)
     elif offset is None:
-        rows = _fitted_rows(fit.frame)
+        rows = _fitted_rows(fit._frame_for("predict() without new data", "Pass new data."))
     else:
         raise OptionError("offset= belongs to new data; give them as new=.")
-    return _present(_linear_predictor(fit, rows, conditional), fit.frame, kind, rows.index)
+    return _present(_linear_predictor(fit, rows, conditional), fit.labels, kind, rows.index)
 
 
 def _check_choice(option: str, value: object, choices: Sequence[str]) -> None:
@@ -77,7 +78,7 @@ def _new_rows(
     if new_groups == "error":
         for grouping in made.groupings.values():
             _refuse_new_levels(grouping.name, grouping.labels[grouping.codes < 0])
-    kept = [made.fixed.names.index(name) for name in fit.frame.fixed.names]
+    kept = [made.fixed.names.index(name) for name in fit.labels.columns]
     index = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
     codes = {name: grouping.codes for name, grouping in made.groupings.items()}
     return _Rows(made.fixed.keep(kept), made.random, codes, made.offset, index, made.rows)
@@ -99,7 +100,7 @@ def _refuse_new_levels(group: str, labels: NDArray[np.object_]) -> None:
 def _linear_predictor(fit: Measures, rows: _Rows, conditional: bool) -> NDArray[np.float64]:
     """η, shape ``(n, C)``; NaN in rows with missing values."""
     n = len(rows.index)
-    logits, p = len(logit_names(fit.frame)), len(fit.frame.fixed.names)
+    logits, p = len(logit_names(fit.labels)), len(fit.labels.columns)
     psi = fit.solution.psi if fit.far is None else fit.far
     beta = psi[: logits * p].reshape(logits, p)
     n_complete = n if rows.complete is None else rows.complete.shape[0]
@@ -129,16 +130,16 @@ def _columns_of(effects: RandomEffects, blocks: Sequence[RandomBlock]) -> list[C
 
 
 def _present(
-    eta: NDArray[np.float64], frame: ModelFrame, kind: Kind, index: pd.Index
+    eta: NDArray[np.float64], labels: Labels, kind: Kind, index: pd.Index
 ) -> pd.Series | pd.DataFrame:
     """η on the scale asked for, with names."""
-    categories = frame.response.categories
+    categories = labels.categories
     if kind == "class":
         return pd.Series(most_probable(eta, categories), index=index, name="class")
     if kind == "link":
-        names, values = [f"logit[{logit}]" for logit in logit_names(frame)], eta
+        names, values = [f"logit[{logit}]" for logit in logit_names(labels)], eta
     else:
         names, values = list(categories), probabilities(eta)
-    if frame.response.family == "binomial":
+    if labels.family == "binomial":
         return pd.Series(values[:, -1], index=index, name=kind)
     return pd.DataFrame(values, index=index, columns=names)

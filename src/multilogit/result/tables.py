@@ -79,7 +79,7 @@ class Tables(Estimates):
         drop = ["label"]
         if not self.random:
             drop += ["effect", "group"]
-        if self.frame.response.family == "binomial":
+        if self.labels.family == "binomial":
             drop += ["y_level"]
         return self._parameters(level).drop(columns=drop)
 
@@ -120,10 +120,10 @@ class Tables(Estimates):
         estimate, error = self.coef.to_numpy(), self.se.to_numpy()
         z = z_values(estimate, error)
         low, high = interval(estimate, error, level)
-        logits, terms = logit_names(self.frame), self.frame.fixed.names
+        logits, terms = logit_names(self.labels), self.labels.columns
         return pd.DataFrame(
             {
-                "label": coefficient_names(self.frame),
+                "label": coefficient_names(self.labels),
                 "effect": "fixed",
                 "group": None,
                 "y_level": [logit for logit in logits for _ in terms],
