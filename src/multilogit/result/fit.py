@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.evidence.posterior import PosteriorSample
 from multilogit.predict import Kind, Level, NewGroups
 from multilogit.report.summary import Summary
+from multilogit.result import assessment
 from multilogit.result.content import content_of
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
@@ -124,6 +126,55 @@ class Fit(Tables):
             or, with ``new_groups="error"``, a new group.
         """
         return predict(self, new, kind, level, new_groups, offset)
+
+    def simulate(
+        self,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        level: SimulationLevel = "marginal",
+        new: object = None,
+        trials: object = None,
+        offset: object = None,
+    ) -> pd.DataFrame:
+        """Draw new responses from the fitted model, the parameters at their estimates.
+
+        Parameters
+        ----------
+        n
+            Number of data sets.
+        seed
+            Of the random numbers: draw k depends on the seed and k alone.
+        level
+            ``"marginal"``: new random effects are drawn for every level of every grouping
+            factor, then the response (lme4's ``re.form = NA``); ``"conditional"``: the random
+            effects stay at their modes. The same for single-level models.
+        new
+            New data in any form that :func:`multilogit.fit` takes; default: the data of the
+            fit. New levels of a grouping factor are fine at level ``"marginal"``.
+        trials
+            Trials of the new data: a column name, one number, or one per row. Default: the
+            column that ``trials=`` of the fit named, otherwise 1.
+        offset
+            Offset of the new data, as in :meth:`predict`.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the fit, whose labels are the row numbers of its data (or per
+            row of the new data without missing values); columns ``sim_1`` … ``sim_n``: counts of
+            successes, 0/1 where there is one trial. For more than two categories the columns
+            are pairs (``"sim_1"``, category) that add up to the trials. Counts of a row with
+            frequency weight w are out of w times its trials.
+
+        Raises
+        ------
+        OptionError
+            Unknown level, n below 1, frequency weights that are not whole.
+        DataError
+            New data that cannot be used; new groups at level ``"conditional"``.
+        """
+        return assessment.simulate(self, n, seed, level, new, trials, offset)
 
     def posterior_sample(self, n: int = 1000, seed: int = 0) -> PosteriorSample:
         """Draws from the posterior density exp Q(ψ), with importance weights.

@@ -1,0 +1,110 @@
+"""A model at its estimates, as plain arrays: what everything in this room is computed from.
+
+    η_i = x_i'β + o_i + z_i'b_g(i),   b_g ~ N(0, ΛΛ'),   y_i ~ Multinomial(n_i, softmax(0, η_i))
+
+with one or several grouping factors, C = J − 1 logits, and the binomial model for C = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.model_frame import Column, Response
+from multilogit.predict import Matrix, probabilities, random_predictor
+
+Codes = NDArray[np.int32]
+RandomLevel = Literal["marginal", "conditional", "population"]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """The random effects of one grouping factor, all its bar terms together.
+
+    Attributes
+    ----------
+    columns
+        q columns of Z, shape ``(n,)`` each: one per effect (a column of a multinomial model
+        stands here once per logit).
+    logits
+        q numbers: the logit that each effect belongs to, from 0.
+    codes
+        Shape ``(n,)``: level of each row; −1 for a level without a mode.
+    Lambda
+        Shape ``(q, q)``: Σ = ΛΛ'.
+    modes
+        Shape ``(n_levels, q)``: conditional modes b̂.
+    """
+
+    columns: tuple[Column, ...]
+    logits: tuple[int, ...]
+    codes: Codes
+    Lambda: Matrix
+    modes: Matrix
+
+    @property
+    def Sigma(self) -> Matrix:
+        """Covariance of the random effects of a level, shape ``(q, q)``."""
+        return np.asarray(self.Lambda @ self.Lambda.T)
+
+    def predictor(self, b: Matrix, n_logits: int) -> Matrix:
+        """Z b, shape ``(n, C)``, for effects b of every level, shape ``(n_levels, q)``."""
+        out = np.zeros((self.codes.shape[0], n_logits), order="F")
+        for c in set(self.logits):
+            mine = [k for k, logit in enumerate(self.logits) if logit == c]
+            columns = [self.columns[k] for k in mine]
+            out[:, c] = random_predictor(columns, self.codes, b[:, mine])
+        return out
+
+    def by_logit(self) -> NDArray[np.float64]:
+        """Z of every row and logit, shape ``(n, C, q)`` with C the logits that have effects."""
+        out = np.zeros((self.codes.shape[0], max(self.logits) + 1, len(self.columns)))
+        for k, (column, c) in enumerate(zip(self.columns, self.logits, strict=True)):
+            out[:, c, k] = column
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Response, predictors and random effects of a fitted model.
+
+    Attributes
+    ----------
+    response
+        Counts, trials, frequency weights.
+    fixed
+        Shape ``(n, C)``: Xβ̂ + offset.
+    factors
+        One entry per grouping factor; empty for a single-level model.
+    """
+
+    response: Response
+    fixed: Matrix
+    factors: tuple[Factor, ...] = ()
+
+    @property
+    def n_logits(self) -> int:
+        """C = J − 1."""
+        return int(self.fixed.shape[1])
+
+    def eta(self, effects: Sequence[Matrix] | None = None) -> Matrix:
+        """η, shape ``(n, C)``, at random effects b of each factor; None: the modes b̂."""
+        out = self.fixed.copy(order="F")
+        at = [factor.modes for factor in self.factors] if effects is None else effects
+        for factor, b in zip(self.factors, at, strict=True):
+            out += factor.predictor(b, self.n_logits)
+        return out
+
+    def probabilities(self, level: Literal["conditional", "population"]) -> Matrix:
+        """Category probabilities, shape ``(n, J)``: b at the modes, or b = 0."""
+        return probabilities(self.fixed if level == "population" else self.eta())
+
+    @property
+    def weights(self) -> Column:
+        """Frequency weights, shape ``(n,)``: 1 where none were given."""
+        given = self.response.weights
+        return np.ones(self.fixed.shape[0]) if given is None else given
