@@ -7,6 +7,7 @@ import numpy as np
 from multilogit.inference.wald import p_values, z_values
 from multilogit.report.content import Content, Equation, RandomRow
 from multilogit.result.names import logit_names
+from multilogit.result.parts import RobustCovariance
 from multilogit.result.tables import Tables
 
 _SOURCES = {
@@ -62,13 +63,22 @@ def _call(fit: Tables) -> tuple[tuple[str, str], ...]:
     if fit.spec.options:
         options = ", ".join(f"{key}={_shown(value)}" for key, value in fit.spec.options.items())
         lines.append(("Options", options))
-    if fit.penalised:
+    if fit.robust is not None:
+        lines.append(("Std. errors", _robust(fit.robust)))
+    elif fit.penalised:
         source = {
             "likelihood": "-l'', the observed information",
             "posterior": "-Q'', the posterior",
         }
         lines.append(("Std. errors", f"from {source[fit.se_source]}"))
     return tuple(lines)
+
+
+def _robust(robust: RobustCovariance) -> str:
+    """The robust covariance in words."""
+    if not robust.groups:
+        return f"robust, {robust.kind}"
+    return f"robust, {robust.kind}, {robust.n_groups} clusters of {robust.groups}"
 
 
 def _shown(option: object) -> str:

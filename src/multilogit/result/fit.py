@@ -71,6 +71,8 @@ class Fit(Tables):
         With ``strength="auto"`` or ``"cv"``: the curve that the strength was chosen from.
     far
         With ``infinite="freeze"``: ψ̂ with large numbers for infinite ones, for predictions.
+    robust
+        After :meth:`with_vcov`: the covariance that standard errors come from.
 
     Examples
     --------

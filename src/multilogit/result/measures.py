@@ -16,7 +16,7 @@ from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.newton import Solution
-from multilogit.result.parts import RandomEffects, Spec
+from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, Training, TrainingData
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Measures:
     far: NDArray[np.float64] | None
     evidence: EvidenceCurve | None
     options: Options = field(default_factory=Options)
+    robust: RobustCovariance | None = field(default_factory=lambda: None)  # no class attribute
 
     # ------------------------------------------------------------------ the data
 
@@ -87,8 +88,11 @@ class Measures:
 
         Rows and columns of parameters on their boundary (zero variances) are NaN; everything
         is where the information is not positive definite. Then, if there is a prior, it is
-        the inverse of −Q″ instead, and :attr:`se_source` says so.
+        the inverse of −Q″ instead, and :attr:`se_source` says so. A fit of
+        :meth:`~multilogit.result.Fit.with_vcov` has its robust covariance here.
         """
+        if self.robust is not None:
+            return self.robust.matrix
         return self._likelihood_covariance if self._likelihood_rules else self.posterior_covariance
 
     @cached_property
@@ -98,7 +102,13 @@ class Measures:
 
     @property
     def se_source(self) -> str:
-        """What standard errors are made of: ``"likelihood"`` (−ℓ″) or ``"posterior"`` (−Q″)."""
+        """What standard errors are made of: ``"likelihood"`` (−ℓ″) or ``"posterior"`` (−Q″).
+
+        After :meth:`~multilogit.result.Fit.with_vcov`: the kind of robust covariance, such as
+        ``"CR1"``.
+        """
+        if self.robust is not None:
+            return self.robust.kind
         return "likelihood" if self._likelihood_rules else "posterior"
 
     @cached_property

@@ -29,6 +29,28 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
+class RobustCovariance:
+    """A covariance matrix that stays valid where the model's own does not.
+
+    Attributes
+    ----------
+    kind
+        ``"HC0"`` … ``"HC3"``, ``"CR0"``, ``"CR1"`` or ``"CR1S"``.
+    matrix
+        Shape ``(d, d)``, of ψ; NaN for parameters on their boundary.
+    groups
+        Name of the clusters; empty for ``"HC…"``.
+    n_groups
+        Number of independent pieces of data: clusters, or rows.
+    """
+
+    kind: str
+    matrix: NDArray[np.float64]
+    groups: str
+    n_groups: int
+
+
+@dataclass(frozen=True, slots=True)
 class RandomEffects:
     """Random effects of one grouping factor, all its bar terms together.
 
