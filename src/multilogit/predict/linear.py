@@ -16,7 +16,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 Kind = Literal["response", "link", "class"]
-Level = Literal["conditional", "population"]
+Level = Literal["conditional", "population", "marginal"]
 NewGroups = Literal["error", "population"]
 
 
