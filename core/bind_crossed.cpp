@@ -123,6 +123,14 @@ nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t 
                         result.inner_iterations);
 }
 
+double correction(CrossedData& self, const Vector& psi, std::size_t threads) {
+  require(self.m() > 0, "call set_structure first");
+  require(psi.shape(0) == static_cast<std::size_t>(self.size()), "psi must hold p + m numbers");
+  nb::gil_scoped_release release;
+  const std::lock_guard lock(self.busy);
+  return self.correction(psi.data(), threads);
+}
+
 // The factor's levels and effects.
 std::pair<std::size_t, std::size_t> shape_of(const CrossedData& self, int factor) {
   const CrossedLayout& layout = self.layout();
@@ -173,7 +181,8 @@ void bind_crossed(nb::module_& m) {
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("modes", &modes, nb::arg("factor"))
       .def("moments", &moments, nb::arg("beta"), nb::arg("factor"))
-      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("full"), nb::arg("threads"));
+      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("full"), nb::arg("threads"))
+      .def("correction", &correction, nb::arg("psi"), nb::arg("threads"));
 }
 
 }  // namespace multilogit

@@ -247,23 +247,28 @@ void CrossedData::predict_modes(const double* psi) {
 
 // ---- all together -----------------------------------------------------------------------------
 
-CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::size_t threads) {
+// The modes at psi, f(u^), and H there; false, and all forgotten, where there are none.
+bool CrossedData::settle(const double* psi, std::size_t threads, double& value) {
   inner_iterations_ = 0;
   move_to(psi);
-  Result result;
-  result.modes_found = find_modes(threads);
-  double value = 0.0;
-  if (result.modes_found) {
+  if (find_modes(threads)) {
     value = differentiate_rows(threads);
     double squares = 0.0;  // apart: each subtraction from so large a value would be rounded
     for (const double u : u_) squares += u * u;
     value -= 0.5 * squares;
-    result.modes_found = std::isfinite(value) && factor(threads);
+    if (std::isfinite(value) && factor(threads)) return true;
   }
-  if (!result.modes_found) {  // start afresh next time
-    std::fill(u_.begin(), u_.end(), 0.0);
-    last_psi_.clear();
-    factored_ = false;
+  std::fill(u_.begin(), u_.end(), 0.0);
+  last_psi_.clear();
+  factored_ = false;
+  return false;
+}
+
+CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::size_t threads) {
+  Result result;
+  double value = 0.0;
+  result.modes_found = settle(psi, threads, value);
+  if (!result.modes_found) {
     result.gradient.resize(size());
     result.hessian.resize(static_cast<std::size_t>(size()) * size());
     result.inner_iterations = inner_iterations_;

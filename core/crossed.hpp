@@ -67,6 +67,8 @@ class CrossedData {
   // little, the remainder's part of tr(H^-1 H_k H^-1 H_l) is in the Hessian for pairs of thetas
   // alone.
   Result evaluate(const double* psi, bool full, std::size_t threads);
+  // What the next term of the expansion adds to l(psi); the modes stay where they are found.
+  double correction(const double* psi, std::size_t threads);
 
   // Of factor f: u, levels x q_f, and Lambda H^-1 Lambda', levels x q_f x q_f.
   void get_modes(int f, double* u, double* covariance) const;
@@ -88,6 +90,7 @@ class CrossedData {
   struct Derivatives;
 
   void allocate();
+  bool settle(const double* psi, std::size_t threads, double& value);
   void move_to(const double* psi);
   void prepare_rows(const double* beta);
   void predict_modes(const double* psi);
@@ -110,12 +113,17 @@ class CrossedData {
   void invert_column(std::size_t k, double* work);
   void row_covariance(std::size_t i, double* covariance) const;
   void differentiate_modes(Derivatives& out, std::size_t threads);
+  double weigh_form(std::size_t i);
   void weigh_row(std::size_t i, Derivatives& to);
   void fill_predictor(std::size_t i);
   void add_right_hand_side(std::size_t i, int f, vd* out) const;
   void multiply_rows(Derivatives& out, std::size_t threads);
   double multiply_row(std::size_t i, vd* D, Derivatives& to) const;
   void add_levels(Derivatives& out) const;
+
+  // accuracy
+  double level_third(int f, const double* C, std::size_t stride, const std::int32_t* from,
+                     const std::int32_t* to) const;
 
   // the trace
   struct Directions {

@@ -155,6 +155,16 @@ void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   solve(doubles(U_), vectors_ * kLanes, threads);
 }
 
+// h of row i alone.
+double CrossedData::weigh_form(std::size_t i) {
+  double covariance[kMaxRowEffects * kMaxRowEffects], h = 0.0;
+  row_covariance(i, covariance);
+  const double* a = &a_[i * q_];
+  for (int b = 0; b < q_; ++b)
+    for (int c = 0; c < q_; ++c) h += a[b] * covariance[b * q_ + c] * a[c];
+  return h;
+}
+
 void CrossedData::weigh_row(std::size_t i, Derivatives& to) {
   double covariance[kMaxRowEffects * kMaxRowEffects];
   row_covariance(i, covariance);

@@ -46,6 +46,26 @@ def test_laplace_warns_with_numbers_where_it_is_poor_and_only_there() -> None:
     assert not good.diagnostics
 
 
+def matings(animals: int, each: int, sd: float) -> pd.DataFrame:
+    """Crossed and binary, as in McCullagh & Nelder's salamanders."""
+    rng = np.random.default_rng(3)
+    female = np.repeat(np.arange(animals), each)
+    male = rng.permutation(np.arange(female.size) % animals)
+    eta = 0.5 + sd * (rng.normal(size=animals)[female] + rng.normal(size=animals)[male])
+    y = (rng.random(eta.size) < 1 / (1 + np.exp(-eta))).astype(int)
+    return pd.DataFrame({"y": y, "female": female, "male": male})
+
+
+def test_crossed_factors_are_judged_by_the_next_term_of_the_expansion() -> None:
+    formula = "y ~ 1 + (1 | female) + (1 | male)"
+    poor = ml.fit(formula, matings(60, 5, 1.2))
+    (warning,) = [d for d in poor.diagnostics if d.code == "laplace-accuracy"]
+    assert 0.3 < warning.facts["moved"] < 1.5
+    assert warning.facts["loglik_change"] > 0.5
+    assert "no quadrature" in warning.remedy
+    assert not ml.fit(formula, matings(30, 15, 0.6)).diagnostics
+
+
 def test_the_check_changes_nothing() -> None:
     data = tiny_clusters(4.0)
     again = ml.Refitter(ml.fit("y ~ x + (1 | g)", data))(data["y"])

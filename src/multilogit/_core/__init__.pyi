@@ -183,3 +183,6 @@ class CrossedData:
         self, psi: NDArray[np.float64], full: bool, threads: int
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64], bool, bool, int]:
         """Value, gradient, Hessian, modes found, whether the Hessian is whole, inner iterations."""
+
+    def correction(self, psi: NDArray[np.float64], threads: int) -> float:
+        """What the next term of Laplace's expansion adds to the value; NaN without modes."""

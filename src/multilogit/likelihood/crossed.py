@@ -128,6 +128,20 @@ class CrossedLaplace:
             return self._whole[1]
         return self._evaluate(psi, full=True)
 
+    def correction(self, psi: Vector) -> float:
+        """What the next term of the expansion of the integral adds to ℓ(ψ); NaN without modes.
+
+        Shun & McCullagh (1995), *JRSS B* 57, 749–760; Raudenbush, Yang & Yosef (2000), *JCGS* 9,
+        141–157. A sum over pairs of rows in it is taken over rows of one level, approximately.
+        Modes are those at ``psi`` afterwards.
+        """
+        return self._data.correction(psi, self.threads)
+
+    @property
+    def bytes(self) -> float:
+        """Memory that the likelihood takes."""
+        return self._data.bytes
+
     def _evaluate(self, psi: Vector, full: bool) -> Evaluation:
         value, gradient, hessian, found, whole, _ = self._data.evaluate(psi, full, self.threads)
         status = Status.OK if found else Status.INNER_FAILED
