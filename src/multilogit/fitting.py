@@ -25,6 +25,7 @@ from multilogit.estimate import (
     fixed_likelihood,
     split_aliased,
 )
+from multilogit.estimate.effects import FactorEffects, factor_effects
 from multilogit.estimate.freeze import estimate_frozen
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.formula import Design, build_frame
@@ -327,18 +328,17 @@ def _check_supported(frame: ModelFrame, options: Options) -> None:
             "infinite='freeze' is for models without random effects; with them use "
             "prior=ml.RelativeEntropy()."
         )
-    if frame.response.family == "multinomial":
-        raise OptionError(
-            f"The response {frame.response.name!r} has {len(frame.response.categories)} "
-            "categories: random effects are available for two categories in this version."
-        )
-    for group in frame.groupings or {}:
-        q = sum(len(block.columns) for block in frame.random if block.group == group)
-        if q > _MOST_EFFECTS:
+    for effects in factor_effects(frame):
+        if effects.q > _MOST_EFFECTS:
             raise OptionError(
-                f"{group!r} has {q} random effects per level; at most {_MOST_EFFECTS} are "
-                "available."
+                f"{effects.group!r} has {effects.q} random effects per level"
+                f"{_on_logits(frame, effects)}; at most {_MOST_EFFECTS} are available."
             )
+
+
+def _on_logits(frame: ModelFrame, effects: FactorEffects) -> str:
+    n_logits = len(frame.response.categories) - 1
+    return f" ({effects.q // n_logits} on each of {n_logits} logits)" if n_logits > 1 else ""
 
 
 def _refuse_single_levels(frame: ModelFrame) -> None:
@@ -354,20 +354,15 @@ def _random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffect
     """The random effects of each grouping factor, named."""
     if estimate.Lambda is None:
         return ()
-    names = tuple(name for block in frame.random for name in block.names)
-    sizes = [len(block.columns) for block in frame.random]
-    groups = list(dict.fromkeys(block.group for block in frame.random))
-    found, theta = [], len(frame.fixed.columns)
-    for group, factor in zip(groups, estimate.factors, strict=True):
-        blocks = tuple(
-            size for size, block in zip(sizes, frame.random, strict=True) if block.group == group
-        )
-        m = sum(size * (size + 1) // 2 for size in blocks)
+    found = []
+    theta = len(frame.fixed.columns) * (len(frame.response.categories) - 1)
+    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
+        m = sum(size * (size + 1) // 2 for size in effects.blocks)
         found.append(
             RandomEffects(
-                group=group,
-                names=names[factor.effects],
-                blocks=blocks,
+                group=effects.group,
+                names=effects.names,
+                blocks=effects.blocks,
                 theta=slice(theta, theta + m),
                 Lambda=estimate.Lambda[factor.effects, factor.effects],
                 modes=factor.modes,

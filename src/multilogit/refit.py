@@ -13,7 +13,7 @@ from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import DataError
 from multilogit.estimate import Estimate, estimate_single, fixed_likelihood
-from multilogit.estimate.mixed import mixed_likelihood, successes_and_trials
+from multilogit.estimate.mixed import counts_and_trials, mixed_likelihood
 from multilogit.estimate.priors import bind_prior
 from multilogit.estimate.search import Target, search
 from multilogit.evaluation import Vector
@@ -104,7 +104,7 @@ class Refitter:
         # A prior may depend on the response: it is bound anew.
         prior = bind_prior(options.prior, compact, likelihood.structure, options)
         with self._lock:
-            likelihood.set_response(*successes_and_trials(compact.response))
+            likelihood.set_response(*counts_and_trials(compact.response))
             likelihood.restart()
             estimate = search(Target(likelihood, prior), self._start, options)
         nodes = options.nodes

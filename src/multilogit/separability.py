@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import ModelFrame, Response
+from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse
 from multilogit.errors import Diagnostic, MultilogitError, OptionError, Status
 from multilogit.estimate import Estimate, fixed_likelihood, split_aliased
+from multilogit.estimate.effects import factor_effects, logit_prefixes
 from multilogit.estimate.joint_cone import jointly_separated
 from multilogit.estimate.recession import (
     Kind,
@@ -30,6 +31,7 @@ from multilogit.estimate.recession import (
 )
 from multilogit.evaluation import Matrix, Vector
 from multilogit.formula import build_frame
+from multilogit.likelihood.columns import root_mean_square
 
 __all__ = [
     "Separation",
@@ -251,7 +253,7 @@ def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bo
         if moved < _SMALL_STEP:
             return False
     response = frame.response
-    n_trials = float(_weighted(response)[1].sum())
+    n_trials = float(response.weighted()[1].sum())
     covariance = estimate.covariance()
     blocks = [slice(p * c, p * (c + 1)) for c in range(n_logits)]
     variance = sum(float((covariance[block, block] * gram).sum()) for block in blocks)
@@ -277,7 +279,7 @@ def explain_divergence(frame: ModelFrame, beta: Vector | None = None) -> tuple[D
         together predict every row; or nothing, where this is not the reason.
     """
     if not frame.random and beta is not None and np.isfinite(beta).all():
-        counts, trials = _weighted(frame.response)
+        counts, trials = frame.response.weighted()
         if certifies_overlap(frame.fixed.columns, counts, trials, beta, frame.offset):
             return ()
     try:
@@ -370,7 +372,7 @@ class _Finding:
 
 def _find(frame: ModelFrame) -> _Finding:
     """Populations of X alone, aliased columns left out, then the linear programs."""
-    counts, trials = _weighted(frame.response)
+    counts, trials = frame.response.weighted()
     bare = ModelFrame(
         response=replace(frame.response, counts=counts, trials=trials, weights=None),
         fixed=frame.fixed,
@@ -393,20 +395,9 @@ def _find(frame: ModelFrame) -> _Finding:
     return _Finding(frame, population, recession, _names(frame, fixed.names), aliased)
 
 
-def _weighted(response: Response) -> tuple[Matrix, Vector]:
-    """Counts and trials with the frequency weights multiplied in."""
-    w = response.weights
-    if w is None:
-        return response.counts, response.trials
-    return np.asfortranarray(response.counts * w[:, None]), response.trials * w
-
-
 def _names(frame: ModelFrame, terms: Sequence[str]) -> list[str]:
     """Coefficient names as in ``Fit.coef``."""
-    response = frame.response
-    if response.family == "binomial":
-        return list(terms)
-    return [f"logit[{category}] {term}" for category in response.categories[1:] for term in terms]
+    return [prefix + term for prefix in logit_prefixes(frame) for term in terms]
 
 
 def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
@@ -433,14 +424,8 @@ def _predict_every_row(frame: ModelFrame, groups: Collection[str]) -> bool | Non
     """Whether fixed effects and random effects of ``groups`` do; None: too many to look at."""
     if frame.response.family != "binomial" or frame.groupings is None:
         return False
-    counts, trials = _weighted(frame.response)
-    factors = [
-        (
-            [c for block in frame.random if block.group == group for c in block.columns],
-            frame.groupings[group].codes,
-        )
-        for group in groups
-    ]
+    counts, trials = frame.response.weighted()
+    factors = [(f.columns, f.codes) for f in factor_effects(frame) if f.group in groups]
     return jointly_separated(frame.fixed.columns, factors, counts[:, 0], trials)
 
 
@@ -448,15 +433,13 @@ def _grown(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
     """Factors with a standard deviation, on the logit scale, that is beyond belief: the largest."""
     if estimate.Lambda is None:
         return {}
-    sd = iter(np.sqrt((estimate.Lambda**2).sum(axis=1)))
+    sd = np.sqrt((estimate.Lambda**2).sum(axis=1))
     largest: dict[str, float] = {}
-    for block in frame.random:
-        for column in block.columns:
-            on_logits = float(next(sd)) * float(
-                np.sqrt(np.einsum("i,i", column, column) / column.size)
-            )
-            if on_logits > _LARGE_SD:
-                largest[block.group] = max(on_logits, largest.get(block.group, 0.0))
+    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
+        scale = [root_mean_square(column) for column in effects.columns]
+        on_logits = float((sd[factor.effects] * scale).max())
+        if on_logits > _LARGE_SD:
+            largest[effects.group] = on_logits
     return largest
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import OptionError, Status
 from multilogit.estimate import Estimate, Options, estimate_mixed, estimate_single
-from multilogit.estimate.mixed import mixed_likelihood, successes_and_trials
+from multilogit.estimate.effects import factor_effects
+from multilogit.estimate.mixed import counts_and_trials, mixed_likelihood
 from multilogit.estimate.priors import bind_prior, prior_context
 from multilogit.estimate.search import Target, search
 from multilogit.estimate.single import longest_steps
@@ -235,15 +236,16 @@ def _scorer(frame: ModelFrame, mixed: bool) -> Callable[[Mode], Score]:
                 weights=response.weights,
             ).score
         )
-    (grouping,) = (frame.groupings or {}).values()
+    (factor,) = factor_effects(frame)
     groups = split_groups(
         frame.fixed.columns,
-        [column for block in frame.random for column in block.columns],
-        [len(block.columns) for block in frame.random],
-        *successes_and_trials(response),
-        grouping.codes,
-        len(grouping.levels),
+        factor.columns,
+        factor.blocks,
+        *counts_and_trials(response),
+        factor.codes,
+        factor.n_levels,
         offset=frame.offset,
+        logits=None if response.family == "binomial" else factor.logits,
     )
 
     def score(mode: Mode) -> Score:

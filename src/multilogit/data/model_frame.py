@@ -47,6 +47,13 @@ class Response:
     trials: Column
     weights: Column | None = None
 
+    def weighted(self) -> tuple[NDArray[np.float64], Column]:
+        """Counts, F-ordered, and trials with the frequency weights multiplied in."""
+        w = self.weights
+        if w is None:
+            return self.counts, self.trials
+        return np.asfortranarray(self.counts * w[:, None]), self.trials * w
+
 
 @dataclass(frozen=True, slots=True)
 class FixedColumns:
@@ -88,7 +95,7 @@ class FixedColumns:
 class RandomBlock:
     """One bar term ``(effects | group)``: effects correlated with each other.
 
-    ``(1 + x || g)`` arrives as two blocks on the same group.
+    ``(1 + x || g)`` arrives as two blocks on the same group, neither of them ``correlated``.
 
     Attributes
     ----------
@@ -96,18 +103,22 @@ class RandomBlock:
         Name of the grouping factor.
     columns, names
         q columns of Z and their names, as in :class:`FixedColumns`.
+    correlated
+        False for ``||``: effects on different logits of a multinomial model are independent as
+        well.
     """
 
     group: str
     columns: tuple[Column, ...]
     names: tuple[str, ...]
+    correlated: bool = True
 
     def keep(self, indices: Sequence[int]) -> RandomBlock:
         """Only the columns ``indices``, in that order."""
-        return RandomBlock(
-            self.group,
-            tuple(self.columns[k] for k in indices),
-            tuple(self.names[k] for k in indices),
+        return replace(
+            self,
+            columns=tuple(self.columns[k] for k in indices),
+            names=tuple(self.names[k] for k in indices),
         )
 
 

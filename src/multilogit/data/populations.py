@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from multilogit.data.model_frame import FixedColumns, ModelFrame, RandomBlock, Response
+from multilogit.data.model_frame import FixedColumns, ModelFrame, Response
 
 Index = NDArray[np.int64]
 
@@ -93,7 +93,7 @@ def collapse(frame: ModelFrame) -> tuple[ModelFrame, Index]:
     population, first = _populations_of(frame)
     response = _summed(frame.response, population, first.shape[0])
     fixed = FixedColumns(_at(frame.fixed.columns, first), frame.fixed.names, frame.fixed.terms)
-    random = tuple(RandomBlock(b.group, _at(b.columns, first), b.names) for b in frame.random)
+    random = tuple(replace(block, columns=_at(block.columns, first)) for block in frame.random)
     groupings = None
     if frame.groupings is not None:
         groupings = {

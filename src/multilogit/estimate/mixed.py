@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Literal
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from multilogit.data.model_frame import Column, ModelFrame, RandomBlock, Response
 from multilogit.errors import Diagnostic, OptionError
 from multilogit.estimate.accuracy import MOST_PRODUCT_NODES, check_laplace, climb_ladder
+from multilogit.estimate.effects import FactorEffects, factor_effects
 from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.multistart import search_from_many
 from multilogit.estimate.options import Options
@@ -40,7 +42,8 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     """
     likelihood = mixed_likelihood(frame, options)
     prior = bind_prior(options.prior, frame, likelihood.structure, options)
-    target = Target(likelihood, prior, None if prior is None else longest_steps(fixed))
+    longest = None if prior is None else longest_steps(fixed)
+    target = Target(likelihood, prior, longest, fixed.n_logits)
     start = start_values(likelihood, fixed, options)
     if options.nodes == "auto":
         return climb_ladder(target, start, options)
@@ -116,32 +119,8 @@ def _left_out(block: RandomBlock, k: int, why: str) -> Diagnostic:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Factor:
-    """One grouping factor with all its bar terms."""
-
-    name: str
-    columns: list[Column]
-    blocks: list[int]
-    codes: NDArray[np.int32]
-    n_levels: int
-
-
-def _factors(frame: ModelFrame) -> list[_Factor]:
-    """The grouping factors in the order of the (arranged) bar terms."""
-    groupings = frame.groupings or {}
-    found = []
-    for name in dict.fromkeys(block.group for block in frame.random):
-        mine = [block for block in frame.random if block.group == name]
-        columns = [column for block in mine for column in block.columns]
-        sizes = [len(block.columns) for block in mine]
-        levels = len(groupings[name].levels)
-        found.append(_Factor(name, columns, sizes, groupings[name].codes, levels))
-    return found
-
-
 def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
-    """The marginal likelihood of an arranged binary frame.
+    """The marginal likelihood of an arranged frame.
 
     One grouping factor, nested factors, or crossed ones, whatever the data are.
 
@@ -150,12 +129,13 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
     OptionError
         If ``options.nodes`` asks for quadrature that there is not, or for too many nodes.
     """
-    factors = _factors(frame)
+    factors = factor_effects(frame)
     nested = all(is_nested(lower.codes, upper.codes) for lower, upper in pairwise(factors))
     if options.nodes != 1:
         _check_quadrature(factors, nested, options.nodes)
     nodes = 1 if options.nodes == "auto" else options.nodes
-    y, trials = successes_and_trials(frame.response)
+    y, trials = counts_and_trials(frame.response)
+    binary = frame.response.family == "binomial"
     if len(factors) == 1:
         (factor,) = factors
         return GroupedLikelihood(
@@ -169,6 +149,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
             offset=frame.offset,
             nodes=nodes,
             threads=options.threads,
+            **({} if binary else {"logits": factor.logits}),
         )
     several = partial(NestedLikelihood, nodes=nodes) if nested else CrossedLaplace
     return several(
@@ -181,12 +162,15 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
         [factor.n_levels for factor in factors],
         offset=frame.offset,
         threads=options.threads,
+        **({} if binary else {"logits": [factor.logits for factor in factors]}),
     )
 
 
-def _check_quadrature(factors: list[_Factor], nested: bool, nodes: int | Literal["auto"]) -> None:
+def _check_quadrature(
+    factors: Sequence[FactorEffects], nested: bool, nodes: int | Literal["auto"]
+) -> None:
     """Quadrature is for one factor, or nested ones with one effect each, and bounded."""
-    named = ", ".join(repr(factor.name) for factor in factors)
+    named = ", ".join(repr(factor.group) for factor in factors)
     if not nested:
         raise OptionError(
             f"nodes={nodes!r}: random effects are grouped by {named}, which are crossed; "
@@ -194,13 +178,13 @@ def _check_quadrature(factors: list[_Factor], nested: bool, nodes: int | Literal
             "Laplace's approximation."
         )
     for factor in factors:
-        if len(factors) > 1 and len(factor.columns) > 1:
+        if len(factors) > 1 and factor.q > 1:
             raise OptionError(
-                f"nodes={nodes!r}: {factor.name!r} has {len(factor.columns)} random effects; "
+                f"nodes={nodes!r}: {factor.group!r} has {factor.q} random effects; "
                 f"quadrature for nested factors ({named}) needs one at every level. Use nodes=1, "
                 "Laplace's approximation, or leave out the random slopes."
             )
-    q = sum(len(factor.columns) for factor in factors)
+    q = sum(factor.q for factor in factors)
     if nodes != "auto" and nodes**q > MOST_PRODUCT_NODES:
         raise OptionError(
             f"nodes={nodes} makes {nodes}^{q} nodes per group for the {q} random effects of "
@@ -209,9 +193,11 @@ def _check_quadrature(factors: list[_Factor], nested: bool, nodes: int | Literal
         )
 
 
-def successes_and_trials(response: Response) -> tuple[Column, Column]:
-    """y and n of a binary response, multiplied by the frequency weights."""
-    y, trials = response.counts[:, 0], response.trials
-    if response.weights is not None:
-        y, trials = y * response.weights, trials * response.weights
-    return np.ascontiguousarray(y), trials
+def counts_and_trials(response: Response) -> tuple[NDArray[np.float64], Column]:
+    """y and n, multiplied by the frequency weights.
+
+    y has shape ``(n,)`` for a binary response, ``(n, C)`` for a multinomial one.
+    """
+    counts, trials = response.weighted()
+    binary = response.family == "binomial"
+    return np.ascontiguousarray(counts[:, 0]) if binary else counts, trials

@@ -83,7 +83,8 @@ def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
     for _ in range(count):
         sd = np.exp(rng.uniform(np.log(_SMALLEST_SD), np.log(_LARGEST_SD), structure.q))
         theta = np.where(structure.diagonal, (sd / likelihood.z_scale)[structure.rows], 0.0)
-        beta = psi[:p] * (inflation(sd) / inflation(found_sd)) + spread * rng.normal(size=p)
+        grown = inflation(sd, target.n_logits) / inflation(found_sd, target.n_logits)
+        beta = psi[:p] * grown + spread * rng.normal(size=p)
         starts.append(np.concatenate([beta, theta]))
     return starts
 

@@ -43,11 +43,14 @@ class Target:
         log π; None: maximum likelihood.
     longest
         Shape ``(p,)``: caps on the change of β in one step; None: no caps.
+    n_logits
+        C = J − 1: β holds so many coefficients of each column.
     """
 
     likelihood: MixedLikelihood
     prior: BoundPrior | None = None
     longest: Vector | None = None
+    n_logits: int = 1
 
     @cached_property
     def objective(self) -> Objective:

@@ -26,17 +26,18 @@ def start_values(likelihood: MixedLikelihood, fixed: FixedLikelihood, options: O
     beta = _start_beta(fixed, start, structure.m)
     Sigma = _moment_covariance(likelihood, beta)
     if start is None:
-        beta = beta * inflation(np.sqrt(Sigma.diagonal()))
+        beta = beta * inflation(np.sqrt(Sigma.diagonal()), fixed.n_logits)
     Lambda = cholesky(Sigma) / likelihood.z_scale[:, None]
     return np.concatenate([beta, Lambda[structure.rows, structure.columns]])
 
 
-def inflation(sd: Vector) -> float:
+def inflation(sd: Vector, n_logits: int) -> float:
     """By how much conditional effects exceed population-averaged ones (Zeger et al. 1988).
 
-    ``sd``: standard deviations on the logit scale; they give the average variance of Zb.
+    ``sd``: standard deviations on the logit scale; they give the average variance of Zb, over
+    rows and logits.
     """
-    return float(np.sqrt(1.0 + 0.346 * (sd**2).sum()))
+    return float(np.sqrt(1.0 + 0.346 * (sd**2).sum() / n_logits))
 
 
 def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> Vector:

@@ -229,13 +229,14 @@ def split_groups(
     x: Sequence[Vector],
     z: Sequence[Vector],
     blocks: Sequence[int],
-    y: Vector,
+    y: Vector | Matrix,
     trials: Vector,
     codes: NDArray[np.int32],
     n_groups: int,
     *,
     offset: Vector | None = None,
     nodes: int = 1,
+    logits: Sequence[int] | None = None,
 ) -> list[GroupedLikelihood]:
     """One likelihood per group; parameters as in ``GroupedLikelihood``.
 
@@ -243,7 +244,8 @@ def split_groups(
     """
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=n_groups))
-    arrays = {id(a): np.ascontiguousarray(a[order]) for a in (*x, *z, y, trials)}
+    arrays = {id(a): np.ascontiguousarray(a[order]) for a in (*x, *z, trials)}
+    sorted_y = y[order]
     sorted_offset = None if offset is None else offset[order]
     out = []
     for first, last in zip(np.append(0, ends[:-1]).tolist(), ends.tolist(), strict=True):
@@ -255,12 +257,13 @@ def split_groups(
                 [arrays[id(a)][rows] for a in x],
                 [arrays[id(a)][rows] for a in z],
                 blocks,
-                arrays[id(y)][rows],
+                np.asfortranarray(sorted_y[rows]),
                 arrays[id(trials)][rows],
                 np.zeros(last - first, dtype=np.int32),
                 1,
                 offset=None if sorted_offset is None else sorted_offset[rows],
                 nodes=nodes,
+                **({} if logits is None else {"logits": logits}),
             )
         )
     return out

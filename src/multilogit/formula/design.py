@@ -257,7 +257,7 @@ def _blocks(bar: Bar, made: FixedColumns) -> list[RandomBlock]:
     if bar.correlated:
         return [RandomBlock(bar.group.name, made.columns, made.names)]
     return [
-        RandomBlock(bar.group.name, (column,), (name,))
+        RandomBlock(bar.group.name, (column,), (name,), correlated=False)
         for column, name in zip(made.columns, made.names, strict=True)
     ]
 

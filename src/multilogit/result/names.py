@@ -23,6 +23,16 @@ def coefficient_names(labels: Labels) -> list[str]:
     ]
 
 
+def effect_terms(effects: RandomEffects, labels: Labels) -> list[tuple[str, int]]:
+    """Column of Z and logit (from 0) of every effect: ``"logit[c] x"`` is x in the logit of c."""
+    prefixes = [f"logit[{logit}] " if logit else "" for logit in logit_names(labels)]
+    found = []
+    for name in effects.names:
+        logit = next(c for c, prefix in enumerate(prefixes) if name.startswith(prefix))
+        found.append((name.removeprefix(prefixes[logit]), logit))
+    return found
+
+
 def theta_names(random: Sequence[RandomEffects]) -> list[str]:
     """Names of θ as lme4 writes them: ``"g.x.y"`` is row x, column y of Λ; ``"g.x"`` row x, x."""
     names = []

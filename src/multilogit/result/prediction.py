@@ -21,8 +21,7 @@ from multilogit.predict import (
     random_predictor,
 )
 from multilogit.result.measures import Measures
-from multilogit.result.names import logit_names
-from multilogit.result.parts import RandomEffects
+from multilogit.result.names import effect_terms, logit_names
 from multilogit.result.training import Labels
 
 
@@ -100,14 +99,21 @@ def _refuse_new_levels(group: str, labels: NDArray[np.object_]) -> None:
 def _linear_predictor(fit: Measures, rows: _Rows, conditional: bool) -> NDArray[np.float64]:
     """η, shape ``(n, C)``; NaN in rows with missing values."""
     n = len(rows.index)
-    logits, p = len(logit_names(fit.labels)), len(fit.labels.columns)
+    logits, p = fit.labels.n_logits, len(fit.labels.columns)
     psi = fit.solution.psi if fit.far is None else fit.far
     beta = psi[: logits * p].reshape(logits, p)
     n_complete = n if rows.complete is None else rows.complete.shape[0]
     eta = fixed_predictor(rows.fixed.columns, beta, rows.offset, n_complete)
     for effects in fit.random if conditional else ():
-        columns = _columns_of(effects, rows.random)
-        eta[:, 0] += random_predictor(columns, rows.codes[effects.group], effects.modes)
+        columns = columns_by_name(rows.random, effects.group)
+        terms = effect_terms(effects, fit.labels)
+        for c in range(logits):
+            mine = [k for k, (_, logit) in enumerate(terms) if logit == c]
+            eta[:, c] += random_predictor(
+                [columns[terms[k][0]] for k in mine],
+                rows.codes[effects.group],
+                effects.modes[:, mine],
+            )
     if rows.complete is None:
         return eta
     full = np.full((n, eta.shape[1]), np.nan)
@@ -115,18 +121,14 @@ def _linear_predictor(fit: Measures, rows: _Rows, conditional: bool) -> NDArray[
     return full
 
 
-def _columns_of(effects: RandomEffects, blocks: Sequence[RandomBlock]) -> list[Column]:
-    """The columns of Z of a factor; those without a variance of their own were dropped.
-
-    A name that occurs in two bar terms is the same column in both.
-    """
-    named = {
+def columns_by_name(blocks: Sequence[RandomBlock], group: str) -> dict[str, Column]:
+    """Columns of Z of a factor; a name in two bar terms is the same column in both."""
+    return {
         name: column
         for block in blocks
-        if block.group == effects.group
+        if block.group == group
         for name, column in zip(block.names, block.columns, strict=True)
     }
-    return [named[name] for name in effects.names]
 
 
 def _present(
