@@ -58,6 +58,7 @@ void set_structure(NestedData& self, const std::vector<int>& z, const std::vecto
         "theta must lie in the lower triangle of its level");
     require(k == 0 || level[row[k - 1]] <= level[row[k]], "theta must be given level by level");
   }
+  const std::lock_guard lock(self.busy);
   self.set_structure(z, effects, std::move(row), std::move(column));
 }
 
@@ -66,6 +67,7 @@ void set_nodes(NestedData& self, const Vector& nodes, const Vector& log_weights)
   require(nodes.shape(0) == log_weights.shape(0), "nodes and log_weights must have equal lengths");
   require(nodes.shape(0) == 0 || self.q() == self.levels(),
           "quadrature needs one effect at every level");
+  const std::lock_guard lock(self.busy);
   self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
                  {log_weights.data(), log_weights.data() + log_weights.size()});
 }
@@ -77,6 +79,7 @@ nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
   NestedData::Result result;
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     result = self.evaluate(psi.data(), threads);
   }
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
@@ -84,8 +87,9 @@ nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
                         result.inner_iterations);
 }
 
-nb::list modes(const NestedData& self) {
+nb::list modes(NestedData& self) {
   require(self.q() > 0, "call set_structure first");
+  const std::lock_guard lock(self.busy);
   nb::list out;
   for (int d = 0; d < self.levels(); ++d) {
     const auto q = static_cast<std::size_t>(self.effects(d));
@@ -98,7 +102,7 @@ nb::list modes(const NestedData& self) {
   return out;
 }
 
-nb::list moments(const NestedData& self, const Vector& beta) {
+nb::list moments(NestedData& self, const Vector& beta) {
   require(self.q() > 0, "call set_structure first");
   require(beta.shape(0) == static_cast<std::size_t>(self.p()), "beta must hold p numbers");
   nb::list out;
@@ -111,6 +115,7 @@ nb::list moments(const NestedData& self, const Vector& beta) {
   }
   {
     nb::gil_scoped_release release;
+    const std::lock_guard lock(self.busy);
     self.moments(beta.data(), score, information);
   }
   return out;
@@ -122,12 +127,14 @@ void set_modes(NestedData& self, const std::vector<Matrix>& u) {
     require(u[d].shape(0) == self.groups(d) &&
                 u[d].shape(1) == static_cast<std::size_t>(self.effects(d)),
             "u must have shape (groups, q) at every level");
+  const std::lock_guard lock(self.busy);
   for (int d = 0; d < self.levels(); ++d) self.set_modes(d, u[d].data());
 }
 
 void set_response(NestedData& self, const Vector& y, const Vector& n) {
   require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
           "y and n must be as long as the data");
+  const std::lock_guard lock(self.busy);
   self.set_response(y.data(), n.data());
 }
 

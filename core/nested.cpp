@@ -6,8 +6,9 @@ namespace multilogit {
 
 namespace {
 
-// Mode derivatives are kept while they take at most this many doubles (80 MB).
-constexpr std::size_t kMostDerivatives = 10'000'000;
+// Mode derivatives are kept while they take at most a quarter of what the data take, in doubles;
+// few of them always (8 MB), very many never (80 MB).
+constexpr std::size_t kFewDerivatives = 1'000'000, kManyDerivatives = 10'000'000;
 
 }  // namespace
 
@@ -181,14 +182,15 @@ void NestedData::move_to(const double* psi) {
   if (last_psi_.size() == size) {
     for (std::size_t k = 0; k < size; ++k) point_.change[k] = psi[k] - last_psi_[k];
   } else {
+    const std::size_t most =
+        std::clamp(layout_.tiles * (columns_ + 3) * kLanes / 4, kFewDerivatives, kManyDerivatives);
     std::size_t vectors = 0;
     for (int d = 0; d < levels(); ++d)
       vectors += layout_.levels[d].blocks() * point_.effects(d) * size;
     for (int d = 0; d < levels(); ++d)
-      modes_[d].derivatives.assign(vectors * kLanes <= kMostDerivatives
-                                       ? layout_.levels[d].blocks() * point_.effects(d) * size
-                                       : 0,
-                                   vd{});
+      modes_[d].derivatives.assign(
+          vectors * kLanes <= most ? layout_.levels[d].blocks() * point_.effects(d) * size : 0,
+          vd{});
   }
   last_psi_.assign(psi, psi + size);
 }

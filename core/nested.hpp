@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "nested_forest.hpp"
@@ -59,6 +60,8 @@ class NestedData {
   int q() const { return point_.q(); }
   int effects(int d) const { return point_.effects(d); }
   int size() const { return point_.size(); }
+
+  std::mutex busy;  // one call at a time: evaluations leave modes behind
 
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;

@@ -55,16 +55,17 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     for (Level& level : this->levels_) {
       const int q_d = this->q(level), size = this->size_;
       NestedModes& kept = modes[level.d];
-      level.u = kept.u.data() + level.first * q_d;
+      vd* u = level.all_u = level.u = kept.u.data() + level.all_first * q_d;
       if (kept.derivatives.empty()) {
         this->open_derivatives(level);
         continue;
       }
-      level.derivatives = kept.derivatives.data() + level.first * q_d * size;
-      for (std::size_t i = 0; i < level.blocks * q_d; ++i)
+      level.all_derivatives = kept.derivatives.data() + level.all_first * q_d * size;
+      level.derivatives = level.all_derivatives;
+      for (std::size_t i = 0; i < level.all_blocks * q_d; ++i)
         for (int k = 0; k < size; ++k)
           if (this->at_.change[k] != 0.0)
-            level.u[i] += this->at_.change[k] * level.derivatives[i * size + k];
+            u[i] += this->at_.change[k] * level.all_derivatives[i * size + k];
     }
   }
 
@@ -91,16 +92,16 @@ class ForestDerivatives : public ForestModes<Z, Q> {
 
   // ---- rows ------------------------------------------------------------------------------------
 
-  // r, w, w3, w4 of every row; R, V and (w zeta | w3 zeta zeta')'[X, Z] of every leaf. Returns f
-  // without -u'u / 2.
-  vd differentiate_rows(std::size_t b) {
+  // r, w, w3, w4 of every row, or, `again`, what they were; R, V and (w zeta | w3 zeta zeta')'[X,
+  // Z] of every leaf. Returns f without -u'u / 2.
+  vd differentiate_rows(std::size_t b, bool again = false) {
     Level& level = this->leaf();
     const int zs = this->zs(), columns = this->at_.columns, height = zs + this->ss();
     const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
       for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
         const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
         for (std::size_t i = 0; i < count; ++i)
-          differentiate_row(t0 + i, shift, out, &left_[i * height]);
+          differentiate_row(t0 + i, shift, again, out, &left_[i * height]);
         add_cross(left_.data(), height, this->data_.x + t0 * columns, columns, columns, count,
                   out + 1 + zs, columns, [](vd x) { return x; });
       }
@@ -117,19 +118,21 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     return out[0];
   }
 
-  void differentiate_row(std::size_t t, const vd* shift, vd* out, vd* left) {
-    const BinomialRow row =
-        binomial_row(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
+  void differentiate_row(std::size_t t, const vd* shift, bool again, vd* out, vd* left) {
     const std::size_t i = t - this->rows_->first;
-    this->r_[i] = row.r;
-    this->w_[i] = row.w;
-    this->w3_[i] = row.w3;
-    this->w4_[i] = row.w4;
-    out[0] += row.value;
+    if (!again) {
+      const BinomialRow row =
+          binomial_row(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
+      this->r_[i] = row.r;
+      this->w_[i] = row.w;
+      this->w3_[i] = row.w3;
+      this->w4_[i] = row.w4;
+      out[0] += row.value;
+    }
     for (int c = 0; c < this->zs(); ++c) {
-      out[1 + c] += row.r * this->zeta(t, c);
-      left[c] = row.w * this->zeta(t, c);
-      const vd w3z = row.w3 * this->zeta(t, c);
+      out[1 + c] += this->r_[i] * this->zeta(t, c);
+      left[c] = this->w_[i] * this->zeta(t, c);
+      const vd w3z = this->w3_[i] * this->zeta(t, c);
       for (int e = 0; e <= c; ++e) left[this->zs() + pair(c, e)] = w3z * this->zeta(t, e);
     }
   }
@@ -138,17 +141,18 @@ class ForestDerivatives : public ForestModes<Z, Q> {
 
   void clear_sums() {
     for (Level& level : this->levels_)
-      if (level.d > 0)
-        for (auto* field :
-             {&level.R, &level.V, &level.raw, &level.pw, &level.E, &level.sigma, &level.Sz})
+      if (level.d > 0) {
+        for (auto* field : {&level.R, &level.raw, &level.pw, &level.E, &level.Sz})
           this->clear(*field);
+        for (auto* field : {&level.V, &level.sigma}) this->clear(*field);
+      }
   }
 
   // Factors H and eliminates n_k for beta and the thetas of this level and below; a theta of an
   // ancestor shifts all rows of the node: it is part of s. visit(pw, half): sum w zeta P_k and
-  // L^-1 n_k, of those parameters.
+  // L^-1 n_k, of those parameters. The parents get their share of it where `pass` says so.
   template <class Visit>
-  void eliminate(Level& level, std::size_t b, const Visit& visit) {
+  void eliminate(Level& level, std::size_t b, bool pass, const Visit& visit) {
     const int q_d = this->q(level), zs = this->zs();
     typename Base::Factor f;
     vd* V = of(level.V, this->ss(), b);
@@ -162,7 +166,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     vd* pw = collect_pw(level, b);
     solve_parameters(level, b, pw);
     visit(pw, half_.data(), f.H.half_log_determinant(q_d));
-    if (this->is_top(level)) return;
+    if (this->is_top(level) || !pass) return;
     const int own = this->at_.below(level.d + 1);
     for (int c = 0; c < zs; ++c)
       for (int a = 0; a < q_d; ++a)
@@ -173,7 +177,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     for (int c = 0; c < zs; ++c)
       this->scatter(pw + c * this->size_, zs * this->size_, c * this->size_, own, index,
                     parent.pw.data());
-    this->scatter(f.V, this->ss(), 0, this->ss(), index, parent.V.data());
+    this->scatter(f.V, this->ss(), 0, this->ss(), index, parent.V.here);
     this->scatter(of(level.R, zs, b), zs, 0, zs, index, parent.R.data());
     this->scatter(of(level.raw, this->ss(), b), this->ss(), 0, this->ss(), index,
                   parent.raw.data());
@@ -224,6 +228,14 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       for (int e = a; e < q_d; ++e)
         for (int k = 0; k < own; ++k)
           solved[a * size + k] += Linv[e * q_d + a] * half_[e * size + k];
+  }
+
+  // All that was known of a leaf before another window was opened.
+  void restore(Level& level, std::size_t b) {
+    if (level.d > 0 || this->windows_ == 1) return;
+    differentiate_rows(b, true);
+    eliminate(level, b, false, [](const vd*, const vd*, vd) {});
+    descend(level, b);
   }
 
   // P, B; u_k = H^-1 n_k - X s_k; y_k = ds / dpsi_k with the node's own part.
@@ -389,11 +401,21 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   //     + 2 sum w3 (D_k diag(A G Z_l') + D_l diag(A G Z_k')) + 2 sum w diag(Z_k G Z_l').
   void add_second_derivatives(bool roots_alone, const vd* S_u, NestedTotals& totals) {
     roots_alone_ = roots_alone;
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b) weigh_curvature(b);
-    this->upwards([&](Level& level, std::size_t b) { solve_v(level, b, S_u); });
-    this->downwards([&](Level& level, std::size_t b) { pass_v(level, b); });
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b) finish_leaves(b, totals);
-    this->upwards([&](Level& level, std::size_t b) { finish_nodes(level, b, totals); });
+    this->upwards([&](Level& level, std::size_t b) {
+      restore(level, b);
+      if (level.d == 0) weigh_curvature(b);
+      solve_v(level, b, true, S_u);
+    });
+    this->downwards([&](Level& level, std::size_t b) { pass_v(level, b); }, 1);
+    this->upwards([&](Level& level, std::size_t b) {
+      if (level.d == 0) {
+        restore(level, b);
+        if (this->windows_ > 1) solve_v(level, b, false, S_u);
+        pass_v(level, b);
+        finish_leaves(b, totals);
+      }
+      finish_nodes(level, b, totals);
+    });
   }
 
   // Rows of P and B that count in G.
@@ -428,12 +450,11 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     };
     vd* sigma = of(level.sigma, zs, b);
     this->over_rows(b, K, this->ss(), sigma, zs, pass);
-    std::copy_n(sigma, zs, of(level.Sz, zs, b));
   }
 
   // v = H^-1 (S_u + T'sigma) - X (T v of the ancestors), where only roots have an S_u; upwards goes
-  // J'sigma.
-  void solve_v(Level& level, std::size_t b, const vd* S_u) {
+  // J'sigma if it is to `pass`.
+  void solve_v(Level& level, std::size_t b, bool pass, const vd* S_u) {
     const int q_d = this->q(level), zs = this->zs();
     const vd *Linv = of(level.Linv, q_d * q_d, b), *sigma = of(level.sigma, zs, b);
     vd right[kMaxQ], half[kMaxQ], *v = of(level.v, level.path, b);
@@ -449,14 +470,14 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       v[a] = vd{};
       for (int e = a; e < q_d; ++e) v[a] += Linv[e * q_d + a] * half[e];
     }
-    if (this->is_top(level)) return;
+    if (this->is_top(level) || !pass) return;
     const vd* J = of(level.J, zs * zs, b);
     vd up[kMaxZ];
     for (int c = 0; c < zs; ++c) {
       up[c] = vd{};
       for (int e = 0; e < zs; ++e) up[c] += J[e * zs + c] * sigma[e];
     }
-    this->scatter(up, zs, 0, zs, this->parents(level, b), this->parent(level).sigma.data());
+    this->scatter(up, zs, 0, zs, this->parents(level, b), this->parent(level).sigma.here);
   }
 
   void pass_v(Level& level, std::size_t b) {
@@ -493,6 +514,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     add_path_pairs(b, totals);
     vd* Sz = of(level.Sz, zs, b);
     const vd *raw = of(level.raw, this->ss(), b), *turn = of(level.turn, zs, b);
+    std::copy_n(of(level.sigma, zs, b), zs, Sz);
     for (int c = 0; c < zs; ++c)
       for (int e = 0; e < zs; ++e) Sz[c] -= raw[pair(c, e)] * turn[e];
   }

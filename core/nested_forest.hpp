@@ -83,25 +83,37 @@ class Forest {
   static constexpr int kMaxS = kMaxZ * (kMaxZ + 1) / 2;
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
 
+  // A field of all nodes of a level, seen from the first block of the window.
+  struct Kept {
+    std::vector<vd> all;
+    vd* here = nullptr;
+  };
+
   // The nodes of one level in the present slot. A field holds, block by block, its components one
-  // after the other, a vector register each.
+  // after the other, a vector register each. All fields but those that are `Kept` belong to the
+  // blocks of the window, which are all blocks but where there are very many leaves.
   struct Level {
-    int d, q_d, above, path;  // own effects, those of the ancestors in the forest, both
-    std::size_t blocks = 0, first = 0;
-    const std::int32_t* parent = nullptr;
-    std::vector<std::int32_t> root;  // position in level `top`
-    vd* u = nullptr;
-    vd* derivatives = nullptr;  // q_d x parameters: du / dpsi_k
+    int d, q_d, above, path;            // own effects, those of the ancestors in the forest, both
+    std::size_t blocks = 0, first = 0;  // of the window
+    std::size_t all_blocks = 0, all_first = 0;
+    const std::int32_t *parent = nullptr, *all_parents = nullptr;
+    const std::int32_t* root = nullptr;
+    std::vector<std::int32_t> all_roots;  // position in level `top`
+    vd *u = nullptr, *all_u = nullptr;
+    vd* derivatives = nullptr;      // q_d x parameters: du / dpsi_k
+    vd* all_derivatives = nullptr;  // null: of the window alone
     std::vector<vd> own_u, own_derivatives;
-    std::vector<vd> R, V, raw;               // sums below: r zeta; V; w zeta zeta'
-    std::vector<vd> trial, gradient, shift;  // of u; T u of the node and its ancestors
+    Kept V;                        // sum below
+    std::vector<vd> R, raw;        // sums below: r zeta; w zeta zeta'
+    Kept gradient, step;           // of u
+    std::vector<vd> trial, shift;  // u; T u of the node and its ancestors
     std::vector<vd> X, J, Linv;
-    std::vector<vd> solved, reduced, step;  // forward solution, message upwards, solution
+    std::vector<vd> solved, reduced;  // forward solution, message upwards
     std::vector<vd> P, B;
     std::vector<vd> pw;              // distinct columns x parameters: sum w zeta P_k, reduced
     std::vector<vd> y;               // distinct columns x parameters: d shift / dpsi_k
     std::vector<vd> E;               // packed x parameters: dV / dpsi_k
-    std::vector<vd> sigma;           // right side of v
+    Kept sigma;                      // right side of v
     std::vector<vd> v, turn;         // v of the path; T v of the node and its ancestors
     std::vector<vd> Sz;              // sum (w3 h - w A v) zeta
     std::vector<vd> weight, spread;  // of the node's tree: factor of its sums, of its log|L|
@@ -155,11 +167,14 @@ class Forest {
   static vd* of(std::vector<vd>& field, int components, std::size_t block) {
     return field.data() + block * components;
   }
+  static vd* of(Kept& field, int components, std::size_t block) {
+    return field.here + block * components;
+  }
   const std::int32_t* parents(const Level& level, std::size_t b) const {
     return level.parent + b * kLanes;
   }
   const std::int32_t* roots(const Level& level, std::size_t b) const {
-    return level.root.data() + b * kLanes;
+    return level.root + b * kLanes;
   }
 
   // out = components `from` .. `from + count - 1` of `components` at the nodes of `index`.
@@ -206,52 +221,72 @@ class Forest {
       for (int a = 0; a < q(level); ++a) out[c] += T(level, c, a) * own[a];
   }
 
-  // Calls visit(level, block) from the leaves to the roots, or the other way.
+  // Calls visit(level, block) for all blocks of a level, or of all levels from the leaves to the
+  // roots, or the other way. Where leaves are seen through several windows, nothing but their kept
+  // fields is left of what the visit before this one found.
   template <class Visit>
-  void upwards(const Visit& visit) {
-    for (Level& level : levels_)
+  void over_blocks(Level& level, const Visit& visit) {
+    const std::size_t windows = level.d == 0 ? windows_ : 1;
+    for (std::size_t w = 0; w < windows; ++w) {
+      if (windows > 1) open_window(w);
       for (std::size_t b = 0; b < level.blocks; ++b) visit(level, b);
+    }
   }
   template <class Visit>
-  void downwards(const Visit& visit) {
-    for (int d = top_; d >= 0; --d)
-      for (std::size_t b = 0; b < levels_[d].blocks; ++b) visit(levels_[d], b);
+  void upwards(const Visit& visit, int from = 0) {
+    for (int d = from; d <= top_; ++d) over_blocks(levels_[d], visit);
+  }
+  template <class Visit>
+  void downwards(const Visit& visit, int to = 0) {
+    for (int d = top_; d >= to; --d) over_blocks(levels_[d], visit);
   }
 
   static void resize(std::vector<vd>& array, std::size_t size) {
     if (array.size() < size) array.resize(size);
   }
   static void clear(std::vector<vd>& array) { std::fill(array.begin(), array.end(), vd{}); }
+  static void clear(Kept& array) { clear(array.all); }
 
   // ---- slots -----------------------------------------------------------------------------------
 
-  void open(std::size_t slot, SlotRows& rows) {
+  // `most` registers at most are to be taken for the fields of the leaves of a window.
+  void open(std::size_t slot, SlotRows& rows, std::size_t most = SIZE_MAX) {
     rows_ = &rows;
-    first_leaf_ = layout_.levels[0].block[slot];
     for (auto* array : {&r_, &w_, &w3_, &w4_}) resize(*array, rows.tiles);
-    for (Level& level : levels_) open_level(level, slot);
+    for (Level& level : levels_) {
+      level.all_first = layout_.levels[level.d].block[slot];
+      level.all_blocks = layout_.levels[level.d].block[slot + 1] - level.all_first;
+    }
+    window_ = std::min(leaf().all_blocks, std::max<std::size_t>(1, most / leaf_registers()));
+    windows_ = window_ > 0 ? (leaf().all_blocks + window_ - 1) / window_ : 1;
+    for (Level& level : levels_) open_level(level);
     for (int d = top_; d >= 0; --d)
-      for (std::size_t i = 0; i < levels_[d].root.size(); ++i)
-        levels_[d].root[i] =
-            d == top_ ? static_cast<std::int32_t>(i) : levels_[d + 1].root[levels_[d].parent[i]];
-    resize(leaf().cross, leaf().blocks * (zs() + ss()) * at_.columns);
+      for (std::size_t i = 0; i < levels_[d].all_roots.size(); ++i)
+        levels_[d].all_roots[i] = d == top_ ? static_cast<std::int32_t>(i)
+                                            : levels_[d + 1].all_roots[levels_[d].all_parents[i]];
   }
 
-  void open_level(Level& level, std::size_t slot) {
+  // Fields of a block of leaves without those that are kept.
+  std::size_t leaf_registers() {
+    const std::size_t q_d = q(leaf()), path = leaf().path, zs = this->zs(), size = size_;
+    return 5 * zs + ss() + 2 * q_d + 2 + q_d * zs + zs * zs + q_d * q_d + path * path +
+           path * (zs + 1) + zs * size + (zs + ss()) * at_.columns + q_d * size;
+  }
+
+  void open_level(Level& level) {
     const NestedLevel& layout = layout_.levels[level.d];
     const int q_d = q(level);
     const bool is_leaf = level.d == 0;
-    level.first = layout.block[slot];
-    level.blocks = layout.block[slot + 1] - level.first;
-    level.parent = layout.parent.empty() ? nullptr : &layout.parent[level.first * kLanes];
-    const std::size_t n = level.blocks;
-    level.root.resize(n * kLanes);
-    for (auto* field :
-         {&level.R, &level.shift, &level.reduced, &level.sigma, &level.turn, &level.Sz})
+    level.all_parents = layout.parent.empty() ? nullptr : &layout.parent[level.all_first * kLanes];
+    level.all_roots.resize(level.all_blocks * kLanes);
+    resize(level.V.all, level.all_blocks * ss());
+    resize(level.sigma.all, level.all_blocks * zs());
+    for (auto* field : {&level.gradient, &level.step}) resize(field->all, level.all_blocks * q_d);
+    const std::size_t n = is_leaf ? window_ : level.all_blocks;
+    for (auto* field : {&level.R, &level.shift, &level.reduced, &level.turn, &level.Sz})
       resize(*field, n * zs());
-    for (auto* field : {&level.V, &level.raw}) resize(*field, n * ss());
-    for (auto* field : {&level.trial, &level.gradient, &level.step, &level.solved})
-      resize(*field, n * q_d);
+    resize(level.raw, n * ss());
+    for (auto* field : {&level.trial, &level.solved}) resize(*field, n * q_d);
     for (auto* field : {&level.weight, &level.spread}) level_ones(*field, n);
     resize(level.X, n * q_d * zs());
     resize(level.J, n * zs() * zs());
@@ -260,21 +295,48 @@ class Forest {
     resize(level.B, n * level.path * zs());
     resize(level.v, n * level.path);
     resize(level.y, n * zs() * size_);
-    if (is_leaf) return;
-    resize(level.pw, n * zs() * size_);
-    resize(level.E, n * ss() * size_);
+    if (is_leaf) {
+      resize(level.cross, n * (zs() + ss()) * at_.columns);
+    } else {
+      resize(level.pw, n * zs() * size_);
+      resize(level.E, n * ss() * size_);
+    }
+    look_at(level, 0, n);
   }
 
   static void level_ones(std::vector<vd>& field, std::size_t n) { field.assign(n, vd{} + 1.0); }
 
+  void open_window(std::size_t w) {
+    const std::size_t from = w * window_;
+    look_at(leaf(), from, std::min(window_, leaf().all_blocks - from));
+  }
+
+  // From now on the window of the level is `blocks` blocks, `from` on.
+  void look_at(Level& level, std::size_t from, std::size_t blocks) {
+    const int q_d = q(level);
+    level.first = level.all_first + from;
+    level.blocks = blocks;
+    level.parent = level.all_parents == nullptr ? nullptr : level.all_parents + from * kLanes;
+    level.root = level.all_roots.data() + from * kLanes;
+    level.V.here = level.V.all.data() + from * ss();
+    level.sigma.here = level.sigma.all.data() + from * zs();
+    level.gradient.here = level.gradient.all.data() + from * q_d;
+    level.step.here = level.step.all.data() + from * q_d;
+    if (level.all_u != nullptr) level.u = level.all_u + from * q_d;
+    level.derivatives = level.all_derivatives != nullptr
+                            ? level.all_derivatives + from * q_d * size_
+                            : level.own_derivatives.data();
+  }
+
   // Room for u and its derivatives of a level in this forest alone.
   void open_modes(Level& level) {
-    resize(level.own_u, level.blocks * q(level));
-    level.u = level.own_u.data();
+    resize(level.own_u, level.all_blocks * q(level));
+    level.all_u = level.u = level.own_u.data();
     open_derivatives(level);
   }
   void open_derivatives(Level& level) {
     resize(level.own_derivatives, level.blocks * q(level) * size_);
+    level.all_derivatives = nullptr;
     level.derivatives = level.own_derivatives.data();
   }
 
@@ -286,11 +348,13 @@ class Forest {
     return eta;
   }
 
+  const LeafBlock& leaf_block(std::size_t b) { return layout_.leaves[leaf().first + b]; }
+
   // Row sums of a block of leaves, one leaf per lane: pass(tile, tiles, in, out) adds to `out`,
   // where `in` has the leaf's numbers, or those of all leaves in whose lanes the rows lie.
   template <class Pass>
   void over_rows(std::size_t b, const vd* in, int n_in, vd* out, int n_out, const Pass& pass) {
-    const LeafBlock& block = layout_.leaves[first_leaf_ + b];
+    const LeafBlock& block = leaf_block(b);
     std::fill(out, out + n_out, vd{});
     if (block.groups_in_lanes) {
       pass(block.tile[0], block.tile[1] - block.tile[0], in, out);
@@ -369,8 +433,8 @@ class Forest {
   std::vector<Level> levels_;
   Boundary boundary_;
   SlotRows* rows_ = nullptr;
-  std::size_t first_leaf_ = 0;
-  std::vector<vd> r_, w_, w3_, w4_;  // per tile of the slot
+  std::size_t window_ = 0, windows_ = 1;  // blocks of leaves that are looked at together; how often
+  std::vector<vd> r_, w_, w3_, w4_;       // per tile of the slot
   std::vector<vd> out_, part_, one_;
 };
 

@@ -20,23 +20,24 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   // Adds the slot's contribution; false when the modes were not found. rows.weight is empty.
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
                 NestedTotals& totals) {
-    this->open(slot, rows);
+    this->open(slot, rows, most_leaf_registers());
     this->load_modes(modes);
     if (!this->find_modes()) return false;
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b)
-      totals.value += this->differentiate_rows(b);
-    for (std::size_t i = 0; i < rows.tiles; ++i) rows.weight[i] = -this->w_[i];
     this->clear_sums();
     this->upwards([&](Level& level, std::size_t b) {
-      this->eliminate(level, b, [&](const vd* pw, const vd* half, vd log_L) {
+      if (level.d == 0) totals.value += differentiate_leaves(b);
+      this->eliminate(level, b, true, [&](const vd* pw, const vd* half, vd log_L) {
         add_profile(level, b, pw, half, log_L, totals);
       });
     });
-    this->downwards([&](Level& level, std::size_t b) {
-      this->descend(level, b);
+    for (std::size_t i = 0; i < rows.tiles; ++i) rows.weight[i] = -this->w_[i];
+    this->downwards([&](Level& level, std::size_t b) { this->descend(level, b); }, 1);
+    this->upwards([&](Level& level, std::size_t b) {
+      this->restore(level, b);
+      if (level.d == 0 && this->windows_ == 1) this->descend(level, b);
       this->store_covariance(level, b, modes[level.d]);
+      add_factor(level, b, totals);
     });
-    this->upwards([&](Level& level, std::size_t b) { add_factor(level, b, totals); });
     this->add_second_derivatives(false, nullptr, totals);
     this->flush(totals);
     add_product(rows, totals);
@@ -44,6 +45,20 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   }
 
  private:
+  // The fields of leaves that are looked at together take at most an eighth of what the data take.
+  std::size_t most_leaf_registers() const {
+    constexpr std::size_t kAlways = (std::size_t{1} << 19) / kLanes;  // 4 MB
+    const std::size_t columns = this->at_.columns + 3;
+    return std::max(kAlways, this->layout_.tiles * columns / 8);
+  }
+
+  vd differentiate_leaves(std::size_t b) {
+    Level& level = this->leaf();
+    if (this->windows_ > 1)
+      this->pass_shift(level, b, level.u + b * this->q(level), &Level::shift, nullptr);
+    return this->differentiate_rows(b);
+  }
+
   // f and log|L| of the nodes; -P'WP + N'H^-1 N, where the last is the sum over nodes of
   // (L^-1 n)'(L^-1 n), apart from -X'WX.
   void add_profile(Level& level, std::size_t b, const vd* pw, const vd* half, vd log_L,

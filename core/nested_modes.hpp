@@ -88,10 +88,11 @@ class ForestModes : public Forest<Z, Q> {
   static constexpr int kMaxHalvings = 60;
 
   void open_trees() {
-    const std::size_t trees = this->top().blocks * kLanes;
+    const std::size_t trees = this->top().all_blocks * kLanes;
     for (auto* array : {&length_, &norm_, &norm_there_, &decrement_}) array->assign(trees, 0.0);
     state_.assign(trees, kDone);
-    const std::int32_t* node = &this->layout_.levels[this->top_].node[this->top().first * kLanes];
+    const std::int32_t* node =
+        &this->layout_.levels[this->top_].node[this->top().all_first * kLanes];
     for (std::size_t r = 0; r < trees; ++r)
       if (node[r] != kNoNode) state_[r] = kPending;
   }
@@ -110,9 +111,10 @@ class ForestModes : public Forest<Z, Q> {
   // Moves to the trial modes; true when all trees are done.
   bool accept() {
     bool done = true;
-    move();
-    for (Level& level : this->levels_)
-      std::copy_n(level.trial.data(), level.blocks * this->q(level), level.u);
+    this->downwards([&](Level& level, std::size_t b) {
+      move(level, b);
+      std::copy_n(of(level.trial, this->q(level), b), this->q(level), level.u + b * this->q(level));
+    });
     for (std::size_t r = 0; r < state_.size(); ++r) {
       if (state_[r] != kAccepted) continue;
       norm_[r] = norm_there_[r];
@@ -122,16 +124,14 @@ class ForestModes : public Forest<Z, Q> {
     return done;
   }
 
-  // trial = u + length step, and the shifts that go with it, from the roots to the leaves.
-  void move() {
-    this->downwards([&](Level& level, std::size_t b) {
-      const int q_d = this->q(level);
-      const vd length = by_root(length_, this->roots(level, b));
-      vd* trial = of(level.trial, q_d, b);
-      const vd *step = of(level.step, q_d, b), *u = level.u + b * q_d;
-      for (int a = 0; a < q_d; ++a) trial[a] = select(length == 0.0, u[a], u[a] + length * step[a]);
-      this->pass_shift(level, b, trial, &Level::shift, this->boundary_.shift);
-    });
+  // trial = u + length step, and the shift that goes with it and that of the ancestors.
+  void move(Level& level, std::size_t b) {
+    const int q_d = this->q(level);
+    const vd length = by_root(length_, this->roots(level, b));
+    vd* trial = of(level.trial, q_d, b);
+    const vd *step = of(level.step, q_d, b), *u = level.u + b * q_d;
+    for (int a = 0; a < q_d; ++a) trial[a] = select(length == 0.0, u[a], u[a] + length * step[a]);
+    this->pass_shift(level, b, trial, &Level::shift, this->boundary_.shift);
   }
 
   static vd by_root(const std::vector<double>& values, const std::int32_t* root) {
@@ -145,13 +145,15 @@ class ForestModes : public Forest<Z, Q> {
 
   // Gradients T'R - u at the trial modes and their norms; R and V of the trees that are pending.
   void score() {
-    move();
+    this->downwards([&](Level& level, std::size_t b) { move(level, b); }, 1);
     for (Level& level : this->levels_)
       if (level.d > 0) this->clear(level.R);
     std::fill(norm_there_.begin(), norm_there_.end(), 0.0);
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b)
-      if (is_pending(this->roots(this->leaf(), b))) score_rows(b);
     this->upwards([&](Level& level, std::size_t b) {
+      if (level.d == 0) {
+        move(level, b);
+        if (this->windows_ > 1 || is_pending(this->roots(level, b))) score_rows(b);
+      }
       const int q_d = this->q(level), zs = this->zs();
       const vd *R = of(level.R, zs, b), *trial = of(level.trial, q_d, b);
       vd *gradient = of(level.gradient, q_d, b), norm{};
@@ -175,20 +177,26 @@ class ForestModes : public Forest<Z, Q> {
   // H^-1 gradient by elimination and substitution; decrements.
   void find_direction() {
     for (Level& level : this->levels_) {
-      if (level.d > 0) this->clear(level.V);
+      if (level.d == 0) continue;
+      this->clear(level.V);
       this->clear(level.reduced);
     }
     std::fill(decrement_.begin(), decrement_.end(), 0.0);
-    this->upwards([&](Level& level, std::size_t b) { eliminate_gradient(level, b); });
-    this->downwards([&](Level& level, std::size_t b) { substitute(level, b); });
+    this->upwards([&](Level& level, std::size_t b) { eliminate_gradient(level, b, true); });
+    this->downwards([&](Level& level, std::size_t b) {
+      if (level.d == 0 && this->windows_ > 1) eliminate_gradient(level, b, false);
+      substitute(level, b);
+    });
   }
 
-  void eliminate_gradient(Level& level, std::size_t b) {
+  // The parents get their share of it where `pass` says so.
+  void eliminate_gradient(Level& level, std::size_t b, bool pass) {
     const int q_d = this->q(level), zs = this->zs(), ss = this->ss();
     typename Base::Factor f;
     this->factor(level, of(level.V, ss, b), f);
     vd *n = of(level.solved, q_d, b), *reduced = of(level.reduced, zs, b);
     const vd* gradient = of(level.gradient, q_d, b);
+    if (level.d == 0) std::fill_n(reduced, zs, vd{});
     for (int a = 0; a < q_d; ++a) {
       n[a] = gradient[a];
       for (int c = 0; c < zs; ++c) n[a] -= this->T(level, c, a) * reduced[c];
@@ -197,9 +205,9 @@ class ForestModes : public Forest<Z, Q> {
       for (int a = 0; a < q_d; ++a) reduced[c] += f.X[a * zs + c] * n[a];
     f.H.solve(n, q_d);
     std::copy_n(f.X, q_d * zs, of(level.X, q_d * zs, b));
-    if (this->is_top(level)) return;
+    if (this->is_top(level) || !pass) return;
     Level& parent = this->parent(level);
-    this->scatter(f.V, ss, 0, ss, this->parents(level, b), parent.V.data());
+    this->scatter(f.V, ss, 0, ss, this->parents(level, b), parent.V.here);
     this->scatter(reduced, zs, 0, zs, this->parents(level, b), parent.reduced.data());
   }
 

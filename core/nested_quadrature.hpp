@@ -140,7 +140,7 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
       level.Linv[b] = f.H.reciprocal[0];
       if (!this->is_top(level))
         this->scatter(f.V, this->ss(), 0, this->ss(), this->parents(level, b),
-                      this->parent(level).V.data());
+                      this->parent(level).V.here);
     });
   }
 
@@ -237,7 +237,7 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   void leaf_values(std::size_t b, bool keep) {
     Level& level = this->leaf();
     const int zs = this->zs(), ss = this->ss();
-    const LeafBlock& block = this->layout_.leaves[this->first_leaf_ + b];
+    const LeafBlock& block = this->leaf_block(b);
     const std::size_t first = block.tile[0];
     const std::size_t tiles = block.tile[block.groups_in_lanes ? 1 : block.leaves] - first;
     this->resize(node_sums_, static_cast<std::size_t>(K_) * (1 + zs + ss));
@@ -307,7 +307,7 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     for (std::size_t b = 0; b < this->leaf().blocks; ++b) this->differentiate_rows(b);
     this->clear_sums();
     this->upwards([&](Level& level, std::size_t b) {
-      this->eliminate(level, b, [](const vd*, const vd*, vd) {});
+      this->eliminate(level, b, true, [](const vd*, const vd*, vd) {});
     });
     this->downwards([&](Level& level, std::size_t b) { this->descend(level, b); });
     this->upwards([&](Level& level, std::size_t b) {
@@ -496,7 +496,7 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   void average_rows(std::size_t b) {
     Level& level = this->leaf();
     const int zs = this->zs(), columns = this->at_.columns, height = 2 * zs + K_;
-    const std::size_t first = this->layout_.leaves[this->first_leaf_ + b].tile[0];
+    const std::size_t first = this->leaf_block(b).tile[0];
     this->resize(average_, static_cast<std::size_t>(height) * columns);
     this->resize(left_nodes_, kChunkTiles * height);
     p_.assign(of(F_, K_, b), of(F_, K_, b) + K_);

@@ -211,6 +211,43 @@ def test_large_leaves_among_small_ones() -> None:
     np.testing.assert_allclose(at.hessian, hessian, atol=1e-7 * np.abs(hessian).max())
 
 
+def forest_of_one_tree(n: int, leaves: int) -> Problem:
+    """Very many small leaves under one root, with a slope in the leaves."""
+    rng = np.random.default_rng(41)
+    leaf = np.concatenate([np.arange(leaves), rng.integers(0, leaves, n - leaves)]).astype(np.int32)
+    x = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
+    y, ones = rng.binomial(1, 0.4, n).astype(float), np.ones(n)
+    psi = np.array([-0.4, 0.2, 0.1, 0.7, 0.2, 0.4, 0.3])
+    root = np.zeros(n, np.int32)
+    return Problem(x, [x[:, :2], x[:, :1]], ((2,), (1,)), y, ones, None, [leaf, root], psi)
+
+
+def test_leaves_seen_through_several_windows() -> None:
+    # More leaves in one tree than the fields of all of them may take memory for.
+    data = forest_of_one_tree(60_000, 40_000)
+    likelihood = data.likelihood()
+    at = likelihood.evaluate(data.psi)
+    assert at.status is Status.OK
+    direction, h = np.random.default_rng(1).normal(size=data.psi.size), 1e-4
+    there = [likelihood.evaluate(data.psi + s * h * direction) for s in (-2, -1, 1, 2)]
+    weights = np.array([1.0, -8.0, 8.0, -1.0]) / (12.0 * h)
+    slope = weights @ [e.value for e in there]
+    curvature = weights @ np.array([e.gradient for e in there])
+    assert at.gradient @ direction == pytest.approx(slope, rel=1e-7)
+    np.testing.assert_allclose(at.hessian @ direction, curvature, rtol=1e-6)
+    # without variance the root is not there, and the leaves are the groups of one factor
+    psi = np.append(data.psi[:-1], 0.0)
+    grouped = GroupedLikelihood(
+        columns(data.x), columns(data.z[0]), (2,), data.y, data.trials, data.codes[0], 40_000
+    )
+    here, expected = likelihood.evaluate(psi), grouped.evaluate(psi[:-1])
+    assert here.value == pytest.approx(expected.value, rel=1e-12)
+    close(here.gradient[:-1], expected.gradient, 1e-9)
+    np.testing.assert_allclose(here.hessian[:-1, :-1], expected.hessian, rtol=1e-9, atol=1e-7)
+    close(likelihood.modes()[0], grouped.modes()[0], 1e-9)
+    close(likelihood.mode_covariance()[0], grouped.mode_covariance()[0], 1e-9)
+
+
 # -- identities -------------------------------------------------------------------------------
 
 
