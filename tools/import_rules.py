@@ -40,6 +40,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("separability",),
     ("evidence",),
     ("strength",),
+    ("storage",),
     ("report",),
     ("plot",),
     ("result",),

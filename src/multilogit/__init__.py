@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Diagnostic,
         FormulaError,
         InputError,
+        ModelFileError,
         MultilogitError,
         OptionError,
         Status,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         Wishart,
     )
     from multilogit.refit import Refitter
-    from multilogit.result import Fit
+    from multilogit.result import Fit, load
     from multilogit.sensitivity_analysis import sensitivity
     from multilogit.separability import Separation, separation
 
@@ -49,6 +50,7 @@ _HOME = {
     "InputError": "errors",
     "Jeffreys": "prior",
     "MissingExtraError": "extras",
+    "ModelFileError": "errors",
     "MultilogitError": "errors",
     "Normal": "prior",
     "OptionError": "errors",
@@ -62,6 +64,7 @@ _HOME = {
     "Wishart": "prior",
     "__version__": "_version",
     "fit": "fitting",
+    "load": "result",
     "sensitivity": "sensitivity_analysis",
     "separation": "separability",
 }
@@ -77,6 +80,7 @@ __all__ = [
     "InputError",
     "Jeffreys",
     "MissingExtraError",
+    "ModelFileError",
     "MultilogitError",
     "Normal",
     "OptionError",
@@ -90,6 +94,7 @@ __all__ = [
     "Wishart",
     "__version__",
     "fit",
+    "load",
     "sensitivity",
     "separation",
 ]

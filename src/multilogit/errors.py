@@ -46,6 +46,10 @@ class DataNotSavedError(DataError):
         super().__init__(f"{reason} {remedy}")
 
 
+class ModelFileError(InputError):
+    """A file is not a saved model, is damaged, or comes from a later version."""
+
+
 class OptionError(InputError):
     """An argument or option has a value that cannot be used."""
 

@@ -13,13 +13,13 @@ is built in layers, each of which knows only those below:
     What was estimated: coefficients, Λ, Σ, conditional modes.
 ``tables``
     What is reported of it: intervals, tidy tables, the trace.
-``prediction``, ``content``, ``plots``
-    Functions of the layers below: predictions, the content of the summary, pictures.
+``prediction``, ``content``, ``plots``, ``saving``
+    Functions of the layers below: predictions, the content of the summary, pictures, files.
 ``fit``
     The class.
 """
 
-from multilogit.result.fit import Fit
+from multilogit.result.fit import Fit, load
 from multilogit.result.parts import RandomEffects, Spec
 
-__all__ = ["Fit", "RandomEffects", "Spec"]
+__all__ = ["Fit", "RandomEffects", "Spec", "load"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import numpy as np
 
 from multilogit.inference.wald import p_values, z_values
@@ -83,8 +85,8 @@ def _robust(robust: RobustCovariance) -> str:
 
 def _shown(option: object) -> str:
     """An option's value, short."""
-    size = getattr(option, "size", None)
-    return repr(option) if size is None else f"<{size} values>"
+    many = isinstance(option, Sized) and not isinstance(option, str)
+    return f"<{len(option)} values>" if many else repr(option)  # type: ignore[arg-type]
 
 
 def _random_rows(fit: Tables) -> tuple[RandomRow, ...]:

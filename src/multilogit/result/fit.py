@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from multilogit.result.content import content_of
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
 from multilogit.result.prediction import predict
+from multilogit.result.saving import read_file, write_file
 from multilogit.result.tables import Tables
 
 
@@ -37,6 +39,7 @@ class Fit(Tables):
                       ``null_deviance``, ``df_null``, ``saturated_loglik``
     How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
     Predictions       ``predict()``
+    Saving            ``save()``; :func:`multilogit.load` reads the file
     Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
     Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
     ================  ==================================================================
@@ -213,6 +216,25 @@ class Fit(Tables):
         """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
         return Summary(content_of(self))
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fit to a JSON file, from which :func:`multilogit.load` makes it again.
+
+        Everything is kept but the data and what belongs to this computer: estimates, standard
+        errors, log-likelihoods, random effects, diagnostics, the trace, the prior, and what new
+        data need to be predicted. Numbers are kept exactly.
+
+        Parameters
+        ----------
+        path
+            Of the file; one that exists is replaced once the new one is complete.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        write_file(self, path)
+
     def __repr__(self) -> str:
         """One line: formula, size, log-likelihood, how it ended."""
         groups = "".join(f", {n} {name}" for name, n in self.n_groups.items())
@@ -225,3 +247,45 @@ class Fit(Tables):
     def _repr_html_(self) -> str:
         """The summary, for notebooks."""
         return self.summary()._repr_html_()
+
+
+def load(path: str | PathLike[str]) -> Fit:
+    """Read a fit that :meth:`Fit.save` has written.
+
+    The fit shows and predicts what it did before, to the last bit. It has no data: what needs
+    them (predictions without new data, residuals, another fit) says so. A prior that was an
+    object of the user's own is shown by its name alone.
+
+    Nothing in the file is executed: formulas pass the same checks as a user's, everything else
+    is numbers and texts. So a file may come from a stranger.
+
+    Parameters
+    ----------
+    path
+        Of the file; also one that an earlier version has written.
+
+    Returns
+    -------
+    Fit
+        Without its data: ``fit.has_data`` is False.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, or it is not a model, is damaged, or was written by a later
+        version.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import multilogit as ml
+    >>> data = {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    >>> fit = ml.fit("y ~ x", data)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = pathlib.Path(directory) / "fit.json"
+    ...     fit.save(path)
+    ...     again = ml.load(path)
+    >>> bool((again.predict(data) == fit.predict(data)).all())
+    True
+    """
+    return Fit(**read_file(path))

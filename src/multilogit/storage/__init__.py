@@ -1,0 +1,16 @@
+"""How things are written to JSON and read back: plain values, arrays, priors, designs.
+
+Everything that is written has a reader beside it, and a reader believes nothing: keys, types,
+sizes and ranges are checked, formulas pass the same whitelist as a user's, and nothing that a
+file contains is ever executed. What a reader refuses raises
+:class:`multilogit.errors.ModelFileError`, which says where in the file and why.
+
+``node``
+    Checked reading of parsed JSON.
+``text``
+    JSON text: strict reading, readable writing.
+``arrays``, ``values``
+    Numbers and arrays without loss; small plain values of any kind.
+``priors``, ``designs``, ``searches``
+    Records of priors, of frozen designs, and of how the maximum was found.
+"""
