@@ -102,7 +102,7 @@ class Refitter:
             return estimate_single(compact, fixed_likelihood(compact, options.threads), options)
         likelihood = self._likelihood
         # A prior may depend on the response: it is bound anew.
-        prior = bind_prior(options.prior, compact, likelihood.structure, options)
+        prior = bind_prior(options.prior, compact, likelihood, options)
         with self._lock:
             likelihood.set_response(*counts_and_trials(compact.response))
             likelihood.restart()

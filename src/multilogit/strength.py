@@ -89,7 +89,7 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
     if part.strength == "cv":
         _check_one_factor(frame)
     likelihood = mixed_likelihood(frame, _searching(options)) if frame.random else None
-    context = prior_context(frame, None if likelihood is None else likelihood.structure, options)
+    context = prior_context(frame, likelihood, options)
     fit_at = _fit_at(frame, fixed, likelihood, prior, options)
     centre = default_strength(context)
     bounds = (centre / _WIDTH, max(context.total_trials, 2.0 * centre))
@@ -191,7 +191,7 @@ def _fit(
     if likelihood is None:
         return _Fitted(estimate_single(frame, fixed, options), fixed)
     likelihood.restart()
-    bound = bind_prior(options.prior, frame, likelihood.structure, options)
+    bound = bind_prior(options.prior, frame, likelihood, options)
     target = Target(likelihood, bound, longest_steps(fixed))
     estimate = search(target, start_values(likelihood, fixed, options), options)
     return _Fitted(estimate, target.objective)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prior.models import Array, point, random_context
+from prior.models import Array, check_derivatives, point, random_context
 from scipy.integrate import dblquad, quad
 
 from multilogit.errors import Status
 from multilogit.likelihood.covariance import CovarianceStructure, cholesky
-from multilogit.prior import CovarianceRelativeEntropy, RelativeEntropy, Wishart
+from multilogit.prior import CovarianceRelativeEntropy, PriorContext, RelativeEntropy, Wishart
+from multilogit.prior.covariance import reference_correlation
 
 seeds = st.integers(0, 2**32 - 1)
 positive = st.floats(0.2, 10.0)
@@ -141,3 +144,74 @@ def test_normalising_constant_of_several_blocks_and_of_none() -> None:
     assert both.log_normaliser() == pytest.approx(two + one, rel=1e-13)
     assert prior.bind(random_context(0)).log_normaliser() == 0.0
     assert Wishart().bind(random_context(0, blocks=(1,))).log_normaliser() == math.inf
+
+
+# -- several logits ------------------------------------------------------------------------
+
+
+def categorical(n_logits: int, columns: int, **options: Any) -> PriorContext:
+    """A block of ``columns`` effects on each of the logits, logit by logit."""
+    model = random_context(0, n_logits=n_logits, blocks=(columns * n_logits,))
+    logits = tuple(c for c in range(n_logits) for _ in range(columns))
+    return replace(model, effect_logits=logits, **options)
+
+
+def test_the_reference_is_that_of_independent_effects_of_all_categories() -> None:
+    s, columns, n_logits = 3.0, 2, 3
+    every = 0.5 * s**2 * np.eye((n_logits + 1) * columns)  # of variance s²/2, baseline first
+    differences = np.kron(np.hstack([-np.ones((n_logits, 1)), np.eye(n_logits)]), np.eye(columns))
+    expected = differences @ every @ differences.T
+    R = reference_correlation(categorical(n_logits, columns))
+    np.testing.assert_allclose(s**2 * R, expected, rtol=1e-14)
+
+
+@given(seed=seeds, baseline=st.integers(1, 3), columns=st.integers(1, 2))
+def test_no_category_is_special(seed: int, baseline: int, columns: int) -> None:
+    model = categorical(3, columns)
+    structure = CovarianceStructure.of_blocks(model.blocks)
+    psi = point(model, seed)
+    (Sigma,) = covariances(model.blocks, psi[model.n_beta :])
+    rest = [c for c in range(4) if c != baseline]
+    against = np.array([[float(c == k) - float(k == baseline) for k in range(4)] for c in rest])
+    change = np.kron(against[:, 1:], np.eye(columns))  # logits against the new baseline
+    there = cholesky(change @ Sigma @ change.T)[structure.rows, structure.columns]
+    for prior in (CovarianceRelativeEntropy(1.3, 2.0), Wishart(9.5, 2.0), Wishart()):
+        bound = prior.bind(model)
+        again = bound.evaluate(np.concatenate([psi[: model.n_beta], there]))
+        assert again.value == pytest.approx(bound.evaluate(psi).value, rel=1e-9, abs=1e-9)
+
+
+def test_independent_effects_have_independent_references() -> None:
+    model = replace(random_context(0, n_logits=2, blocks=(1, 1)), effect_logits=(0, 1))
+    np.testing.assert_array_equal(reference_correlation(model), np.eye(2))
+
+
+@given(seed=seeds)
+def test_follows_the_present_order_of_the_effects(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    order = tuple(rng.permutation(4).tolist())
+    model = categorical(2, 2)
+    structure = CovarianceStructure.of_blocks(model.blocks)
+    psi = point(model, seed)
+    (Sigma,) = covariances(model.blocks, psi[model.n_beta :])
+    permuted = cholesky(Sigma[np.ix_(order, order)])[structure.rows, structure.columns]
+    there = np.concatenate([psi[: model.n_beta], permuted])
+    moved = replace(model, order=lambda: order)
+    for prior in (CovarianceRelativeEntropy(), Wishart(scale=2.0)):
+        value = prior.bind(moved).evaluate(there).value
+        assert value == pytest.approx(prior.bind(model).evaluate(psi).value, rel=1e-9, abs=1e-9)
+    check_derivatives(CovarianceRelativeEntropy().bind(moved), psi)
+
+
+def test_normalising_constant_of_correlated_references() -> None:
+    model = categorical(2, 1)
+    bound = CovarianceRelativeEntropy(1.4, 1.1).bind(model)
+
+    def density(l11: float, l21: float, l22: float) -> float:
+        theta = np.array([l11, l21, l22])
+        return math.exp(bound.evaluate(np.append(np.zeros(model.n_beta), theta)).value)
+
+    plane, _ = dblquad(lambda a, b: density(a, b, 1.0), -12.0, 12.0, 1e-300, 12.0)
+    line, _ = quad(lambda x: density(1.0, 0.3, x), 1e-300, math.inf)  # l_22 separates
+    total = plane * line / density(1.0, 0.3, 1.0)
+    assert bound.log_normaliser() == pytest.approx(math.log(total), abs=1e-7)

@@ -41,7 +41,7 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
         If ``options.start`` has the wrong length, or quadrature needs too many nodes.
     """
     likelihood = mixed_likelihood(frame, options)
-    prior = bind_prior(options.prior, frame, likelihood.structure, options)
+    prior = bind_prior(options.prior, frame, likelihood, options)
     longest = None if prior is None else longest_steps(fixed)
     target = Target(likelihood, prior, longest, fixed.n_logits)
     start = start_values(likelihood, fixed, options)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from multilogit.data.model_frame import ModelFrame
+from multilogit.estimate.effects import factor_effects
 from multilogit.estimate.options import Options
-from multilogit.likelihood.covariance import CovarianceStructure
+from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.prior import BoundPrior, Prior, PriorContext, bind
 
 _NO_THETA = np.zeros(0, dtype=np.intp)
@@ -15,35 +16,35 @@ _NO_THETA = np.zeros(0, dtype=np.intp)
 def bind_prior(
     prior: Prior | BoundPrior | None,
     frame: ModelFrame,
-    structure: CovarianceStructure | None,
+    mixed: MixedLikelihood | None,
     options: Options,
 ) -> BoundPrior | None:
-    """log π for the model of a frame.
+    """log π for the model of a frame, whose marginal likelihood is ``mixed`` if it has bars.
 
     Raises
     ------
     OptionError
         If ``prior`` is no prior, or does not fit the model.
     """
-    return None if prior is None else bind(prior, prior_context(frame, structure, options))
+    return None if prior is None else bind(prior, prior_context(frame, mixed, options))
 
 
 def prior_context(
-    frame: ModelFrame, structure: CovarianceStructure | None, options: Options
+    frame: ModelFrame, mixed: MixedLikelihood | None, options: Options
 ) -> PriorContext:
     """The plain arrays of the model."""
-    response = frame.response
-    w = response.weights
-    trials = response.trials if w is None else response.trials * w
-    totals = response.counts.sum(axis=0) if w is None else (response.counts.T * w).sum(axis=1)
+    counts, trials = frame.response.weighted()
+    structure = None if mixed is None else mixed.structure
     return PriorContext(
         columns=frame.fixed.columns,
         names=frame.fixed.names,
         trials=trials,
         offset=frame.offset,
-        mean=totals / trials.sum(),
+        mean=counts.sum(axis=0) / trials.sum(),
         theta_rows=_NO_THETA if structure is None else structure.rows,
         theta_columns=_NO_THETA if structure is None else structure.columns,
         blocks=() if structure is None else structure.blocks,
         threads=options.threads,
+        effect_logits=tuple(logit for part in factor_effects(frame) for logit in part.logits),
+        order=None if mixed is None else lambda: mixed.order,
     )

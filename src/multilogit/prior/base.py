@@ -12,6 +12,7 @@ may use the order in which Newton's steps are best. Without that word it is take
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -44,6 +45,11 @@ class PriorContext:
         Sizes of the blocks of correlated random effects.
     threads
         Threads that an evaluation may use.
+    effect_logits
+        The logit of each random effect, in the user's order; empty: all are on one logit.
+    order
+        Says which effect of the user each row of Λ belongs to at present; None: they are in the
+        user's order.
     """
 
     columns: tuple[NDArray[np.float64], ...]
@@ -55,6 +61,8 @@ class PriorContext:
     theta_columns: NDArray[np.intp]
     blocks: tuple[int, ...] = ()
     threads: int = 1
+    effect_logits: tuple[int, ...] = ()
+    order: Callable[[], tuple[int, ...]] | None = None
 
     @property
     def p(self) -> int:

@@ -2,12 +2,16 @@
 
 For every block of q correlated effects
 
-    log π(Σ) = ½ α log|Σ| − ½ τ tr(Σ) = α Σ_j log|l_jj| − ½ τ Σ_{i≥j} l_ij²  (+ constant),
+    log π(Σ) = ½ α log|Σ| − ½ tr(TΣ) = α Σ_j log|l_jj| − ½ tr(TΛΛ')  (+ constant),
 
-the kernel of Wishart(q + 1 + α, I/τ) with respect to dΣ. In θ, the elements of Λ, it is a sum of
-functions of one element each. It is even in every element of the diagonal, −∞ at l_jj = 0 (α
-keeps standard deviations off 0, τ off infinity), concave between, and a function of Σ alone:
-the order of the effects does not matter.
+the kernel of Wishart(q + 1 + α, T⁻¹) with respect to dΣ. T = R⁻¹τ, R = I for a binary response;
+then it is, in θ, the elements of Λ, a sum of functions of one element each. It is even in every
+column of Λ, −∞ at l_jj = 0 (α keeps standard deviations off 0, τ off infinity), concave between,
+and a function of Σ alone: the order of the effects does not matter.
+
+In multinomial models R correlates the logits of one column of Z by ½
+(:func:`reference_correlation`), so that the prior of a full covariance matrix is the same
+whichever category is the baseline.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.errors import OptionError, Status
-from multilogit.evaluation import Evaluation, Vector
+from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.prior.base import BoundPrior, PriorContext, embed
 from multilogit.prior.options import positive
 from multilogit.prior.specification import BoundSum, Specification
@@ -27,9 +31,12 @@ from multilogit.prior.specification import BoundSum, Specification
 
 @dataclass(frozen=True, slots=True)
 class CovarianceRelativeEntropy(Specification):
-    """Random effects near N(0, s²I): −κ KL(N(0, Σ) ‖ N(0, s²I)) for every block.
+    """Random effects near N(0, s²R): −κ KL(N(0, Σ) ‖ N(0, s²R)) for every block.
 
-    With q effects it is (κ/2) {log|Σ| − tr(Σ)/s² + q − q log s²}: Wishart(q + 1 + κ, s²I/κ).
+    R = I for a binary response. With q effects it is then (κ/2) {log|Σ| − tr(Σ)/s² + q −
+    q log s²}: Wishart(q + 1 + κ, s²I/κ). In multinomial models the logits of one column have
+    the correlation ½ in R, as differences of independent effects of all categories: no category
+    is special.
 
     Parameters
     ----------
@@ -61,21 +68,23 @@ class CovarianceRelativeEntropy(Specification):
 
     def bind(self, context: PriorContext, /) -> BoundCovariance:
         """The log density of θ for one model; 0 without random effects."""
-        q = int(context.diagonal.sum())
-        constant = 0.5 * self.strength * q * (1.0 - 2.0 * math.log(self.scale))
+        R = reference_correlation(context)
+        q = len(R)
+        log_determinant = 2.0 * q * math.log(self.scale) + float(np.linalg.slogdet(R)[1])
         return BoundCovariance(
             context,
             powers=np.full(q, self.strength),
-            precision=self.strength / self.scale**2,
-            constant=constant,
+            precision=np.asarray(np.linalg.inv(R) * (self.strength / self.scale**2)),
+            constant=0.5 * self.strength * (q - log_determinant),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Wishart(Specification):
-    """Wishart(df, s²I) for the covariance matrix of every block of random effects.
+    """Wishart(df, s²R) for the covariance matrix of every block of random effects.
 
-    log π(Σ) = ½ (df − q − 1) log|Σ| − tr(Σ) / (2s²) with respect to dΣ, without its constant.
+    log π(Σ) = ½ (df − q − 1) log|Σ| − tr(R⁻¹Σ) / (2s²) with respect to dΣ, without its constant;
+    R = I for a binary response, else as in :class:`CovarianceRelativeEntropy`.
 
     Parameters
     ----------
@@ -114,13 +123,35 @@ class Wishart(Specification):
             raise OptionError(
                 f"df={self.df} is too small for {q} correlated effects: give more than {q + 1}."
             )
-        return BoundCovariance(
-            context, np.repeat(excess, context.blocks), precision=self.scale**-2.0, constant=0.0
-        )
+        precision = np.asarray(np.linalg.inv(reference_correlation(context)) * self.scale**-2.0)
+        return BoundCovariance(context, np.repeat(excess, context.blocks), precision, constant=0.0)
+
+
+def reference_correlation(context: PriorContext) -> Matrix:
+    """R, shape ``(q, q)``: the correlations of the random effects' reference distribution.
+
+    I, but ½ between the effects of one column of Z on different logits, where the model
+    correlates them: that is how the differences b_j − b_0 of independent effects of all J
+    categories are correlated. It looks the same from every baseline: for the linear map L from
+    one set of logits to another, LRL' = R.
+    """
+    R = np.eye(int(context.diagonal.sum()))
+    if not context.effect_logits:
+        return R
+    logits, first = context.effect_logits, 0
+    for size in context.blocks:
+        block = range(first, first + size)
+        column = {a: sum(logits[b] == logits[a] for b in block if b < a) for a in block}
+        for a in block:
+            for b in block:
+                if a != b and column[a] == column[b]:
+                    R[a, b] = 0.5
+        first += size
+    return R
 
 
 class BoundCovariance:
-    """Σ_j α_j log|l_jj| − ½ τ Σ l_ij² + constant, of θ.
+    """Σ_j α_j log|l_jj| − ½ tr(TΛΛ') + constant, of θ.
 
     Parameters
     ----------
@@ -129,7 +160,7 @@ class BoundCovariance:
     powers
         Shape ``(q,)``: α of each random effect, the elements of all blocks.
     precision
-        τ.
+        Shape ``(q, q)``: T, effects in the user's order; 0 between blocks.
     constant
         Added to the value.
     """
@@ -137,7 +168,7 @@ class BoundCovariance:
     depends_on_order = False
 
     def __init__(
-        self, context: PriorContext, powers: Vector, precision: float, constant: float
+        self, context: PriorContext, powers: Vector, precision: Matrix, constant: float
     ) -> None:
         self.size = context.size
         self.first = context.n_beta
@@ -146,6 +177,20 @@ class BoundCovariance:
         self.constant = constant
         self.powers = np.zeros(context.m)
         self.powers[self.diagonal] = powers[context.theta_rows[self.diagonal]]
+        self._rows, self._columns = context.theta_rows, context.theta_columns
+        self._order = context.order
+        self._quadratic: tuple[tuple[int, ...], Matrix] | None = None
+
+    @property
+    def quadratic(self) -> Matrix:
+        """M, shape ``(m, m)``: tr(TΛΛ') = θ'Mθ, for the present order of the effects."""
+        order = tuple(range(len(self.precision))) if self._order is None else self._order()
+        if self._quadratic is None or self._quadratic[0] != order:
+            T = self.precision[np.ix_(order, order)]
+            same = np.equal.outer(self._columns, self._columns)
+            M = np.where(same, T[np.ix_(self._rows, self._rows)], 0.0)
+            self._quadratic = (order, M)
+        return self._quadratic[1]
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """log π(θ); −∞ where an element of the diagonal is 0."""
@@ -155,26 +200,33 @@ class BoundCovariance:
             impossible = Evaluation(-math.inf, nowhere, np.diag(nowhere), Status.NOT_FINITE)
             return embed(impossible, self.size, self.first)
         l = np.where(self.diagonal, theta, 1.0)  # noqa: E741  # the letter of the equation
-        value = self.powers @ np.log(np.abs(l)) - 0.5 * self.precision * (theta @ theta)
-        gradient = self.powers / l - self.precision * theta
-        hessian = np.diag(-self.powers / l**2 - self.precision)
+        pull = self.quadratic @ theta
+        value = self.powers @ np.log(np.abs(l)) - 0.5 * (theta @ pull)
+        gradient = self.powers / l - pull
+        hessian = np.diag(-self.powers / l**2) - self.quadratic
         evaluation = Evaluation(float(value) + self.constant, gradient, hessian)
         return embed(evaluation, self.size, self.first)
 
     def log_normaliser(self) -> float:
         """log Z of the value as a density of θ with l_jj > 0: log ∫ exp(value) dθ.
 
-        ∫ l^α exp(−τ l²/2) dl = ½ (2/τ)^½(α+1) Γ(½(α + 1)) for each element of the diagonal,
-        (2π/τ)^½ for each below it. inf where τ = 0. For q > 1 the reading as a density of θ
-        (not the maximum) depends on the order of the effects.
+        Column by column of Λ. The k elements below the diagonal are normal given l_jj and leave
+        (2π)^½k |T_below|^−½ exp(−τ l_jj²/2), τ = |T_from j| / |T_below|; and
+        ∫ l^α exp(−τ l²/2) dl = ½ (2/τ)^½(α+1) Γ(½(α + 1)). inf where T = 0. For q > 1 the
+        reading as a density of θ (not the maximum) depends on the order of the effects.
         """
-        if self.precision == 0.0 and self.powers.size:
+        if self.powers.size and not self.precision.any():
             return math.inf
-        half = 0.5 * (self.powers[self.diagonal] + 1.0)
-        scale = 2.0 / self.precision if self.powers.size else 1.0
-        diagonal = sum(a * math.log(scale) + math.lgamma(a) - math.log(2.0) for a in half.tolist())
-        below = int((~self.diagonal).sum())
-        return float(self.constant + diagonal + 0.5 * below * math.log(math.pi * scale))
+        total = self.constant
+        for at in np.flatnonzero(self.diagonal):
+            column = self._columns == self._columns[at]
+            M = self.quadratic[np.ix_(column, column)]  # its first element is on the diagonal
+            below = float(np.linalg.slogdet(M[1:, 1:])[1])
+            log_tau = float(np.linalg.slogdet(M)[1]) - below
+            a = 0.5 * (self.powers[at] + 1.0)
+            total += 0.5 * (len(M) - 1) * math.log(2.0 * math.pi) - 0.5 * below
+            total += a * (math.log(2.0) - log_tau) + math.lgamma(a) - math.log(2.0)
+        return total
 
 
 CovariancePrior = CovarianceRelativeEntropy | Wishart
