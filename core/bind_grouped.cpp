@@ -11,37 +11,55 @@ namespace multilogit {
 
 namespace {
 
-void construct(GroupedData* self, const std::vector<Vector>& columns, int p, const Vector& y,
-               const Vector& n, const std::optional<Vector>& offset, const Codes& codes,
-               std::size_t groups) {
+using Counts = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
+
+std::vector<const double*> pointers(const Counts& counts) {
+  std::vector<const double*> out;
+  for (std::size_t j = 0; j < counts.shape(1); ++j)
+    out.push_back(counts.data() + j * counts.shape(0));
+  return out;
+}
+
+void construct(GroupedData* self, const std::vector<Vector>& columns, int x_columns,
+               const Counts& y, const Vector& n, const std::optional<Vector>& offset,
+               const Codes& codes, std::size_t groups, bool categorical) {
   const std::size_t rows = codes.shape(0);
   require(y.shape(0) == rows && n.shape(0) == rows, "y, n and codes must have equal lengths");
+  require(1 <= y.shape(1) && y.shape(1) <= kMaxLogits, "y must have between 1 and 16 columns");
+  require(categorical || y.shape(1) == 1, "a binomial y must have one column");
   require(!offset || offset->shape(0) == rows, "offset and codes must have equal lengths");
-  require(p >= 0 && static_cast<std::size_t>(p) <= columns.size(), "0 <= p <= number of columns");
-  std::vector<const double*> pointers;
+  require(x_columns >= 0 && static_cast<std::size_t>(x_columns) <= columns.size(),
+          "0 <= x_columns <= number of columns");
+  GroupedData::Columns data;
   for (const Vector& column : columns) {
     require(column.shape(0) == rows, "every column must be as long as codes");
-    pointers.push_back(column.data());
+    data.columns.push_back(column.data());
   }
   for (std::size_t i = 0; i < rows; ++i)
     require(codes.data()[i] >= 0 && static_cast<std::size_t>(codes.data()[i]) < groups,
             "codes must lie in 0 .. groups - 1");
+  data.x_columns = x_columns;
+  data.counts = pointers(y);
+  data.trials = n.data();
+  data.offset = offset ? offset->data() : nullptr;
+  data.categorical = categorical;
   nb::gil_scoped_release release;
-  new (self) GroupedData(pointers, p, y.data(), n.data(), offset ? offset->data() : nullptr,
-                         codes.data(), rows, groups);
+  new (self) GroupedData(data, codes.data(), rows, groups);
 }
 
-void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> row,
-                   std::vector<int> column) {
+void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> logit,
+                   std::vector<int> row, std::vector<int> column) {
   const int q = static_cast<int>(z.size());
   require(1 <= q && q <= kMaxEffects, "between 1 and 16 random effects per group");
   for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
+  require(logit.size() == z.size(), "logit and z must have equal lengths");
+  for (const int c : logit) require(0 <= c && c < self.logits(), "logit must name columns of y");
   require(row.size() == column.size(), "row and column must have equal lengths");
   for (std::size_t k = 0; k < row.size(); ++k)
     require(0 <= column[k] && column[k] <= row[k] && row[k] < q,
             "theta must lie in the lower triangle");
   const std::lock_guard lock(self.busy);
-  self.set_structure(std::move(z), std::move(row), std::move(column));
+  self.set_structure(std::move(z), std::move(logit), std::move(row), std::move(column));
 }
 
 void set_nodes(GroupedData& self, const Matrix& nodes, const Vector& log_weights) {
@@ -101,20 +119,23 @@ void set_modes(GroupedData& self, const Matrix& u) {
   self.set_modes(u.data());
 }
 
-void set_response(GroupedData& self, const Vector& y, const Vector& n) {
+void set_response(GroupedData& self, const Counts& y, const Vector& n) {
   require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
           "y and n must be as long as the data");
+  require(y.shape(1) == static_cast<std::size_t>(self.logits()), "y must keep its columns");
   const std::lock_guard lock(self.busy);
-  self.set_response(y.data(), n.data());
+  self.set_response(pointers(y), n.data());
 }
 
 }  // namespace
 
 void bind_grouped(nb::module_& m) {
   nb::class_<GroupedData>(m, "GroupedData")
-      .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("y"), nb::arg("n"),
-           nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
-      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))
+      .def("__init__", &construct, nb::arg("columns"), nb::arg("x_columns"), nb::arg("y"),
+           nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"),
+           nb::arg("categorical"))
+      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logit"), nb::arg("row"),
+           nb::arg("column"))
       .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("set_modes", &set_modes, nb::arg("u"))

@@ -15,14 +15,12 @@
 // caller, the loops unroll.
 #pragma once
 
+#include "packed.hpp"
 #include "simd.hpp"
 
 #define MULTILOGIT_INLINE inline __attribute__((always_inline))
 
 namespace multilogit {
-
-// Where element (j, l) of a symmetric matrix stands in its packed lower triangle.
-constexpr int packed(int j, int l) { return j >= l ? j * (j + 1) / 2 + l : l * (l + 1) / 2 + j; }
 
 // log(1 + t) for t >= 0: t = rest when the sum 1 + rest is below 2, which keeps all digits of a
 // small rest; beyond, powers of two are split off first.
@@ -108,6 +106,16 @@ MULTILOGIT_INLINE void third_of_direction(int c, const vd* pi, const vd* s, vd* 
     for (int l = 0; l < j; ++l) out[packed(j, l)] = -(s[j] * pi[l] + pi[j] * s[l]);
     out[packed(j, j)] = s[j] * (1.0 - 2.0 * pi[j]);
   }
+}
+
+// All third cumulants, packed: kappa3_jlm = (delta_jl - pi_l) w_jm - pi_j w_lm.
+MULTILOGIT_INLINE void third_cumulants(int c, const vd* pi, const vd* w, vd* out) {
+  for (int j = 0; j < c; ++j)
+    for (int l = 0; l <= j; ++l)
+      for (int m = 0; m <= l; ++m) {
+        const vd sum = pi[l] * w[packed(j, m)] + pi[j] * w[packed(l, m)];
+        out[packed(j, l, m)] = j == l ? w[packed(j, m)] - sum : -sum;
+      }
 }
 
 // t = kappa3(., V) = W (diag V - 2 V pi): the gradient of tr(W V) in eta.

@@ -5,48 +5,20 @@
 //   eta = X beta + o + Z b,   b = Lambda u,   u ~ N(0, I_q),   A = Z Lambda
 //   f(u) = sum l_i - u'u / 2,   u^ = argmax f,   H = I + A'WA = LL'
 //
-// A unit is one group whose rows fill the lanes (S = double: per-group numbers are scalars), or as
-// many small groups as there are lanes, side by side (S = vd: lane j of every number belongs to
-// group j). The same code serves both; only the sum over rows differs.
+// What the rows contribute depends on the response: `Response` is BinomialRows or CategoricalRows.
+// From here on nothing knows about it: Z'r, Z'WZ and the products of weights with the regressors
+// are all that is needed.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <vector>
 
-#include "binomial.hpp"
-#include "gram.hpp"
-#include "simd.hpp"
 #include "small_cholesky.hpp"
+#include "unit_rows.hpp"
 
 namespace multilogit {
-
-// What all units share during one evaluation: the point psi = (beta, theta) and the shapes.
-struct Point {
-  int p = 0;                   // columns of X, the first p of a tile
-  int q = 0;                   // random effects per group
-  int columns = 0;             // columns of a tile: X, then those of Z that are not in X
-  std::vector<int> z;          // q: the tile's column that is column a of Z
-  std::vector<double> beta;    // p
-  std::vector<double> Lambda;  // q x q, row-major, lower triangle
-  std::vector<int> theta_row;  // m: theta_k is Lambda[theta_row[k], theta_column[k]]
-  std::vector<int> theta_column;
-  std::vector<double> nodes;        // K^q x q: nodes of the standard normal; empty: Laplace
-  std::vector<double> log_weights;  // K^q
-  std::vector<double> change;       // p + m: psi minus the psi of the stored mode derivatives
-
-  int m() const { return static_cast<int>(theta_row.size()); }
-  int size() const { return p + m(); }
-};
-
-// The rows of a unit.
-struct Rows {
-  const vd* x;       // tiles x columns
-  const vd* y;       // successes
-  const vd* n;       // trials
-  const vd* offset;  // null when there is none
-  std::size_t tiles;
-};
 
 // Modes and their derivatives, kept between evaluations. Component a of group g is at
 // [a * groups + g] of its array, so that the groups of a unit lie side by side.
@@ -67,55 +39,13 @@ struct Totals {
   explicit Totals(int size) : gradient(size), hessian(static_cast<std::size_t>(size) * size) {}
 };
 
-// Weights of the one global product X'diag(omega - w)X and X'r, waiting for enough tiles.
-struct Flat {
-  std::vector<vd> weight, r;
-  const vd* x = nullptr;        // first waiting tile
-  std::size_t waiting = 0;      // number of waiting tiles
-  std::vector<double> gram;     // p x p, upper triangle
-  std::vector<double> product;  // p
-
-  explicit Flat(int p) : gram(static_cast<std::size_t>(p) * p), product(p) {}
-
-  void flush(const Point& at) {
-    const auto stride = static_cast<std::size_t>(at.columns);
-    for (std::size_t t = 0; t < waiting; t += kChunkTiles) {
-      const std::size_t tiles = std::min(kChunkTiles, waiting - t);
-      add_gram(x + t * stride, stride, at.p, &weight[t], tiles, gram.data(), at.p);
-      add_product(x + t * stride, stride, at.p, &r[t], tiles, product.data());
-    }
-    waiting = 0;
-  }
-};
-
-// Most random effects per group.
-constexpr int kMaxEffects = 16;
-
-namespace detail {
-
-// Row sums end in a scalar per group (rows in lanes) or stay apart (groups in lanes).
-template <class S>
-S over_rows(vd x);
-template <>
-inline double over_rows<double>(vd x) {
-  return sum(x);
-}
-template <>
-inline vd over_rows<vd>(vd x) {
-  return x;
-}
-
-inline vd to_lanes(double x) { return splat(x); }
-inline vd to_lanes(vd x) { return x; }
-
-}  // namespace detail
-
-template <int Q, class S>
+template <int Q, class S, template <int, class> class Response>
 class GroupUnit {
  public:
   GroupUnit(const Point& at, int size)
       : at_(at),
         size_(size),
+        response_(at),
         derivative_u_(static_cast<std::size_t>(kMaxQ) * size),
         y_(static_cast<std::size_t>(kMaxQ) * size),
         n_(static_cast<std::size_t>(kMaxQ) * size),
@@ -126,12 +56,11 @@ class GroupUnit {
         m_(static_cast<std::size_t>(kMaxS) * size) {}
 
   // Z'r and Z'WZ (packed) of the unit's groups at b = 0: component by component, lane by lane.
-  void moments(const Rows& rows, int groups, double* out) {
-    rows_ = rows;
-    linear_predictor();
+  void moments(const RowTiles& rows, int groups, double* out) {
+    response_.start(rows);
     const vd b[kMaxQ] = {};
     S Rz[kMaxQ], Wzz[kMaxS];
-    sum_rows(b, Rz, Wzz);
+    response_.sums(b, Rz, Wzz);
     for (int a = 0; a < q(); ++a) write(Rz[a], out + a * groups, groups);
     for (int c = 0; c < s(); ++c) write(Wzz[c], out + (q() + c) * groups, groups);
   }
@@ -140,40 +69,19 @@ class GroupUnit {
 
  protected:
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
-  static constexpr int kMaxS = kMaxQ * (kMaxQ + 1) / 2;
+  static constexpr int kMaxS = packed_size(kMaxQ);
   static constexpr int kMaxInner = 100;
 
   int q() const { return Q > 0 ? Q : at_.q; }
-  int s() const { return q() * (q() + 1) / 2; }
-  static constexpr int pair(int a, int b) {
-    return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a;
-  }
+  int s() const { return packed_size(q()); }
+  static constexpr int pair(int a, int b) { return packed(a, b); }
   double Lambda(int a, int b) const { return at_.Lambda[a * q() + b]; }
-  vd z(std::size_t t, int a) const { return rows_.x[t * at_.columns + at_.z[a]]; }
   S& at(std::vector<S>& array, int component, int k) { return array[component * size_ + k]; }
   const S& at(const std::vector<S>& array, int component, int k) const {
     return array[component * size_ + k];
   }
 
-  // eta0 = X beta + o
-  void linear_predictor() {
-    if (eta0_.size() < rows_.tiles)
-      for (auto* array : {&eta0_, &r_, &w_, &w3_, &w4_}) array->resize(rows_.tiles);
-    for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const vd* x = rows_.x + t * at_.columns;
-      vd eta = rows_.offset ? rows_.offset[t] : vd{};
-      for (int k = 0; k < at_.p; ++k) eta += x[k] * at_.beta[k];
-      eta0_[t] = eta;
-    }
-  }
-
-  // eta of tile t at b = Lambda u.
-  vd predictor(std::size_t t, const vd* b) const {
-    vd eta = eta0_[t];
-    for (int a = 0; a < q(); ++a) eta += z(t, a) * b[a];
-    return eta;
-  }
-
+  // b = Lambda u
   void effects(const S* u, vd* b) const {
     for (int a = 0; a < q(); ++a) {
       S sum{};
@@ -192,10 +100,10 @@ class GroupUnit {
   };
 
   void score(const S* u, Score& out) const {
-    vd b[kMaxQ];
+    vd b[kMaxQ] = {};
     effects(u, b);
     S Rz[kMaxQ], Wzz[kMaxS];
-    sum_rows(b, Rz, Wzz);
+    response_.sums(b, Rz, Wzz);
     factor_H(Wzz, out.H);
     out.norm = S{};
     for (int a = 0; a < q(); ++a) {
@@ -204,21 +112,6 @@ class GroupUnit {
       out.gradient[a] = g;
       out.norm += g * g;
     }
-  }
-
-  // Z'r and Z'WZ at b.
-  void sum_rows(const vd* b, S* Rz, S* Wzz) const {
-    vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
-    for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
-      for (int a = 0; a < q(); ++a) {
-        rz[a] += row.r * z(t, a);
-        const vd wz = row.w * z(t, a);
-        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
-      }
-    }
-    for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
-    for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
   }
 
   // H = I + Lambda' Wzz Lambda
@@ -279,27 +172,12 @@ class GroupUnit {
 
   // ---- rows at the mode ------------------------------------------------------------------------
 
-  // r, w, w3, w4 of every row; f; H, L^-1, H^-1, B = L^-1 Lambda', K = Lambda H^-1 Lambda'.
+  // The derivatives of every row; f; H, L^-1, H^-1, B = L^-1 Lambda', K = Lambda H^-1 Lambda'.
   void differentiate_rows() {
-    vd b[kMaxQ], value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    vd b[kMaxQ] = {};
     effects(u_, b);
-    for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
-      value += row.value;
-      r_[t] = row.r;
-      w_[t] = row.w;
-      w3_[t] = row.w3;
-      w4_[t] = row.w4;
-      for (int a = 0; a < q(); ++a) {
-        rz[a] += row.r * z(t, a);
-        const vd wz = row.w * z(t, a);
-        for (int c = 0; c <= a; ++c) wzz[pair(a, c)] += wz * z(t, c);
-      }
-    }
-    for (int a = 0; a < q(); ++a) Rz_[a] = detail::over_rows<S>(rz[a]);
-    for (int c = 0; c < s(); ++c) Wzz_[c] = detail::over_rows<S>(wzz[c]);
+    f_ = response_.differentiate(b, Rz_, Wzz_);
     factor_H(Wzz_, H_);
-    f_ = detail::over_rows<S>(value);
     for (int a = 0; a < q(); ++a) f_ -= 0.5 * u_[a] * u_[a];
     H_.inverse_factor(Linv_, q());
     for (int a = 0; a < q(); ++a)
@@ -320,10 +198,9 @@ class GroupUnit {
   }
 
   // With the G of the approximation (-H^-1 / 2 for Laplace's): h = diag(A G A'),
-  // v = H^-1 (S_u + A'(w3 h)), omega = w4 h - w3 A v. Then the products with the columns: rows of
-  // `cross_` are w z_a | omega z_a | w3 z_a z_b; omega - wbar and rbar wait in `flat`.
-  void weigh_rows(const S* S_u, const vd* wbar, const vd* rbar, Flat& flat) {
-    vd K[kMaxQ * kMaxQ], w3hz[kMaxQ] = {};
+  // v = H^-1 (S_u + A'(w3 h)), omega = w4 h - w3 A v. Then the products with the regressors: rows
+  // of `cross_` are w z_a | omega z_a | w3 z_a z_b; omega - wbar and rbar wait in `flat`.
+  void weigh_rows(const S* S_u, Flat& flat) {
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
         S lg{};
@@ -334,21 +211,10 @@ class GroupUnit {
       for (int c = 0; c < q(); ++c) {
         S k{};
         for (int d = 0; d <= c; ++d) k += LambdaG_[a * kMaxQ + d] * Lambda(c, d);
-        K[a * kMaxQ + c] = detail::to_lanes(k);
+        form_[a * kMaxQ + c] = detail::to_lanes(k);
       }
-    for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      vd h{};
-      for (int a = 0; a < q(); ++a) {
-        vd Kz{};
-        for (int c = 0; c < q(); ++c) Kz += K[a * kMaxQ + c] * z(t, c);
-        h += Kz * z(t, a);
-      }
-      w4_[t] *= h;  // from here on w4 h
-      const vd w3h = w3_[t] * h;
-      for (int a = 0; a < q(); ++a) w3hz[a] += w3h * z(t, a);
-    }
     S w3h[kMaxQ], right[kMaxQ];
-    for (int a = 0; a < q(); ++a) w3h[a] = detail::over_rows<S>(w3hz[a]);
+    response_.third_of_form(form_, w3h);
     for (int a = 0; a < q(); ++a) {
       right[a] = S_u[a];
       for (int c = a; c < q(); ++c) right[a] += Lambda(c, a) * w3h[c];
@@ -367,45 +233,16 @@ class GroupUnit {
       Sz_[a] = w3h[a];
       for (int c = 0; c < q(); ++c) Sz_[a] -= Wzz_[pair(a, c)] * Lv[c];
     }
-    multiply_columns(Lv, wbar, rbar, flat);
-  }
-
-  void multiply_columns(const S* Lv, const vd* wbar, const vd* rbar, Flat& flat) {
-    const int height = 2 * q() + s();
-    cross_.assign(static_cast<std::size_t>(height) * at_.columns, S{});
-    left_.resize(kChunkTiles * height);
-    if (flat.waiting == 0) flat.x = rows_.x;
-    if (flat.weight.size() < flat.waiting + rows_.tiles) {
-      flat.weight.resize(flat.waiting + rows_.tiles);
-      flat.r.resize(flat.waiting + rows_.tiles);
-    }
-    for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
-      const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
-      for (std::size_t i = 0; i < tiles; ++i) {
-        const std::size_t t = t0 + i;
-        vd av{};
-        for (int a = 0; a < q(); ++a) av += z(t, a) * detail::to_lanes(Lv[a]);
-        const vd omega = w4_[t] - w3_[t] * av;
-        flat.weight[flat.waiting + t] = omega - wbar[t];
-        flat.r[flat.waiting + t] = rbar[t];
-        vd* left = &left_[i * height];
-        for (int a = 0; a < q(); ++a) {
-          left[a] = w_[t] * z(t, a);
-          left[q() + a] = omega * z(t, a);
-          const vd w3z = w3_[t] * z(t, a);
-          for (int c = 0; c <= a; ++c) left[2 * q() + pair(a, c)] = w3z * z(t, c);
-        }
-      }
-      add_cross(left_.data(), height, rows_.x + t0 * at_.columns, at_.columns, at_.columns, tiles,
-                cross_.data(), at_.columns, detail::over_rows<S>);
-    }
-    flat.waiting += rows_.tiles;
-    if (flat.waiting >= kChunkTiles) flat.flush(at_);
+    vd shift[kMaxQ];
+    for (int a = 0; a < q(); ++a) shift[a] = detail::to_lanes(Lv[a]);
+    response_.multiply_columns(shift, flat, cross_);
   }
 
   // ---- parameters ------------------------------------------------------------------------------
 
-  const S* cross(int row) const { return &cross_[static_cast<std::size_t>(row) * at_.columns]; }
+  const S* cross(int row) const {
+    return &cross_[static_cast<std::size_t>(row) * at_.regressors()];
+  }
   S Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
   S W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
 
@@ -579,10 +416,9 @@ class GroupUnit {
   const Point& at_;
   int size_;
   int inner_iterations_ = 0;
-  Rows rows_{};
-  std::vector<vd> eta0_, r_, w_, w3_, w4_;  // per tile
-  std::vector<vd> left_;                    // a chunk of tiles x weights
-  std::vector<S> cross_;                    // weights x columns
+  Response<Q, S> response_;
+  vd form_[kMaxQ * kMaxQ];  // Lambda G Lambda', in lanes
+  std::vector<S> cross_;    // weights x regressors
   S f_, u_[kMaxQ], v_[kMaxQ], Rz_[kMaxQ], Sz_[kMaxQ], Wzz_[kMaxS];
   SmallCholesky<kMaxQ, S> H_;
   S Linv_[kMaxQ * kMaxQ], B_[kMaxQ * kMaxQ], Hinv_[kMaxQ * kMaxQ], K_[kMaxQ * kMaxQ],

@@ -1,4 +1,4 @@
-// One grouping factor: the data in tiles, and their Laplace log marginal likelihood.
+// One grouping factor: the data in tiles, and their log marginal likelihood.
 #pragma once
 
 #include <cstddef>
@@ -7,9 +7,8 @@
 #include <mutex>
 #include <vector>
 
-#include "laplace.hpp"
+#include "group_unit.hpp"
 #include "layout.hpp"
-#include "quadrature.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
@@ -26,10 +25,19 @@ struct SlotSum {
 
 class GroupedData {
  public:
-  // columns: X, then those columns of Z that are not among them. Everything is copied into tiles.
-  GroupedData(const std::vector<const double*>& columns, int p, const double* y, const double* n,
-              const double* offset, const std::int32_t* codes, std::size_t rows,
-              std::size_t groups);
+  // What the rows are: columns holds X, then those columns of Z that are not among them; counts
+  // those of the categories but the baseline (categorical), or the successes.
+  struct Columns {
+    std::vector<const double*> columns;
+    int x_columns = 0;
+    std::vector<const double*> counts;
+    const double* trials = nullptr;
+    const double* offset = nullptr;  // null: 0; the same for every logit
+    bool categorical = false;
+  };
+
+  // Everything is copied into tiles.
+  GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows, std::size_t groups);
 
   struct Result {
     double value = 0.0;
@@ -39,9 +47,10 @@ class GroupedData {
     std::size_t inner_iterations = 0;
   };
 
-  // Z and Lambda: column a of Z is column z[a] of the data; theta_k is Lambda[row[k], column[k]].
-  // Modes start afresh at u = 0.
-  void set_structure(std::vector<int> z, std::vector<int> row, std::vector<int> column);
+  // Z and Lambda: effect a has column z[a] of the data and logit logit[a]; theta_k is
+  // Lambda[row[k], column[k]]. Modes start afresh at u = 0.
+  void set_structure(std::vector<int> z, std::vector<int> logit, std::vector<int> row,
+                     std::vector<int> column);
 
   // Quadrature by these nodes (nodes x q, row-major) and log weights; none: Laplace.
   void set_nodes(std::vector<double> nodes, std::vector<double> log_weights);
@@ -50,7 +59,7 @@ class GroupedData {
   // where the next call starts from.
   Result evaluate(const double* psi, std::size_t threads);
 
-  void set_response(const double* y, const double* n);
+  void set_response(const std::vector<const double*>& counts, const double* trials);
   // Z'r and Z'WZ of every group at b = 0: groups x q and groups x q (q + 1) / 2, packed.
   void moments(const double* beta, double* score, double* information);
 
@@ -59,8 +68,9 @@ class GroupedData {
   void get_modes(double* u, double* covariance) const;
   std::size_t rows() const { return layout_.rows; }
   std::size_t groups() const { return layout_.order.size(); }
-  int columns() const { return columns_; }
-  int p() const { return p_; }
+  int columns() const { return point_.columns; }
+  int logits() const { return point_.logits; }
+  int p() const { return point_.p; }
   int q() const { return point_.q; }
   int size() const { return point_.size(); }
 
@@ -69,16 +79,23 @@ class GroupedData {
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
-  Rows rows_of(const Unit& unit) const;
-  template <int Q>
-  Result evaluate_sized(std::size_t threads);
-  template <template <int, class> class Kind, int Q>
+  RowTiles rows_of(const Unit& unit) const;
+  // The units of one kind of response: grouped_units.hpp, instantiated in grouped.cpp and
+  // grouped_categorical.cpp.
+  Result evaluate_binomial(std::size_t threads);
+  Result evaluate_categorical(std::size_t threads);
+  void moments_categorical(double* score, double* information);
+  template <template <int, class> class Response, int Q>
+  Result evaluate_effects(std::size_t threads);
+  template <class Large, class Small>
   Result evaluate_units(std::size_t threads);
   template <class Worker>
   SlotSum sum_units(Worker& worker, std::size_t first, std::size_t last);
+  template <class Large, class Small>
+  void moments_of_units(double* score, double* information);
 
   Layout layout_;
-  int columns_, p_;
+  bool categorical_;
   Tiles x_, y_, n_, offset_;
   Point point_;
   ModeStore modes_;

@@ -8,26 +8,25 @@
 
 namespace multilogit {
 
-template <int Q, class S>
-class LaplaceUnit : public GroupUnit<Q, S> {
-  using Base = GroupUnit<Q, S>;
+template <int Q, class S, template <int, class> class Response>
+class LaplaceUnit : public GroupUnit<Q, S, Response> {
+  using Base = GroupUnit<Q, S, Response>;
   using Base::kMaxQ;
 
  public:
   using Base::Base;
 
   // Adds the unit's contribution; false when the modes were not found.
-  bool evaluate(const Rows& rows, std::size_t first_group, int groups, ModeStore& modes,
+  bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
                 Totals<S>& totals, Flat& flat) {
-    this->rows_ = rows;
-    this->linear_predictor();
+    this->response_.start(rows);
     this->load(modes, first_group, groups);
     if (!this->find_modes()) return false;
     this->differentiate_rows();
     totals.value += this->f_ - this->H_.half_log_determinant(this->q());
     for (int i = 0; i < kMaxQ * kMaxQ; ++i) this->G_[i] = -0.5 * this->Hinv_[i];
     const S no_score[kMaxQ] = {};
-    this->weigh_rows(no_score, this->w_.data(), this->r_.data(), flat);
+    this->weigh_rows(no_score, flat);
     this->differentiate_modes();
     add_gradient(totals);
     add_hessian(totals);

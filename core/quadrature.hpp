@@ -21,9 +21,9 @@ inline vd exponential(vd x) { return exp_negative(x); }
 
 }  // namespace detail
 
-template <int Q, class S>
-class QuadratureUnit : public GroupUnit<Q, S> {
-  using Base = GroupUnit<Q, S>;
+template <int Q, class S, template <int, class> class Response>
+class QuadratureUnit : public GroupUnit<Q, S, Response> {
+  using Base = GroupUnit<Q, S, Response>;
   using Base::kMaxQ;
   using Base::kMaxS;
 
@@ -41,23 +41,24 @@ class QuadratureUnit : public GroupUnit<Q, S> {
         mean_(size),
         ck_(static_cast<std::size_t>(kMaxQ) * size),
         Hc_(ck_.size()),
-        turn_(static_cast<std::size_t>(kMaxQ) * kMaxQ * size) {}
+        turn_(static_cast<std::size_t>(kMaxQ) * kMaxQ * size),
+        p_lanes_(nodes_) {}
 
   // Adds the unit's contribution; false when the modes were not found.
-  bool evaluate(const Rows& rows, std::size_t first_group, int groups, ModeStore& modes,
+  bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
                 Totals<S>& totals, Flat& flat) {
-    this->rows_ = rows;
-    this->linear_predictor();
+    this->response_.start(rows);
     this->load(modes, first_group, groups);
     if (!this->find_modes()) return false;
     this->differentiate_rows();
     evaluate_nodes();
     totals.value += mix() - this->H_.half_log_determinant(q());
-    average_rows();
+    for (int j = 0; j < nodes_; ++j) p_lanes_[j] = detail::to_lanes(p_[j]);
+    this->response_.average(nodes_, p_lanes_.data(), this->at_.nodes.data());
     S S_u[kMaxQ];
     find_G(S_u);
-    this->weigh_rows(S_u, wbar_.data(), rbar_.data(), flat);
-    multiply_columns();
+    this->weigh_rows(S_u, flat);
+    this->response_.multiply_node_columns(nodes_, node_cross_);
     this->differentiate_modes();
     differentiate_turns();
     differentiate_nodes(totals);
@@ -76,40 +77,21 @@ class QuadratureUnit : public GroupUnit<Q, S> {
 
   // c_j, r and w of every row, f(c_j), g_j = A'r_j - c_j, Z'W_jZ.
   void evaluate_nodes() {
-    const std::size_t tiles = this->rows_.tiles;
-    if (r_nodes_.size() < tiles * nodes_) {
-      r_nodes_.resize(tiles * nodes_);
-      w_nodes_.resize(tiles * nodes_);
-    }
     for (int j = 0; j < nodes_; ++j) {
       S* c = &c_[j * kMaxQ];
       for (int a = 0; a < q(); ++a) {
         c[a] = this->u_[a];
         for (int d = a; d < q(); ++d) c[a] += R(a, d) * x(j, d);
       }
-      vd b[kMaxQ], value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+      vd b[kMaxQ] = {};
       this->effects(c, b);
-      for (std::size_t t = 0; t < tiles; ++t) {
-        const BinomialRow row =
-            binomial_row(this->predictor(t, b), this->rows_.y[t], this->rows_.n[t]);
-        value += row.value;
-        r_nodes_[t * nodes_ + j] = row.r;
-        w_nodes_[t * nodes_ + j] = row.w;
-        for (int a = 0; a < q(); ++a) {
-          rz[a] += row.r * this->z(t, a);
-          const vd wz = row.w * this->z(t, a);
-          for (int d = 0; d <= a; ++d) wzz[Base::pair(a, d)] += wz * this->z(t, d);
-        }
-      }
-      F_[j] = detail::over_rows<S>(value) + this->at_.log_weights[j];
-      for (int a = 0; a < q(); ++a) {
-        F_[j] += 0.5 * (x(j, a) * x(j, a) - c[a] * c[a]);
-        Rz_[j * kMaxQ + a] = detail::over_rows<S>(rz[a]);
-      }
-      for (int i = 0; i < this->s(); ++i) Wzz_[j * kMaxS + i] = detail::over_rows<S>(wzz[i]);
+      S* Rz = &Rz_[j * kMaxQ];
+      F_[j] = this->response_.differentiate_node(j, nodes_, b, Rz, &Wzz_[j * kMaxS]) +
+              this->at_.log_weights[j];
+      for (int a = 0; a < q(); ++a) F_[j] += 0.5 * (x(j, a) * x(j, a) - c[a] * c[a]);
       for (int a = 0; a < q(); ++a) {
         S g = -c[a];
-        for (int d = a; d < q(); ++d) g += this->Lambda(d, a) * Rz_[j * kMaxQ + d];
+        for (int d = a; d < q(); ++d) g += this->Lambda(d, a) * Rz[d];
         g_[j * kMaxQ + a] = g;
       }
     }
@@ -125,31 +107,6 @@ class QuadratureUnit : public GroupUnit<Q, S> {
     }
     for (int j = 0; j < nodes_; ++j) p_[j] = p_[j] / total;
     return top + logarithm(total);
-  }
-
-  // Row by row: rbar = sum p_j r_j, wbar = sum p_j w_j, w1_a = sum p_j w_j x_ja.
-  void average_rows() {
-    const std::size_t tiles = this->rows_.tiles;
-    if (rbar_.size() < tiles) {
-      rbar_.resize(tiles);
-      wbar_.resize(tiles);
-      w1_.resize(tiles * kMaxQ);
-    }
-    std::vector<vd>& p = p_lanes_;
-    p.resize(nodes_);
-    for (int j = 0; j < nodes_; ++j) p[j] = detail::to_lanes(p_[j]);
-    for (std::size_t t = 0; t < tiles; ++t) {
-      vd r{}, w{}, w1[kMaxQ] = {};
-      for (int j = 0; j < nodes_; ++j) {
-        r += p[j] * r_nodes_[t * nodes_ + j];
-        const vd pw = p[j] * w_nodes_[t * nodes_ + j];
-        w += pw;
-        for (int a = 0; a < q(); ++a) w1[a] += pw * x(j, a);
-      }
-      rbar_[t] = r;
-      wbar_[t] = w;
-      for (int a = 0; a < q(); ++a) w1_[t * kMaxQ + a] = w1[a];
-    }
   }
 
   // S_u = sum p_j g_j, S_R = sum p_j g_j x_j' + L, N = R'S_R, G = -R N_s R'.
@@ -181,31 +138,9 @@ class QuadratureUnit : public GroupUnit<Q, S> {
       }
   }
 
-  // Products with the columns: wbar z_a | w1_b z_a | r_j for every node.
-  void multiply_columns() {
-    const std::size_t columns = this->at_.columns;
-    const int height = q() + q() * q() + nodes_;
-    node_cross_.assign(height * columns, S{});
-    left_nodes_.resize(kChunkTiles * height);
-    for (std::size_t t0 = 0; t0 < this->rows_.tiles; t0 += kChunkTiles) {
-      const std::size_t tiles = std::min(kChunkTiles, this->rows_.tiles - t0);
-      for (std::size_t i = 0; i < tiles; ++i) {
-        const std::size_t t = t0 + i;
-        vd* left = &left_nodes_[i * height];
-        for (int a = 0; a < q(); ++a) {
-          left[a] = wbar_[t] * this->z(t, a);
-          for (int b = 0; b < q(); ++b)
-            left[q() + b * q() + a] = w1_[t * kMaxQ + b] * this->z(t, a);
-        }
-        for (int j = 0; j < nodes_; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes_ + j];
-      }
-      add_cross(left_nodes_.data(), height, this->rows_.x + t0 * columns, columns, columns, tiles,
-                node_cross_.data(), columns, detail::over_rows<S>);
-    }
-  }
-
+  // Products with the regressors: wbar z_a | w1_b z_a | r_j for every node.
   const S* node_cross(int row) const {
-    return &node_cross_[static_cast<std::size_t>(row) * this->at_.columns];
+    return &node_cross_[static_cast<std::size_t>(row) * this->at_.regressors()];
   }
   S wz(int a, int k) const { return node_cross(a)[k]; }  // sum wbar z_a x_k
   S w1z(int b, int a, int k) const { return node_cross(q() + b * q() + a)[k]; }
@@ -430,9 +365,8 @@ class QuadratureUnit : public GroupUnit<Q, S> {
   std::vector<S> F_, p_, c_, g_, Rz_, Wzz_;  // nodes x components
   std::vector<S> Fk_, mean_;                 // nodes x parameters; parameters
   std::vector<S> ck_, Hc_, turn_, traces_;   // components x parameters
-  std::vector<vd> r_nodes_, w_nodes_;        // tiles x nodes
-  std::vector<vd> rbar_, wbar_, w1_, left_nodes_, p_lanes_;
-  std::vector<S> node_cross_;
+  std::vector<vd> p_lanes_;
+  std::vector<S> node_cross_;  // weights x regressors
   S N_[kMaxQ * kMaxQ];
 };
 

@@ -42,22 +42,25 @@ class FixedData:
         """X'diag(w)X, shape ``(p, p)``, and z'X, shape ``(k, p)``, for z ``(n, k)``, F-ordered."""
 
 class GroupedData:
-    """Rows of one grouping factor in tiles, and their Laplace likelihood (core/grouped.hpp)."""
+    """Rows of one grouping factor in tiles, and their likelihood (core/grouped.hpp)."""
 
     def __init__(
         self,
         columns: list[NDArray[np.float64]],
-        p: int,
+        x_columns: int,
         y: NDArray[np.float64],
         n: NDArray[np.float64],
         offset: NDArray[np.float64] | None,
         codes: NDArray[np.int32],
         groups: int,
+        categorical: bool,
     ) -> None:
-        """The first p columns are X; codes lie in 0 .. groups - 1; all are copied."""
+        """The first columns are X, y has shape ``(n, C)``, F-ordered; all are copied."""
 
-    def set_structure(self, z: list[int], row: list[int], column: list[int]) -> None:
-        """Column a of Z is column ``z[a]``; theta_k is ``Lambda[row[k], column[k]]``."""
+    def set_structure(
+        self, z: list[int], logit: list[int], row: list[int], column: list[int]
+    ) -> None:
+        """Effect a: column ``z[a]``, logit ``logit[a]``; theta_k: ``Lambda[row[k], column[k]]``."""
 
     def set_nodes(self, nodes: NDArray[np.float64], log_weights: NDArray[np.float64]) -> None:
         """Quadrature by these nodes, ``(k, q)``, and log weights, ``(k,)``."""

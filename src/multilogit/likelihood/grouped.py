@@ -2,10 +2,14 @@
 
     η = Xβ + o + Zb_g,   b_g = Λ(θ)u_g,   u_g ~ N(0, I_q),   ψ = (β, θ)
 
+With J > 2 categories η has C = J − 1 logits, each with a β of its own, and every random effect
+belongs to one logit: η_ic = x_i'β_c + o_i + Σ_a [logit(a) = c] z_ia b_ga.
+
 Value, gradient and Hessian are exact and come from the compiled core; this module knows which
 element of θ is which element of Λ, and in which coordinates the core works. The mathematics is
 in ``docs/mathematics``; every formula is named in ``core/group_unit.hpp``, ``core/laplace.hpp``
-and ``core/quadrature.hpp``.
+and ``core/quadrature.hpp``, the rows' part in ``core/binomial_rows.hpp`` and
+``core/categorical_rows.hpp``.
 """
 
 from __future__ import annotations
@@ -30,19 +34,23 @@ class GroupedLikelihood:
     Parameters
     ----------
     x
-        p columns of X, each contiguous float64 of shape ``(n,)``.
+        Columns of X, each contiguous float64 of shape ``(n,)``.
     z
-        q columns of Z.
+        q columns of Z, one per effect.
     blocks
         Sizes of the blocks of correlated effects, in the order of ``z``.
     y, trials
-        Shape ``(n,)``: successes and trials, frequency weights multiplied in.
+        Shape ``(n,)``: successes and trials, frequency weights multiplied in. With ``logits``
+        ``y`` has shape ``(n, C)``, F-ordered: counts of the categories but the baseline.
     codes
         Shape ``(n,)`` int32 in ``0 .. n_groups - 1``.
     n_groups
         Number of groups.
     offset
-        Shape ``(n,)`` or None.
+        Shape ``(n,)``, the same for every logit, or None.
+    logits
+        Shape ``(q,)``: the logit of each effect, 0 … C − 1, for a categorical response. None:
+        binomial.
     nodes
         1: Laplace's approximation. K > 1: adaptive Gauss–Hermite quadrature with K nodes per
         effect (product rule: K^q per group).
@@ -61,21 +69,25 @@ class GroupedLikelihood:
         x: Sequence[Column],
         z: Sequence[Column],
         blocks: Sequence[int],
-        y: Column,
+        y: Column | Matrix,
         trials: Column,
         codes: NDArray[np.int32],
         n_groups: int,
         *,
         offset: Column | None = None,
+        logits: Sequence[int] | None = None,
         nodes: int = 1,
         threads: int = 1,
     ) -> None:
-        self.p = len(x)
+        self.p = len(x) if logits is None else len(x) * y.shape[1]
         self.structure = CovarianceStructure.of_blocks(blocks)
         self.threads = threads
         columns, self._z_index = share_columns(list(x), z)
         self.z_scale = np.array([root_mean_square(column) for column in z])
-        self._data = _core.GroupedData(columns, self.p, y, trials, offset, codes, n_groups)
+        self._logits = [0] * len(z) if logits is None else list(logits)
+        self._data = _core.GroupedData(
+            columns, len(x), _matrix(y), trials, offset, codes, n_groups, logits is not None
+        )
         self.order: Order = ()
         self.restart()
         self.set_nodes(nodes)
@@ -93,7 +105,7 @@ class GroupedLikelihood:
         self._data.set_nodes(points, log_weights)
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
-        """Let row a of Λ belong to column ``order[a]`` of Z from now on.
+        """Let row a of Λ belong to effect ``order[a]`` from now on.
 
         ``order`` may only permute within blocks; û becomes ``turn @ û``, or is forgotten.
         """
@@ -101,6 +113,7 @@ class GroupedLikelihood:
         self.order = order
         self._data.set_structure(
             [self._z_index[a] for a in order],
+            [self._logits[a] for a in order],
             self.structure.rows.tolist(),
             self.structure.columns.tolist(),
         )
@@ -112,9 +125,9 @@ class GroupedLikelihood:
         """Root mean square of the columns of Z, in the present order of the effects."""
         return self.z_scale[list(self.order)]
 
-    def set_response(self, y: Column, trials: Column) -> None:
+    def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
-        self._data.set_response(y, trials)
+        self._data.set_response(_matrix(y), trials)
 
     def restart(self) -> None:
         """Forget the modes and any reordering: what comes next depends on nothing before."""
@@ -136,6 +149,10 @@ class GroupedLikelihood:
         """Z'r and Z'WZ of every group at b = 0; shapes ``(n_groups, q)``, ``(n_groups, q, q)``."""
         score, information = self._data.moments(beta)
         return ((np.asarray(score), unpack_symmetric(np.asarray(information), self.structure.q)),)
+
+
+def _matrix(y: Column | Matrix) -> Matrix:
+    return y[:, None] if y.ndim == 1 else y
 
 
 @cache

@@ -1,0 +1,195 @@
+// The rows of a unit with a binomial response.
+#pragma once
+
+#include <algorithm>
+
+#include "binomial.hpp"
+#include "unit_rows.hpp"
+
+namespace multilogit {
+
+template <int Q, class S>
+class BinomialRows : public UnitRows<Q, S> {
+  using Base = UnitRows<Q, S>;
+  using Base::at_, Base::kMaxQ, Base::kMaxS, Base::q, Base::rows_, Base::s, Base::z;
+
+ public:
+  using Base::Base;
+
+  // Goes to these rows: eta0 = X beta + o.
+  void start(const RowTiles& rows) {
+    rows_ = rows;
+    averaged_ = false;
+    if (eta0_.size() < rows.tiles)
+      for (auto* array : {&eta0_, &r_, &w_, &w3_, &w4_}) array->resize(rows.tiles);
+    for (std::size_t t = 0; t < rows.tiles; ++t) {
+      const vd* x = Base::x(t);
+      vd eta = rows.offset ? rows.offset[t] : vd{};
+      for (int k = 0; k < at_.p; ++k) eta += x[k] * at_.beta[k];
+      eta0_[t] = eta;
+    }
+  }
+
+  // Z'r and Z'WZ (packed) at b.
+  void sums(const vd* b, S* Rz, S* Wzz) const {
+    vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
+      add_sums(t, row.r, row.w, rz, wzz);
+    }
+    Base::finish_sums(rz, wzz, Rz, Wzz);
+  }
+
+  // The same; keeps the derivatives of every row at b and returns the sum of l.
+  S differentiate(const vd* b, S* Rz, S* Wzz) {
+    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
+      value += row.value;
+      r_[t] = row.r;
+      w_[t] = row.w;
+      w3_[t] = row.w3;
+      w4_[t] = row.w4;
+      add_sums(t, row.r, row.w, rz, wzz);
+    }
+    Base::finish_sums(rz, wzz, Rz, Wzz);
+    return detail::over_rows<S>(value);
+  }
+
+  // sum w3 h z with h = z'Kz, K = Lambda G Lambda' (row-major, leading dimension kMaxQ).
+  void third_of_form(const vd* K, S* w3h) {
+    vd w3hz[kMaxQ] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      vd h{};
+      for (int a = 0; a < q(); ++a) {
+        vd Kz{};
+        for (int c = 0; c < q(); ++c) Kz += K[a * kMaxQ + c] * z(t, c);
+        h += Kz * z(t, a);
+      }
+      w4_[t] *= h;  // from here on w4 h
+      const vd row = w3_[t] * h;
+      for (int a = 0; a < q(); ++a) w3hz[a] += row * z(t, a);
+    }
+    for (int a = 0; a < q(); ++a) w3h[a] = detail::over_rows<S>(w3hz[a]);
+  }
+
+  // Products of w z_a | omega z_a | w3 z_a z_b with the columns, omega = w4 h - w3 z'Lv; omega -
+  // wbar and rbar go to `flat`.
+  void multiply_columns(const vd* Lv, Flat& flat, std::vector<S>& cross) {
+    const int height = 2 * q() + s();
+    cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    left_.resize(kChunkTiles * height);
+    flat.expect(rows_.x, rows_.tiles);
+    vd* weight = flat.weight[0].data() + flat.waiting;
+    vd* r = flat.r[0].data() + flat.waiting;
+    const vd *wbar = (averaged_ ? wbar_ : w_).data(), *rbar = (averaged_ ? rbar_ : r_).data();
+    for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
+      const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
+      for (std::size_t i = 0; i < tiles; ++i) {
+        const std::size_t t = t0 + i;
+        vd av{};
+        for (int a = 0; a < q(); ++a) av += z(t, a) * Lv[a];
+        const vd omega = w4_[t] - w3_[t] * av;
+        weight[t] = omega - wbar[t];
+        r[t] = rbar[t];
+        vd* left = &left_[i * height];
+        for (int a = 0; a < q(); ++a) {
+          left[a] = w_[t] * z(t, a);
+          left[q() + a] = omega * z(t, a);
+          const vd w3z = w3_[t] * z(t, a);
+          for (int c = 0; c <= a; ++c) left[2 * q() + packed(a, c)] = w3z * z(t, c);
+        }
+      }
+      add_cross(left_.data(), height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
+                at_.columns, detail::over_rows<S>);
+    }
+    flat.arrived(at_, rows_.tiles);
+  }
+
+  // ---- quadrature ------------------------------------------------------------------------------
+
+  // The rows at node j of `nodes`, at b: Z'r, Z'WZ and the sum of l.
+  S differentiate_node(int j, int nodes, const vd* b, S* Rz, S* Wzz) {
+    if (r_nodes_.size() < rows_.tiles * nodes) {
+      r_nodes_.resize(rows_.tiles * nodes);
+      w_nodes_.resize(rows_.tiles * nodes);
+    }
+    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
+      value += row.value;
+      r_nodes_[t * nodes + j] = row.r;
+      w_nodes_[t * nodes + j] = row.w;
+      add_sums(t, row.r, row.w, rz, wzz);
+    }
+    Base::finish_sums(rz, wzz, Rz, Wzz);
+    return detail::over_rows<S>(value);
+  }
+
+  // Row by row: rbar = sum p_j r_j, wbar = sum p_j w_j, w1_a = sum p_j w_j x_ja.
+  void average(int nodes, const vd* p, const double* x) {
+    averaged_ = true;
+    if (rbar_.size() < rows_.tiles) {
+      rbar_.resize(rows_.tiles);
+      wbar_.resize(rows_.tiles);
+      w1_.resize(rows_.tiles * kMaxQ);
+    }
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      vd r{}, w{}, w1[kMaxQ] = {};
+      for (int j = 0; j < nodes; ++j) {
+        r += p[j] * r_nodes_[t * nodes + j];
+        const vd pw = p[j] * w_nodes_[t * nodes + j];
+        w += pw;
+        for (int a = 0; a < q(); ++a) w1[a] += pw * x[j * q() + a];
+      }
+      rbar_[t] = r;
+      wbar_[t] = w;
+      for (int a = 0; a < q(); ++a) w1_[t * kMaxQ + a] = w1[a];
+    }
+  }
+
+  // Products of wbar z_a | w1_b z_a | r_j for every node with the columns.
+  void multiply_node_columns(int nodes, std::vector<S>& cross) {
+    const int height = q() + q() * q() + nodes;
+    cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    left_.resize(kChunkTiles * height);
+    for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
+      const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
+      for (std::size_t i = 0; i < tiles; ++i) {
+        const std::size_t t = t0 + i;
+        vd* left = &left_[i * height];
+        for (int a = 0; a < q(); ++a) {
+          left[a] = wbar_[t] * z(t, a);
+          for (int b = 0; b < q(); ++b) left[q() + b * q() + a] = w1_[t * kMaxQ + b] * z(t, a);
+        }
+        for (int j = 0; j < nodes; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes + j];
+      }
+      add_cross(left_.data(), height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
+                at_.columns, detail::over_rows<S>);
+    }
+  }
+
+ private:
+  // eta of tile t at b = Lambda u.
+  vd predictor(std::size_t t, const vd* b) const {
+    vd eta = eta0_[t];
+    for (int a = 0; a < q(); ++a) eta += z(t, a) * b[a];
+    return eta;
+  }
+
+  void add_sums(std::size_t t, vd r, vd w, vd* rz, vd* wzz) const {
+    for (int a = 0; a < q(); ++a) {
+      rz[a] += r * z(t, a);
+      const vd wz = w * z(t, a);
+      for (int c = 0; c <= a; ++c) wzz[packed(a, c)] += wz * z(t, c);
+    }
+  }
+
+  std::vector<vd> eta0_, r_, w_, w3_, w4_;  // per tile
+  std::vector<vd> left_;                    // a chunk of tiles x weights
+  std::vector<vd> r_nodes_, w_nodes_;       // tiles x nodes
+  std::vector<vd> rbar_, wbar_, w1_;        // tiles; w1: x kMaxQ
+  bool averaged_ = false;
+};
+
+}  // namespace multilogit
