@@ -61,14 +61,35 @@ def snap(likelihood: MixedLikelihood, psi: Vector) -> Vector:
     return np.concatenate([psi[:p], Lambda[structure.rows, structure.columns]])
 
 
-def escape(likelihood: MixedLikelihood, objective: Objective, saddle: Vector) -> Vector | None:
+def leave(
+    likelihood: MixedLikelihood, objective: Objective, psi: Vector, held: NDArray[np.bool_]
+) -> Vector | None:
+    """A point that is higher than ψ, where columns of Λ have shrunk to nothing, or None.
+
+    As :func:`snap` and :func:`escape`, with some elements of ψ held where they are.
+    """
+    p, structure = likelihood.p, likelihood.structure
+    Lambda = structure.Lambda(psi[p:])
+    invisible = np.abs(Lambda * likelihood.scale[:, None]).max(axis=0) < _ZERO_SD
+    if not invisible.any():
+        return None
+    rounded = np.concatenate([np.zeros(p, dtype=bool), invisible[structure.columns]]) & ~held
+    return escape(likelihood, objective, np.where(rounded, 0.0, psi), held)
+
+
+def escape(
+    likelihood: MixedLikelihood,
+    objective: Objective,
+    saddle: Vector,
+    held: NDArray[np.bool_] | None = None,
+) -> Vector | None:
     """A point that is higher than a stationary ψ with zero variances, or None.
 
-    ``objective`` is the likelihood, or its sum with a prior.
+    ``objective`` is the likelihood, or its sum with a prior; ``held``: elements of ψ to keep.
 
     None: every zero variance is a maximum on the boundary.
     """
-    zero = _first_zero_columns(likelihood, saddle)
+    zero = _first_zero_columns(likelihood, saddle, held)
     evaluation = objective.evaluate(saddle)
     scale = likelihood.scale[likelihood.structure.rows]
     for elements in zero:
@@ -97,13 +118,17 @@ def _climb_out(
     return None
 
 
-def _first_zero_columns(likelihood: MixedLikelihood, psi: Vector) -> list[NDArray[np.intp]]:
-    """For each block with one, the elements of θ in its first zero column of Λ."""
+def _first_zero_columns(
+    likelihood: MixedLikelihood, psi: Vector, held: NDArray[np.bool_] | None
+) -> list[NDArray[np.intp]]:
+    """For each block with one, the elements of θ in its first zero column of Λ, if not held."""
     structure = likelihood.structure
+    free = np.ones(structure.m, dtype=bool) if held is None else ~held[likelihood.p :]
     Lambda = structure.Lambda(psi[likelihood.p :])
     found = []
     for block in structure.slices():
         zero = np.flatnonzero(~Lambda[block, block].any(axis=0))
         if zero.size:
-            found.append(np.flatnonzero(structure.columns == block.start + zero[0]))
+            elements = np.flatnonzero((structure.columns == block.start + zero[0]) & free)
+            found += [elements] if elements.size else []
     return found

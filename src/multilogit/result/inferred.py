@@ -1,0 +1,102 @@
+"""The methods of a fit that draw inference from it: intervals and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from multilogit.errors import OptionError
+from multilogit.progress import Show
+from multilogit.result.profile import LEVELS, Profile, named, profile_of
+from multilogit.result.tables import Tables
+
+METHODS = ("wald", "profile")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Inferred(Tables):
+    """Intervals and tests."""
+
+    def confint(
+        self,
+        method: str = "wald",
+        level: float = 0.95,
+        parm: str | Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals of fixed effects, standard deviations and correlations.
+
+        Parameters
+        ----------
+        method
+            ``"wald"``: symmetric around the estimate for β, around log sd for a standard
+            deviation, around Fisher's z = atanh ρ for a correlation.
+            ``"profile"``: the values that a likelihood ratio test does not reject; see
+            :meth:`profile`.
+        level
+            Confidence level, between 0 and 1.
+        parm
+            Names of parameters, or ``"beta_"`` for all fixed effects, ``"theta_"`` for all
+            standard deviations and correlations (as lme4). Default: all.
+
+        Returns
+        -------
+        DataFrame
+            Index: names of fixed effects, ``"sd_x|g"``, ``"cor_x.y|g"`` (as lme4 with
+            ``oldNames = FALSE``). Columns ``lower``, ``upper``. Wald: NaN where a standard
+            deviation is 0 or a correlation is ±1: no Wald interval covers these. Profile: see
+            :meth:`multilogit.result.profile.Profile.confint`.
+
+        Raises
+        ------
+        OptionError
+            Unknown method, level or parameter.
+        """
+        if method not in METHODS:
+            available = ", ".join(map(repr, METHODS))
+            raise OptionError(f"There is no interval method {method!r}; available: {available}.")
+        wanted = named(self, parm)
+        if method == "profile":
+            return profile_of(self, wanted, [level]).confint(level)
+        table = self._parameters(level).set_index("label")[["conf_low", "conf_high"]]
+        chosen = table.loc[[parameter.label for parameter in wanted]]
+        return chosen.set_axis(["lower", "upper"], axis=1).rename_axis(None)
+
+    def profile(
+        self,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        levels: Sequence[float] = LEVELS,
+        progress: Show = False,
+    ) -> Profile:
+        """Profile the likelihood: hold each parameter at a range of values, maximise the rest.
+
+        Of a penalised fit it is the objective Q = ℓ + log π that is profiled. Every point is a
+        maximum found by Newton–Raphson with exact derivatives from where the point before
+        predicts it; the ends of intervals are roots, not interpolations.
+
+        Parameters
+        ----------
+        parameters
+            Names as in :meth:`confint`; default: all.
+        levels
+            Levels of intervals whose ends are to be exact; the highest is as far as the
+            profile goes. Others are interpolated.
+        progress
+            Whether to show a bar where it takes more than a second.
+
+        Returns
+        -------
+        Profile
+            ``confint(level)``, ``table()`` of all points, ``ends()``.
+
+        Raises
+        ------
+        OptionError
+            Unknown parameters or levels; a fit that did not converge; a prior that depends on
+            the order of the random effects, for parameters that would need another order.
+        DataNotSavedError
+            If the fit was loaded from a file.
+        """
+        return profile_of(self, named(self, parameters), levels, progress)
