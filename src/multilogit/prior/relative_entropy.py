@@ -184,4 +184,7 @@ def _checked_reference(reference: str | ArrayLike) -> Reference:
         )
     if shares.ndim == 0:
         return float(shares)
-    return tuple((shares / shares.sum()).tolist())
+    total = float(shares.sum())
+    if abs(total - 1.0) > 1e-15 * shares.size:  # else: as given, so that a copy is the same
+        shares = shares / total
+    return tuple(shares.tolist())
