@@ -45,7 +45,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("plot",),
     ("result",),
     ("fitting",),
-    ("refit", "sensitivity_analysis"),
+    ("refit", "sensitivity_analysis", "comparison"),
     ("demo",),
     ("sklearn", "cli", "distributed", "study"),
     ("",),  # the package itself: __init__

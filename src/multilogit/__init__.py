@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multilogit._version import __version__
+    from multilogit.comparison import Comparison, compare
     from multilogit.errors import (
         DataError,
         Diagnostic,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Cauchy": "prior",
+    "Comparison": "comparison",
     "CovarianceRelativeEntropy": "prior",
     "DataError": "errors",
     "Diagnostic": "errors",
@@ -63,6 +65,7 @@ _HOME = {
     "StudentT": "prior",
     "Wishart": "prior",
     "__version__": "_version",
+    "compare": "comparison",
     "fit": "fitting",
     "load": "result",
     "sensitivity": "sensitivity_analysis",
@@ -72,6 +75,7 @@ _HOME = {
 
 __all__ = [
     "Cauchy",
+    "Comparison",
     "CovarianceRelativeEntropy",
     "DataError",
     "Diagnostic",
@@ -93,6 +97,7 @@ __all__ = [
     "StudentT",
     "Wishart",
     "__version__",
+    "compare",
     "fit",
     "load",
     "sensitivity",

@@ -1,0 +1,306 @@
+"""``compare``: likelihood ratio tests and information criteria of several fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from multilogit.data.model_frame import Column
+from multilogit.errors import OptionError, Status
+from multilogit.estimate.rank import split_dependent
+from multilogit.inference.likelihood_ratio import RatioTest, ratio_test
+from multilogit.result import Fit, RandomEffects
+
+_WRONG_WAY = 1e-3
+"""A larger model whose 2ℓ is lower by more than this is not at its maximum."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Fits side by side, from the smallest model to the largest.
+
+    Attributes
+    ----------
+    table
+        One row per fit, named ``fit0``, ``fit1``, … in the order given: ``npar``, ``aic``,
+        ``bic``, ``loglik``, ``deviance`` (−2 log-likelihood), and of the test against the row
+        above: ``chisq``, ``df``, ``p_value``, ``reference`` (the distribution behind it).
+    formulas
+        For each row its formula.
+    notes
+        What a reader of the table must know.
+    """
+
+    table: pd.DataFrame
+    formulas: dict[str, str]
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Formulas, table, notes."""
+        lines = [f"{name}: {formula}" for name, formula in self.formulas.items()]
+        return "\n".join([*lines, "", _shown(self.table).to_string(), *_listed(self.notes)])
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        items = "".join(f"<li>{name}: <code>{f}</code></li>" for name, f in self.formulas.items())
+        notes = "".join(f"<p>{note}</p>" for note in self.notes)
+        return f"<ul>{items}</ul>{_shown(self.table).to_html()}{notes}"
+
+
+def compare(*fits: Fit, test: bool = True, boundary: bool = True) -> Comparison:
+    """Compare nested fits of the same data by likelihood ratio tests, AIC and BIC.
+
+    Parameters
+    ----------
+    *fits
+        Two or more; they are sorted by the number of parameters, and each is tested against
+        the one before it.
+    test
+        False: no tests, only the criteria; then models need not be nested, and may have priors.
+    boundary
+        A variance that the smaller model sets to 0 lies on the boundary: the statistic is then
+        compared with ½χ²(d − 1) + ½χ²(d) (Self & Liang 1987; Stram & Lee 1994). It is exact
+        for one variance, with any number of covariances and fixed effects, and an upper bound
+        of the p-value for several. False: χ²(d) throughout, as R's ``anova``.
+
+    Returns
+    -------
+    Comparison
+        ``table``, ``notes``; shows itself.
+
+    Raises
+    ------
+    OptionError
+        Fits that cannot be compared: of other data, with other numbers of quadrature nodes;
+        and for tests: penalised, not converged, not nested. The message says which and why.
+
+    Examples
+    --------
+    >>> import multilogit as ml
+    >>> data = {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    >>> ml.compare(ml.fit("y ~ 1", data), ml.fit("y ~ x", data)).table["df"].tolist()
+    [<NA>, 1]
+    """
+    named = _named(fits)
+    _check_same_data(named)
+    _check_nodes(named)
+    ordered = sorted(named.items(), key=lambda item: item[1].n_parameters)
+    tests: list[RatioTest | None] = [None] * len(ordered)
+    notes: list[str] = []
+    if test:
+        for name, fit in ordered:
+            _check_maximum(name, fit)
+        for k, (smaller, larger) in enumerate(pairwise(ordered), start=1):
+            tests[k] = _test(smaller, larger, boundary, notes)
+    formulas = {name: fit.spec.formula for name, fit in ordered}
+    return Comparison(_table(ordered, tests), formulas, tuple(notes))
+
+
+def _named(fits: Sequence[Fit]) -> dict[str, Fit]:
+    for k, fit in enumerate(fits):
+        if not isinstance(fit, Fit):
+            raise OptionError(
+                f"Argument {k} of compare() is a {type(fit).__name__}; give results of ml.fit()."
+            )
+    if len(fits) < 2:
+        raise OptionError("compare() needs at least two fits.")
+    return {f"fit{k}": fit for k, fit in enumerate(fits)}
+
+
+# ---------------------------------------------------------------------- may they be compared?
+
+
+def _check_same_data(named: dict[str, Fit]) -> None:
+    (first_name, first), *others = named.items()
+    for name, fit in others:
+        difference = _difference(first, fit)
+        if difference:
+            raise OptionError(
+                f"{first_name} and {name} are not fits of the same data: {difference}. Log-"
+                "likelihoods can be compared only for the same response in the same rows; drop "
+                "rows with missing values before fitting."
+            )
+
+
+def _difference(a: Fit, b: Fit) -> str:
+    """How the responses of two fits differ; empty if they do not."""
+    if a.training.n_rows != b.training.n_rows:
+        return f"{a.training.n_rows} and {b.training.n_rows} rows were used"
+    if set(a.labels.categories) != set(b.labels.categories):
+        return f"the categories are {a.labels.categories} and {b.labels.categories}"
+    if a.labels.categories != b.labels.categories:
+        return f"the baselines are {a.labels.categories[0]!r} and {b.labels.categories[0]!r}"
+    if not np.isclose(a.training.log_coefficient, b.training.log_coefficient, rtol=1e-9):
+        return "their responses differ"
+    if not np.isclose(a.saturated_loglik, b.saturated_loglik, rtol=1e-9):
+        return "their responses differ"
+    if not (a.has_data and b.has_data):
+        return "" if a.training.n_trials == b.training.n_trials else "their responses differ"
+    first, second = a.frame.response, b.frame.response
+    same = np.array_equal(first.counts, second.counts)
+    same &= np.array_equal(first.trials, second.trials)
+    same &= _equal(first.weights, second.weights, 1.0)
+    return "" if same else "their responses differ"
+
+
+def _equal(a: Column | None, b: Column | None, default: float) -> bool:
+    """Whether two columns are equal; None stands for a column of ``default``."""
+    if a is None or b is None:
+        known = b if a is None else a
+        return known is None or bool((known == default).all())
+    return bool(np.array_equal(a, b))
+
+
+def _check_nodes(named: dict[str, Fit]) -> None:
+    mixed = {name: fit.options.nodes for name, fit in named.items() if fit.random}
+    if len(set(mixed.values())) > 1:
+        shown = ", ".join(f"{name} {nodes}" for name, nodes in mixed.items())
+        raise OptionError(
+            f"The fits have different numbers of quadrature nodes ({shown}): their log-"
+            "likelihoods are different approximations. Fit them with the same nodes=."
+        )
+
+
+def _check_maximum(name: str, fit: Fit) -> None:
+    if fit.penalised:
+        raise OptionError(
+            f"{name} has a prior: likelihood ratio tests need maximum likelihood. Fit without "
+            "prior=, or use compare(..., test=False) for AIC with effective parameters."
+        )
+    if fit.status not in (Status.CONVERGED, Status.DIVERGING):
+        raise OptionError(
+            f"{name} did not converge ({fit.status.value}): its log-likelihood is not the "
+            "maximum. Look at its diagnostics, or use compare(..., test=False)."
+        )
+
+
+# ---------------------------------------------------------------------- tests
+
+
+def _test(
+    smaller: tuple[str, Fit], larger: tuple[str, Fit], boundary: bool, notes: list[str]
+) -> RatioTest:
+    (name0, fit0), (name1, fit1) = smaller, larger
+    reason = _not_nested(fit0, fit1)
+    if reason:
+        raise OptionError(
+            f"{name0} is not nested in {name1}: {reason}. A likelihood ratio test needs nested "
+            "models; use compare(..., test=False) for AIC and BIC."
+        )
+    df = fit1.n_parameters - fit0.n_parameters
+    if df == 0:
+        raise OptionError(
+            f"{name0} and {name1} have the same number of parameters: there is nothing to test. "
+            "Use compare(..., test=False)."
+        )
+    statistic = 2.0 * (fit1.loglik - fit0.loglik)
+    n_variances = _n_effects(fit1) - _n_effects(fit0) if boundary else 0
+    _note(name0, fit0, name1, statistic, n_variances, notes)
+    return ratio_test(statistic, df, n_variances)
+
+
+def _note(
+    name0: str, fit0: Fit, name1: str, statistic: float, n_variances: int, notes: list[str]
+) -> None:
+    if n_variances:
+        few = "one variance" if n_variances == 1 else f"{n_variances} variances"
+        notes.append(
+            f"{name0} against {name1}: {few} on the boundary, mixture of chi2 distributions "
+            "(Self & Liang 1987; Stram & Lee 1994)"
+            + (
+                "."
+                if n_variances == 1
+                else "; with several variances the p-value is an upper bound."
+            )
+        )
+    if statistic < -_WRONG_WAY:
+        notes.append(
+            f"{name1} contains {name0} but its log-likelihood is lower by {-0.5 * statistic:.3g}: "
+            "it is not at its maximum; try starts=5."
+        )
+    if n_variances and fit0.boundary.any():
+        notes.append(
+            f"{name0} itself has a variance at 0, where the mixture is not exact; a parametric "
+            "bootstrap is."
+        )
+
+
+def _n_effects(fit: Fit) -> int:
+    return sum(len(effects.names) for effects in fit.random)
+
+
+def _not_nested(smaller: Fit, larger: Fit) -> str:
+    """Why one model is not a special case of the other; empty if it is."""
+    return _fixed_outside(smaller, larger) or _random_outside(smaller, larger)
+
+
+def _fixed_outside(smaller: Fit, larger: Fit) -> str:
+    extra = [name for name in smaller.labels.columns if name not in larger.labels.columns]
+    if not (smaller.has_data and larger.has_data):
+        named = ", ".join(map(repr, extra))
+        return f"{named} is not in it, and without data nothing else can be checked" * bool(extra)
+    if not _equal(smaller.frame.offset, larger.frame.offset, 0.0):
+        return "their offsets differ"
+    columns = larger.frame.fixed.columns
+    own = smaller.frame.fixed
+    kept, _ = split_dependent((*columns, *own.columns))
+    outside = [own.names[k - len(columns)] for k in kept if k >= len(columns)]
+    named = ", ".join(map(repr, outside))
+    return f"its fixed effect {named} is not a combination of those of the other" * bool(outside)
+
+
+def _random_outside(smaller: Fit, larger: Fit) -> str:
+    """Why the random effects of one are no special case of the other's."""
+    factors = {effects.group: effects for effects in larger.random}
+    for effects in smaller.random:
+        if effects.group not in factors:
+            return f"it has random effects of {effects.group!r}, the other has none"
+        wide = _blocks(factors[effects.group])
+        for block in _blocks(effects):
+            if not any(block <= other for other in wide):
+                named = ", ".join(map(repr, sorted(block)))
+                return f"the random effects {named} of {effects.group!r} are no term of the other"
+    return ""
+
+
+def _blocks(effects: RandomEffects) -> list[set[str]]:
+    """The names of the effects, term by term."""
+    ends = np.cumsum(effects.blocks).tolist()
+    return [
+        set(effects.names[end - size : end]) for size, end in zip(effects.blocks, ends, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------------- the table
+
+
+def _table(ordered: Sequence[tuple[str, Fit]], tests: Sequence[RatioTest | None]) -> pd.DataFrame:
+    rows = []
+    for (_, fit), tested in zip(ordered, tests, strict=True):
+        row: dict[str, object] = {"npar": fit.n_parameters, "aic": fit.aic, "bic": fit.bic}
+        row |= {"loglik": fit.loglik, "deviance": -2.0 * fit.loglik}
+        row |= {"chisq": np.nan, "df": pd.NA, "p_value": np.nan, "reference": ""}
+        if tested is not None:
+            row |= {"chisq": tested.statistic, "df": tested.df, "p_value": tested.p_value}
+            row |= {"reference": tested.reference}
+        rows.append(row)
+    table = pd.DataFrame(rows, index=[name for name, _ in ordered])
+    return table.astype({"df": "Int64"})
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, rounded; nothing where there is no test."""
+    digits = {"aic": "{:.2f}", "bic": "{:.2f}", "loglik": "{:.3f}", "deviance": "{:.3f}"}
+    digits |= {"chisq": "{:.3f}", "df": "{}", "p_value": "{:.4g}"}
+    out = table.astype(object)
+    for name, form in digits.items():
+        out[name] = ["" if pd.isna(value) else form.format(value) for value in table[name]]
+    return out if table["df"].notna().any() else out[["npar", "aic", "bic", "loglik", "deviance"]]
+
+
+def _listed(notes: Sequence[str]) -> list[str]:
+    return ["", *notes] if notes else []
