@@ -501,3 +501,46 @@ def test_joint_separation_by_two_factors() -> None:
     assert jointly_separated(one, [(one, h)], rasch, n) is False
     checker = ((g + h) % 2).astype(float)
     assert jointly_separated(one, [(one, g), (one, h)], checker, n) is False
+
+
+# -- several categories with random effects ---------------------------------------------------
+
+
+def test_joint_separation_with_categories() -> None:
+    one, n = [np.ones(9)], np.ones(9)
+    g = np.repeat(np.arange(3, dtype=np.int32), 3)
+    own = np.eye(3)[g][:, 1:]  # every group has a category of its own
+    assert jointly_separated(one, [(one, g)], own, n) is True
+    mixed = own.copy()
+    mixed[0] = [0.0, 1.0]  # two categories at one point of group 0
+    assert jointly_separated(one, [(one, g)], mixed, n) is False
+    slope = [*one, np.tile([-1.0, 0.0, 1.0], 3)]  # within groups: a predictor tells them apart
+    along = np.tile(np.eye(3)[:, 1:], (3, 1))
+    assert jointly_separated(one, [(one, g)], along, n) is False
+    assert jointly_separated(slope, [(slope, g)], along, n) is True
+    assert jointly_separated(slope, [(one, g)], np.array(along[:, ::-1]), n) is True
+    both = along + np.eye(3)[np.tile([1, 1, 1], 3)][:, 1:]
+    assert jointly_separated(slope, [(slope, g)], both, 2.0 * n) is False
+
+
+@pytest.mark.parametrize("n_logits", [1, 2])
+def test_rows_of_several_trials_tie_their_categories(n_logits: int) -> None:
+    # Only x can tell rows 1 and 2 of the group apart; row 0, without random effect, says whether
+    # it may.
+    z, x = np.array([0.0, 1.0, 1.0]), np.array([1.0, 1.0, -1.0])
+    g, trials = np.zeros(3, dtype=np.int32), np.array([2.0, 1.0, 1.0])
+    counts = np.zeros((3, n_logits))
+    counts[:, 0] = [2.0, 1.0, 0.0]
+    assert jointly_separated([x], [([z], g)], counts, trials) is True
+    counts[0, 0] = 1.0
+    assert jointly_separated([x], [([z], g)], counts, trials) is False
+
+
+def test_the_category_that_is_told_apart_is_named() -> None:
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(12), 8)
+    y = np.where(g < 4, "away", rng.choice(["bus", "car"], g.size))
+    frame, _ = build_frame("y ~ 1 + (1 | g)", {"y": y, "g": g})
+    (joint,) = explain_divergence(frame)
+    assert joint.code == "joint-separation"
+    assert "predict which rows are 'away' without error" in joint.message

@@ -21,7 +21,7 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse
 from multilogit.errors import Diagnostic, MultilogitError, OptionError, Status
 from multilogit.estimate import Estimate, fixed_likelihood, split_aliased
-from multilogit.estimate.effects import factor_effects, logit_prefixes
+from multilogit.estimate.effects import FactorEffects, factor_effects, logit_prefixes
 from multilogit.estimate.joint_cone import jointly_separated
 from multilogit.estimate.recession import (
     Kind,
@@ -403,14 +403,14 @@ def _names(frame: ModelFrame, terms: Sequence[str]) -> list[str]:
 def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
     """A warning where fixed and random effects of one factor together predict every row."""
     groups = {block.group for block in frame.random}
-    if len(groups) != 1 or not _predict_every_row(frame, groups):
+    if len(groups) != 1 or not (predicted := _predicted(frame, groups)):
         return ()
     (group,) = groups
     return (
         Diagnostic(
             "joint-separation",
             "warning",
-            f"Fixed and random effects of {group!r} together predict every row without error: "
+            f"Fixed and random effects of {group!r} together predict {predicted} without error: "
             "the likelihood does not vanish as fixed effects and variances grow together, and "
             "their estimates may be very large or infinite.",
             "Use a prior that keeps variances bounded, such as prior=ml.RelativeEntropy(), or a "
@@ -420,13 +420,32 @@ def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
     )
 
 
-def _predict_every_row(frame: ModelFrame, groups: Collection[str]) -> bool | None:
-    """Whether fixed effects and random effects of ``groups`` do; None: too many to look at."""
-    if frame.response.family != "binomial" or frame.groupings is None:
-        return False
-    counts, trials = frame.response.weighted()
-    factors = [(f.columns, f.codes) for f in factor_effects(frame) if f.group in groups]
-    return jointly_separated(frame.fixed.columns, factors, counts[:, 0], trials)
+def _predicted(frame: ModelFrame, groups: Collection[str]) -> str | None:
+    """What fixed effects and random effects of ``groups`` predict without error, in words.
+
+    Every row, or which rows are of one category; the empty text: nothing; None: there is too
+    much to look at.
+    """
+    response = frame.response
+    counts, trials = response.weighted()
+    effects = [f for f in factor_effects(frame) if f.group in groups]
+    factors = [(_on_first_logit(f), f.codes) for f in effects]
+    every = jointly_separated(frame.fixed.columns, factors, counts, trials)
+    if every or response.family == "binomial":
+        return "every row" if every else (None if every is None else "")
+    rest = trials - counts.sum(axis=1)
+    columns = [np.where(rest > 1e-12 * trials, rest, 0.0), *counts.T]
+    for category, column in zip(response.categories, columns, strict=True):
+        one = jointly_separated(frame.fixed.columns, factors, column, trials)
+        if one:
+            return f"which rows are {category!r}"
+        every = None if one is None else every
+    return None if every is None else ""
+
+
+def _on_first_logit(effects: FactorEffects) -> list[Vector]:
+    """The columns of Z, which are the same on every logit."""
+    return [column for column, c in zip(effects.columns, effects.logits, strict=True) if c == 0]
 
 
 def _grown(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
@@ -444,21 +463,21 @@ def _grown(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
 
 
 def _run_off(frame: ModelFrame, grown: dict[str, float]) -> tuple[Diagnostic, ...]:
-    """An error where the factors of ``grown`` predict every row; a warning where nobody knows."""
-    together = _predict_every_row(frame, grown)
-    if together is False:
+    """An error where the factors of ``grown`` predict the response; a warning if nobody knows."""
+    predicted = _predicted(frame, grown)
+    if predicted == "":
         return ()
     named = ", ".join(f"{group!r} ({sd:.3g})" for group, sd in grown.items())
     large = f"The standard deviation of the random effects of {named} is very large on the logit "
     facts = {"groups": list(grown), "sd": list(grown.values())}
-    if together is None:
+    if predicted is None:
         message = (
             f"{large}scale; the data are too large to find out whether fixed and random effects "
-            "together predict every row, so that it is infinite."
+            "together predict the response, so that it is infinite."
         )
         return (Diagnostic("large-variance", "warning", message, _AGAINST_RUN_OFF, facts),)
     message = (
-        f"{large}scale, and fixed and random effects together predict every row without error: "
+        f"{large}scale, and fixed and random effects together predict {predicted} without error: "
         "the likelihood does not vanish as they grow, and what is reported need not be its "
         "maximum."
     )

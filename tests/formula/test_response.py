@@ -160,3 +160,35 @@ def test_bad_options() -> None:
         response("y", {"y": [0, 1]}, missing="ignore")
     with pytest.raises(InputError, match="must be a text"):
         build_frame(3, {"y": [0, 1]})  # type: ignore[arg-type]
+
+
+# --- categories that are absent or rare --------------------------------------------------------
+
+
+def test_a_declared_category_that_is_absent_is_named() -> None:
+    y = pd.Categorical(["a", "b", "c", "a", "b", "c"], categories=["z", "a", "b", "c"])
+    frame, _ = build_frame("y ~ 1", {"y": y})
+    assert frame.response.categories == ("a", "b", "c")
+    (noticed,) = frame.diagnostics
+    assert noticed.code == "unused-categories"
+    assert noticed.facts["categories"] == ["z"]
+    assert "merge" in noticed.remedy
+    with pytest.raises(OptionError, match="'z' never occurs in the data; choose one of 'a'"):
+        build_frame("y ~ 1", {"y": y}, baseline="z")
+
+
+def test_a_category_seen_once_is_named() -> None:
+    data = {"y": ["a"] * 5 + ["b"] * 5 + ["c"], "x": np.arange(11.0)}
+    (noticed,) = build_frame("y ~ x", data)[0].diagnostics
+    assert (noticed.code, noticed.severity) == ("rare-category", "warning")
+    assert "category 'c' of 'y' was observed once" in noticed.message
+    (noticed,) = build_frame("y ~ x", data, baseline="c")[0].diagnostics
+    assert "baseline category 'c'" in noticed.message
+    assert build_frame("y ~ x", data | {"w": [1.0] * 10 + [2.0]}, weights="w")[0].diagnostics == ()
+
+
+def test_a_category_with_fewer_observations_than_coefficients_is_named() -> None:
+    counts = {"a": [4, 5, 6], "b": [9, 2, 3], "c": [1, 1, 0], "x": [0.0, 1.0, 4.0]}
+    assert build_frame("cbind(a, b, c) ~ x", counts)[0].diagnostics == ()
+    (noticed,) = build_frame("cbind(a, b, c) ~ x + I(x**2)", counts)[0].diagnostics
+    assert noticed.facts == {"category": "c", "observations": 2.0, "coefficients": 3}

@@ -6,6 +6,9 @@ alike (several grouping factors: the u of all of them). Where a common δ makes 
 likelihood does not vanish as β = σδ and Σ = σ²S grow together: (β, Σ) may run off, or be very
 large. It need not: the limit can be lower than the maximum. So this is a warning, not a proof.
 
+With J categories, row i of category y has the J − 1 vectors x̄ = x_i ⊗ (e_y − e_k), k ≠ y, and
+z̄ alike: random effects are on every logit.
+
 A group with equal rows and opposite outcomes forbids it, and so does any set of groups without
 such a δ: a few hundred rows of the largest groups settle most data.
 """
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.estimate.recession import observed_categories
 from multilogit.evaluation import Matrix, Vector
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ _MOST_UNKNOWNS = 5_000
 
 
 Factor = tuple[Sequence[Vector], NDArray[np.int32]]
-"""q columns of Z, each of shape ``(n,)``, and the group of each row, from 0, shape ``(n,)``."""
+"""Columns of Z of one logit and the group of each row, from 0: all of shape ``(n,)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class _Rows:
 def jointly_separated(
     columns: Sequence[Vector],
     factors: Sequence[Factor],
-    counts: Vector,
+    counts: Vector | Matrix,
     trials: Vector,
 ) -> bool | None:
     """Whether fixed and random effects together predict every row without error.
@@ -59,8 +63,10 @@ def jointly_separated(
         p columns of X, each of shape ``(n,)``.
     factors
         Columns of Z and groups of each grouping factor.
-    counts, trials
-        Shape ``(n,)``: successes out of trials; rows without trials say nothing.
+    counts
+        Shape ``(n,)`` or ``(n, C)``: counts of the categories but the baseline.
+    trials
+        Shape ``(n,)``; rows without trials say nothing.
 
     Returns
     -------
@@ -71,24 +77,64 @@ def jointly_separated(
     X = _scaled(columns)
     scaled = [(_scaled(z), codes) for z, codes in factors]
     effective: NDArray[np.bool_] = np.any([Z.any(axis=1) for Z, _ in scaled], axis=0)
-    both = (counts > 0.0) & (counts < trials)
-    if (both & effective).any():
+    observed = observed_categories(counts, trials)
+    several = observed.sum(axis=1) > 1
+    if (several & effective).any():
         return False
-    informative = trials > 0.0
+    informative = observed.any(axis=1)
+    n_logits = observed.shape[1] - 1
     first, codes = scaled[0]
-    size = np.bincount(codes, informative).astype(np.float64)
-    for groups in _larger_and_larger(size, first.shape[1]):
+    size = n_logits * np.bincount(codes, informative).astype(np.float64)
+    equal = _contrasts(X, _ties(observed, several))
+    for groups in _larger_and_larger(size, n_logits * first.shape[1]):
         rows = np.flatnonzero(informative & np.isin(codes, groups))
-        sign = np.where(counts[rows] > 0.0, 1.0, -1.0)
-        Z = _sparse([(z[rows] * sign[:, None], c[rows]) for z, c in scaled])
+        margins = _margins(observed, rows)
+        Z = _sparse([(_contrasts(z, margins), c[margins.row]) for z, c in scaled])
         if Z.shape[1] > _MOST_UNKNOWNS:
             return None
-        part = _Rows(X[rows] * sign[:, None], Z, effective[rows])
-        if not _margin(part, X[both & ~effective]) > _SLACK:
+        part = _Rows(_contrasts(X, margins), Z, effective[margins.row])
+        if not _margin(part, equal) > _SLACK:
             return False
         if groups.size == np.count_nonzero(size):
             return True
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Margins:
+    """Pairs of categories of rows, and e_y − e_k of each, shape ``(m, C)``."""
+
+    row: NDArray[np.intp]
+    sign: Matrix
+
+
+def _margins(observed: NDArray[np.bool_], rows: NDArray[np.intp]) -> _Margins:
+    """Every observed category y of the rows against every k that was not observed."""
+    seen = observed[rows]
+    at, y, k = np.nonzero(seen[:, :, None] & ~seen[:, None, :])
+    return _Margins(rows[at], _differences(y, k, observed.shape[1]))
+
+
+def _ties(observed: NDArray[np.bool_], several: NDArray[np.bool_]) -> _Margins:
+    """The first observed category of rows that have several against the others."""
+    rows = np.flatnonzero(several)
+    first = observed[rows].argmax(axis=1)
+    at, k = np.nonzero(observed[rows])
+    other = k != first[at]
+    at, k = at[other], k[other]
+    return _Margins(rows[at], _differences(first[at], k, observed.shape[1]))
+
+
+def _differences(y: NDArray[np.intp], k: NDArray[np.intp], n_categories: int) -> Matrix:
+    unit = np.eye(n_categories)[:, 1:]
+    return np.asarray(unit[y] - unit[k])
+
+
+def _contrasts(matrix: Matrix, margins: _Margins) -> Matrix:
+    """(e_y − e_k) ⊗ x_i, logit by logit, shape ``(m, p C)``."""
+    wide = margins.sign[:, :, None] * matrix[margins.row][:, None, :]
+    m, n_logits, p = wide.shape
+    return np.asarray(wide.reshape(m, n_logits * p))
 
 
 def _sparse(factors: Sequence[tuple[Matrix, NDArray[np.int32]]]) -> csr_array:

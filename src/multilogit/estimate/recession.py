@@ -127,7 +127,7 @@ def find_separation(columns: Sequence[Vector], counts: Matrix, trials: Vector) -
     MultilogitError
         If HiGHS fails.
     """
-    observed = _observed(counts, trials)
+    observed = observed_categories(counts, trials)
     informative = observed.any(axis=1)
     matrix = np.column_stack([column[informative] for column in columns])
     basis = _Orthonormal(matrix)
@@ -177,7 +177,7 @@ def certifies_overlap(
     offset
         Shape ``(n,)`` or ``(n, J - 1)``, or None.
     """
-    observed = _observed(counts, trials)
+    observed = observed_categories(counts, trials)
     rows = observed.any(axis=1)
     X = np.column_stack([column[rows] for column in columns])
     n, observed = trials[rows], observed[rows]
@@ -207,7 +207,7 @@ def _softmax(eta: Matrix) -> Matrix:
     return probabilities
 
 
-def _observed(counts: Matrix, trials: Vector) -> Mask:
+def observed_categories(counts: Matrix, trials: Vector) -> Mask:
     """Shape ``(n, J)``: whether the category was observed in the row, the baseline first."""
     counts = counts.reshape(len(trials), -1)
     out = np.empty((counts.shape[0], counts.shape[1] + 1), dtype=bool)

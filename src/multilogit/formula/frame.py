@@ -114,7 +114,13 @@ def build_frame(
         offset=total_offset(spec.offsets, environment, extra),
         rows=rows,
         n_input_rows=table.n_rows,
-        diagnostics=(*diagnostics, *_unused_levels(columns, spec), *more, *warned),
+        diagnostics=(
+            *diagnostics,
+            *_unused_levels(columns, spec),
+            *more,
+            *_rare_categories(response, len(fixed.columns)),
+            *warned,
+        ),
     )
     remembered = offset if isinstance(offset, str) else (True if offset is not None else None)
     return frame, Design(spec, learnt, remembered)
@@ -218,6 +224,37 @@ def _one_row_per_group(name: str, n_levels: int) -> Diagnostic:
         "Remove the bar, or group by a column whose levels have several rows.",
         {"group": name, "levels": n_levels},
     )
+
+
+def _rare_categories(response: Response, p: int) -> list[Diagnostic]:
+    """Of more than two categories those seen once, or less often than a logit has coefficients."""
+    if response.family == "binomial":
+        return []
+    counts, trials = response.weighted()
+    baseline = float(trials.sum()) - float(counts.sum())
+    totals = [baseline, *counts.sum(axis=0).tolist()]
+    found = []
+    for category, total in zip(response.categories, totals, strict=True):
+        if total > 1.0 and total >= p:
+            continue
+        is_baseline = category == response.categories[0]
+        found.append(
+            Diagnostic(
+                "rare-category",
+                "warning",
+                f"The {'baseline ' * is_baseline}category {category!r} of {response.name!r} was "
+                f"observed {_times(total)}, fewer than would tell the {p} coefficient"
+                f"{'s' * (p > 1)} of {'any' if is_baseline else 'its'} logit.",
+                "Merge it with another category, use fewer predictors, or a prior such as "
+                "prior=ml.RelativeEntropy(), which keeps estimates finite.",
+                {"category": category, "observations": total, "coefficients": p},
+            )
+        )
+    return found
+
+
+def _times(total: float) -> str:
+    return "once" if total == 1.0 else f"{total:.10g} times"
 
 
 def _unused_levels(columns: Mapping[str, Column], spec: FormulaSpec) -> list[Diagnostic]:

@@ -21,11 +21,12 @@ HINT = (
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Counts of every category: shape ``(n,)`` each."""
+    """Counts of every category: shape ``(n,)`` each; ``absent`` were declared, but never occur."""
 
     categories: tuple[str, ...]
     columns: tuple[Column, ...]
     trials: Column
+    absent: tuple[str, ...] = ()
 
 
 def build_response(
@@ -139,7 +140,7 @@ def _single(spec: ResponseSpec, environment: Environment, ones: Column) -> _Coun
 
 
 def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
-    factor = factor.used()
+    declared, factor = factor.labels(), factor.used()
     names = factor.labels()
     if len(names) < 2:
         raise _one_class(spec.name, names)
@@ -148,7 +149,8 @@ def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
             f"The response {spec.name!r} has {len(names)} categories; at most 100 are allowed."
         )
     columns = tuple((factor.codes == k).astype(np.float64) for k in range(len(names)))
-    return _Counts(names, columns, ones)
+    absent = tuple(name for name in declared if name not in names)
+    return _Counts(names, columns, ones, absent)
 
 
 def _whole(values: Column, name: str, environment: Environment) -> Column:
@@ -200,6 +202,11 @@ def _with_baseline(counts: _Counts, baseline: object) -> _Counts:
     if baseline is None:
         return counts
     wanted = label(baseline)
+    if wanted in counts.absent:
+        raise OptionError(
+            f"baseline={baseline!r} never occurs in the data; choose one of "
+            f"{', '.join(map(repr, counts.categories))}."
+        )
     if wanted not in counts.categories:
         raise OptionError(
             f"baseline={baseline!r} is not a category. Categories: "
@@ -215,6 +222,7 @@ def _reordered(counts: _Counts, order: Sequence[int]) -> _Counts:
         tuple(counts.categories[k] for k in order),
         tuple(counts.columns[k] for k in order),
         counts.trials,
+        counts.absent,
     )
 
 
@@ -224,17 +232,21 @@ def _without_empty_categories(
     """Categories that never occur cannot be modelled."""
     totals = [float(c.sum() if weights is None else c @ weights) for c in counts.columns]
     used = [k for k, total in enumerate(totals) if total > 0]
-    if len(used) == len(totals):
+    if len(used) == len(totals) and not counts.absent:
         return counts, ()
     if len(used) < 2:
         raise _one_class(spec.name, [counts.categories[k] for k in used])
     empty = [counts.categories[k] for k in range(len(totals)) if k not in used]
-    shown = ", ".join(map(repr, empty))
+    empty += counts.absent
+    shown = ", ".join(map(repr, empty[:10])) + (", ..." if len(empty) > 10 else "")
     diagnostic = Diagnostic(
         "unused-categories",
         "warning",
         f"The response {spec.name!r} never takes the categor{'y' if len(empty) == 1 else 'ies'} "
-        f"{shown}, which the model therefore leaves out.",
+        f"{shown}, which the model therefore leaves out: predictions give "
+        f"{'it' if len(empty) == 1 else 'them'} no probability.",
+        "Nothing can be learnt about a category without observations: take it out of the "
+        "column's categories, merge it with another one, or collect some.",
         facts={"response": spec.name, "categories": empty},
     )
     return _reordered(counts, used), (diagnostic,)
