@@ -94,7 +94,9 @@ class Design:
         """The formula; ``.`` is written out."""
         return self.spec.text
 
-    def new_columns(self, data: Any, *, random: bool = True, offset: Any = None) -> NewColumns:
+    def new_columns(
+        self, data: Any, *, random: bool = True, groups: bool | None = None, offset: Any = None
+    ) -> NewColumns:
         """The columns of new data; the response is not needed.
 
         Factor levels, contrasts and the state of splines, polynomials and scaling are those of
@@ -107,6 +109,8 @@ class Design:
         random
             False leaves out the random effects, and then the grouping factors need not be
             in the data.
+        groups
+            False leaves out the grouping factors alone; default: as ``random``.
         offset
             Replaces the ``offset=`` of training: a column name or an array. It must be given
             where training had an array (zeros say: none).
@@ -118,7 +122,8 @@ class Design:
             of another kind than in training; an offset that is missing or of the wrong length.
         """
         table = read_table(data)
-        names = [*self.spec.right_columns(), *(self.spec.group_columns() if random else ())]
+        groups = random if groups is None else groups
+        names = [*self.spec.right_columns(), *(self.spec.group_columns() if groups else ())]
         columns = read_columns(table, names, self.formula)
         given = self._offset_column(table, offset)
         if given is not None:
@@ -136,7 +141,7 @@ class Design:
                 self.learnt.groups[bar.group.name],
                 [columns[column.text] for column in bar.group.columns],
             )
-            for bar in (self.spec.bars if random else ())
+            for bar in (self.spec.bars if groups else ())
         }
         total = total_offset(self.spec.offsets, environment, extra)
         return NewColumns(fixed, blocks, groupings, total, table.n_rows, rows)

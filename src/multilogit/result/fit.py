@@ -9,19 +9,17 @@ import pandas as pd
 
 from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.evidence.posterior import PosteriorSample
-from multilogit.predict import Kind, Level, NewGroups
 from multilogit.report.summary import Summary
 from multilogit.result import assessment
 from multilogit.result.content import content_of
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
-from multilogit.result.prediction import predict
+from multilogit.result.predicted import Predicted
 from multilogit.result.saving import read_file, write_file
-from multilogit.result.tables import Tables
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(Tables):
+class Fit(Predicted):
     """A fitted model: estimates, how they were found, and everything that follows from them.
 
     A multinomial model with J categories has C = J − 1 logits, log Pr(category)/Pr(baseline);
@@ -38,7 +36,7 @@ class Fit(Tables):
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
                       ``null_deviance``, ``df_null``, ``saturated_loglik``
     How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
-    Predictions       ``predict()``
+    Predictions       ``predict()``; ``mode_uncertainty`` (arrays)
     Saving            ``save()``; :func:`multilogit.load` reads the file
     Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
     Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
@@ -76,6 +74,8 @@ class Fit(Tables):
         With ``infinite="freeze"``: ψ̂ with large numbers for infinite ones, for predictions.
     robust
         After :meth:`with_vcov`: the covariance that standard errors come from.
+    modes
+        Of a loaded model: its ``mode_uncertainty``.
 
     Examples
     --------
@@ -85,52 +85,6 @@ class Fit(Tables):
     >>> list(fit.coef.index)
     ['(Intercept)', 'x']
     """
-
-    def predict(
-        self,
-        new: object = None,
-        kind: Kind = "response",
-        level: Level = "conditional",
-        new_groups: NewGroups = "error",
-        offset: object = None,
-    ) -> pd.Series | pd.DataFrame:
-        """Predictions for the data of the fit or for new data.
-
-        Parameters
-        ----------
-        new
-            New data in any form that :func:`multilogit.fit` takes; default: the data of the fit.
-        kind
-            ``"response"``: probabilities; ``"link"``: η = Xβ + offset + Zb; ``"class"``: the
-            most probable category.
-        level
-            ``"conditional"``: b at the conditional modes; ``"population"``: b = 0, the
-            prediction for a typical group (not the average over groups).
-        new_groups
-            What to do with levels of a grouping factor that the fit has not seen, in
-            conditional predictions: ``"error"``, or ``"population"`` for b = 0.
-        offset
-            Offset of the new data, a column name or one number per row; it replaces the
-            ``offset=`` of the fit and is needed where that was an array.
-
-        Returns
-        -------
-        Series or DataFrame
-            A Series for a binary response (probability of the second category) and for
-            classes; a DataFrame with a column per category (``"link"``: per logit) for a
-            multinomial response. The index is that of ``new`` if it is a pandas object; for
-            the data of the fit it is the row number (rows that were dropped do not appear).
-            NaN (None for classes) where a value that is needed is missing.
-
-        Raises
-        ------
-        OptionError
-            Unknown ``kind``, ``level`` or ``new_groups``.
-        DataError
-            New data that lack a column, have a new level of a factor among the fixed effects
-            or, with ``new_groups="error"``, a new group.
-        """
-        return predict(self, new, kind, level, new_groups, offset)
 
     def simulate(
         self,

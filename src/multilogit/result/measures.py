@@ -16,8 +16,10 @@ from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.newton import Solution
+from multilogit.predict.modes import ModeUncertainty
 from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, Training, TrainingData
+from multilogit.result.uncertainty import uncertainty_of
 
 if TYPE_CHECKING:
     from multilogit.formula.design import Design
@@ -45,6 +47,7 @@ class Measures:
     evidence: EvidenceCurve | None
     options: Options = field(default_factory=Options)
     robust: RobustCovariance | None = field(default_factory=lambda: None)  # no class attribute
+    modes: ModeUncertainty | None = field(default_factory=lambda: None)
 
     # ------------------------------------------------------------------ the data
 
@@ -121,6 +124,11 @@ class Measures:
             return True
         free = ~self.boundary
         return bool(np.isfinite(self._likelihood_covariance[np.ix_(free, free)]).all())
+
+    @cached_property
+    def mode_uncertainty(self) -> ModeUncertainty:
+        """What conditional predictions inherit from the random effects: H and ∂b̂/∂ψ."""
+        return uncertainty_of(self) if self.modes is None else self.modes
 
     # ------------------------------------------------------------------ log-likelihoods
 
