@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "binomial.hpp"
+#include "categorical.hpp"
 #include "gram.hpp"
-#include "multinomial.hpp"
 #include "parallel.hpp"
 
 namespace multilogit {
@@ -67,9 +67,9 @@ struct Sums {
   }
 };
 
-// What one thread works in: the tiles of X, and r and w, kChunkTiles of each.
+// What one thread works in: the tiles of X, and r and w, kChunkTiles of each; one categorical row.
 struct Workspace {
-  std::vector<vd> x, r, w, y, eta;
+  std::vector<vd> x, r, w, y, eta, row;
 };
 
 // 64, or fewer where the sums of so many slots would take more than 64 MB.
@@ -122,10 +122,16 @@ class Rows {
   double operator()(const Chunk& chunk, Workspace& work) const {
     const std::size_t c = data_.counts.size();
     work.y.resize(kChunkTiles * (c + 1));
-    work.eta.resize(kChunkTiles * c + c);
+    work.eta.resize(kChunkTiles * c);
+    work.row.resize(2 * c + c * (c + 1) / 2);
     load_counts(chunk, work);
     predict(chunk, work);
-    return c == 1 ? binomial(chunk, work) : multinomial(chunk, work);
+    switch (c) {
+      case 1: return binomial(chunk, work);
+      case 2: return multinomial<2>(chunk, work);
+      case 3: return multinomial<3>(chunk, work);
+      default: return multinomial<0>(chunk, work);
+    }
   }
 
  private:
@@ -170,14 +176,17 @@ class Rows {
     return sum(value);
   }
 
+  // C = 0: any number of logits.
+  template <int C>
   double multinomial(const Chunk& chunk, Workspace& work) const {
-    const std::size_t c = data_.counts.size();
-    vd* scratch = work.eta.data() + kChunkTiles * c;
-    vd value{};
+    const int c = C > 0 ? C : static_cast<int>(data_.counts.size());
+    const int pairs = packed_size(c);
+    vd *pi = work.row.data(), *r = pi + c, *w = r + c, value{};
     for (std::size_t t = 0; t < chunk.tiles; ++t) {
       const vd* y = work.y.data() + t * (c + 1);
-      value += multinomial_row(c, work.eta.data() + t * c, y, y[c], scratch, work.r.data() + t,
-                               work.w.data() + t, kChunkTiles);
+      value += categorical_row(c, work.eta.data() + t * c, y, y[c], pi, r, w);
+      for (int j = 0; j < c; ++j) work.r[j * kChunkTiles + t] = r[j];
+      for (int i = 0; i < pairs; ++i) work.w[i * kChunkTiles + t] = w[i];
     }
     return sum(value);
   }
@@ -192,7 +201,7 @@ std::vector<double> hessian(const Sums& sums, std::size_t p, std::size_t c) {
   std::vector<double> out(d * d);
   for (std::size_t j = 0; j < c; ++j)
     for (std::size_t l = j; l < c; ++l) {
-      const double* gram = sums.grams.data() + pair_index(j, l, c) * p * p;
+      const double* gram = sums.grams.data() + packed(j, l) * p * p;
       for (std::size_t a = 0; a < p; ++a)
         for (std::size_t b = a; b < p; ++b) {
           const double h = -gram[a * p + b];
