@@ -1,0 +1,204 @@
+"""Influence of rows and groups on a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multilogit.assess.influence import change_without, cooks_distance, row_influence
+from multilogit.assess.model import Model
+from multilogit.data.model_frame import Grouping, ModelFrame
+from multilogit.errors import OptionError, Status
+from multilogit.estimate import fixed_likelihood
+from multilogit.estimate.mixed import mixed_likelihood
+from multilogit.evaluation import Evaluation
+from multilogit.inference.variance import positions
+from multilogit.likelihood.mixed import WithInformation
+from multilogit.likelihood.nested import is_nested
+from multilogit.predict import probabilities
+from multilogit.result.arrays import model_of, row_index
+from multilogit.result.estimates import Estimates
+from multilogit.result.findings import Influence
+from multilogit.result.names import coefficient_names
+from multilogit.result.parts import effects_of
+
+Rows = NDArray[np.int64]
+
+
+def influence(fit: Estimates, group: object) -> Influence:
+    """Influence as :meth:`multilogit.Fit.influence` describes it."""
+    if group is None and not fit.random:
+        return _rows(fit)
+    fit._frame_for("influence()")
+    codes, levels, of = _units(fit, group)
+    changes = np.array([_change(fit, part) for part in _parts(fit, codes, len(levels))])
+    table = {"level": levels, "rows": np.bincount(codes, minlength=len(levels))}
+    return _present(fit, changes, pd.DataFrame(table), of)
+
+
+def _rows(fit: Estimates) -> Influence:
+    """Every row of a single-level model, all at once."""
+    model = model_of(fit, "influence()")
+    found = row_influence(
+        fit.frame.fixed.matrix(), *_scores(model), np.nan_to_num(fit.posterior_covariance)
+    )
+    table = pd.DataFrame({"level": row_index(fit.frame), "rows": 1, "hat": found.hat})
+    return _present(fit, found.change, table, "row")
+
+
+def _scores(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """r and W of every row: shapes ``(n, C)`` and ``(n, C, C)``."""
+    pi = probabilities(model.fixed)[:, 1:]
+    counts, trials = model.response.weighted()
+    W = -pi[:, :, None] * pi[:, None, :]
+    W[:, np.arange(pi.shape[1]), np.arange(pi.shape[1])] += pi
+    return counts - trials[:, None] * pi, W * trials[:, None, None]
+
+
+def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], str]:
+    """What is left out: code of every row, labels, and what they are called."""
+    if group is None or isinstance(group, str):
+        name = effects_of(fit.random, group).group
+        assert fit.frame.groupings is not None
+        grouping = fit.frame.groupings[name]
+        return grouping.codes.astype(np.int64), grouping.levels, name
+    labels = np.asarray(group)
+    if labels.shape != (n := fit.training.n_rows,):
+        raise OptionError(
+            f"group= must be a grouping factor of the model or {n} labels, one per row of the fit."
+        )
+    codes, levels = pd.factorize(labels, sort=True)
+    if (codes < 0).any():
+        raise OptionError("group= has missing labels; give every row one.")
+    return codes.astype(np.int64), np.asarray(levels, dtype=object), "group"
+
+
+# ------------------------------------------------------------------ parts of the likelihood
+
+
+def _parts(fit: Estimates, codes: Rows, n_levels: int) -> Iterator[Evaluation]:
+    """What the rows of each level add to ℓ, at ψ̂.
+
+    ℓ is a sum over clusters, within which rows share random effects; only the clusters that
+    the level has rows in need be evaluated, with these rows and without.
+    """
+    frame = fit.frame
+    cluster = _clusters(frame)
+    members = _lists(cluster)
+    for rows in _lists(codes, n_levels):
+        touched = np.unique(cluster[rows])
+        there = np.sort(np.concatenate([members[c] for c in touched]))
+        left = np.setdiff1d(there, rows, assume_unique=True)
+        whole = _evaluate(fit, there)
+        yield _difference(whole, _evaluate(fit, left)) if left.size else whole
+
+
+def _clusters(frame: ModelFrame) -> Rows:
+    """Rows of different clusters share no random effect: levels of the topmost factor."""
+    n = frame.response.trials.shape[0]
+    if not frame.random:
+        return np.arange(n)
+    groupings = frame.groupings or {}
+    codes = [groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)]
+    if all(is_nested(lower, upper) for lower, upper in pairwise(codes)):
+        return codes[-1].astype(np.int64)
+    return np.zeros(n, dtype=np.int64)
+
+
+def _lists(codes: Rows, n_levels: int | None = None) -> list[Rows]:
+    """Rows of every code."""
+    counts = np.bincount(codes, minlength=n_levels or 0)
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
+
+
+def _evaluate(fit: Estimates, rows: Rows) -> Evaluation:
+    """ℓ of some rows at ψ̂, with its whole Hessian."""
+    frame = _subset(fit.frame, rows)
+    psi = fit.solution.psi if fit.far is None else fit.far
+    if not frame.random:
+        return fixed_likelihood(frame, 1).evaluate(psi)
+    likelihood = mixed_likelihood(frame, replace(fit.options, threads=1))
+    if isinstance(likelihood, WithInformation):
+        return likelihood.information(psi)
+    return likelihood.evaluate(psi)
+
+
+def _subset(frame: ModelFrame, rows: Rows) -> ModelFrame:
+    """Some rows of a frame, with the levels of the grouping factors that occur in them."""
+    response, fixed = frame.response, frame.fixed
+    w = response.weights
+    response = replace(
+        response,
+        counts=np.asfortranarray(response.counts[rows]),
+        trials=response.trials[rows],
+        weights=None if w is None else w[rows],
+    )
+    return replace(
+        frame,
+        response=response,
+        fixed=replace(fixed, columns=tuple(column[rows] for column in fixed.columns)),
+        random=tuple(
+            replace(block, columns=tuple(column[rows] for column in block.columns))
+            for block in frame.random
+        ),
+        groupings={name: _levels(g, rows) for name, g in (frame.groupings or {}).items()},
+        offset=None if frame.offset is None else frame.offset[rows],
+        rows=None,
+    )
+
+
+def _levels(grouping: Grouping, rows: Rows) -> Grouping:
+    kept, codes = np.unique(grouping.codes[rows], return_inverse=True)
+    return Grouping(grouping.name, codes.astype(np.int32), grouping.levels[kept])
+
+
+def _difference(whole: Evaluation, left: Evaluation) -> Evaluation:
+    status = whole.status if whole.status is not Status.OK else left.status
+    return Evaluation(
+        whole.value - left.value,
+        whole.gradient - left.gradient,
+        whole.hessian - left.hessian,
+        status,
+    )
+
+
+# ------------------------------------------------------------------ the change
+
+
+def _change(fit: Estimates, part: Evaluation) -> NDArray[np.float64]:
+    if part.status is not Status.OK:
+        return np.full(fit.solution.psi.size, np.nan)
+    return change_without(fit.solution.evaluation, part, ~fit.boundary)
+
+
+def _present(
+    fit: Estimates, changes: NDArray[np.float64], table: pd.DataFrame, of: str
+) -> Influence:
+    names = coefficient_names(fit.labels)
+    p = len(names)
+    index = pd.Index(table["level"], name=of)
+    dfbeta = pd.DataFrame(-changes[:, :p], columns=names, index=index)
+    for name, change in _sd_changes(fit, changes):
+        dfbeta[name] = -change
+    table["cooks_distance"] = cooks_distance(changes[:, :p], fit.covariance[:p, :p])
+    se = np.concatenate([fit.se.to_numpy(), fit.variance_components["sd_error"].to_numpy(float)])
+    return Influence(of, table, dfbeta, dfbeta / pd.Series(se, index=dfbeta.columns))
+
+
+def _sd_changes(
+    fit: Estimates, changes: NDArray[np.float64]
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Change of every standard deviation of the random effects."""
+    for effects in fit.random:
+        rows, columns = np.array(positions(effects.blocks)).T
+        Lambda = np.repeat(effects.Lambda[None], changes.shape[0], axis=0)
+        Lambda[:, rows, columns] += changes[:, effects.theta]
+        before = np.sqrt(np.sum(effects.Lambda**2, axis=1))
+        after = np.sqrt(np.sum(Lambda**2, axis=2))
+        for k, name in enumerate(effects.names):
+            yield f"sd_{name}|{effects.group}", after[:, k] - before[k]
