@@ -2,7 +2,8 @@
 
 Newton's steps depend on how Σ = ΛΛ' is written. With the effect of larger variance first, Λ has
 no small pivot in front of a large one, and far fewer steps are needed; so the effects are
-reordered during the search, and ψ̂ is stated in the user's order at its end.
+reordered during the search, and ψ̂ is stated in the user's order at its end. A product rule of
+quadrature lies along the columns of Λ: there the last steps are taken in the user's order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from multilogit.estimate.estimate import Estimate, FactorEstimate
 from multilogit.estimate.options import Options
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.mixed import MixedLikelihood, WithInformation
+from multilogit.likelihood.mixed import MixedLikelihood, WithInformation, WithOrder
 from multilogit.newton import Solution, maximise
 from multilogit.objective import Penalised
 from multilogit.prior import BoundPrior, depends_on_order
@@ -69,6 +70,12 @@ class Target:
             return False
         return self.prior is None or not depends_on_order(self.prior)
 
+    def permute(self, psi: Vector, order: NDArray[np.intp]) -> Vector:
+        """ψ with the effects reordered, and the likelihood with them."""
+        if isinstance(self.objective, Penalised):
+            self.objective.forget()
+        return permute(self.likelihood, psi, order)
+
 
 def search(target: Target, start: Vector, options: Options) -> Estimate:
     """Maximise from ``start``; leave saddles at zero variances; return to the user's order."""
@@ -83,17 +90,36 @@ def search(target: Target, start: Vector, options: Options) -> Estimate:
         escaped = boundary.escape(target.likelihood, target.objective, psi)
         if escaped is None:
             break
-        again = _climb(target, escaped, options)
-        solution = replace(
-            again,
-            trace=solution.trace + again.trace,
-            n_evaluations=solution.n_evaluations + again.n_evaluations,
-        )
+        solution = _joined(solution, _climb(target, escaped, options))
         psi = solution.psi
     return _finish(target, solution, psi)
 
 
 def _climb(target: Target, start: Vector, options: Options) -> Solution:
+    """Newton–Raphson from ``start``, in the order of the effects that suits it best."""
+    solution = _steps(target, start, options, target.may_reorder)
+    likelihood = target.likelihood
+    fixed = isinstance(likelihood, WithOrder) and likelihood.depends_on_order
+    if not (fixed and solution.converged) or likelihood.order == _users_order(likelihood):
+        return solution
+    back = target.permute(solution.psi, np.argsort(likelihood.order))
+    return _joined(solution, _steps(target, back, options, reorder=False))
+
+
+def _users_order(likelihood: MixedLikelihood) -> tuple[int, ...]:
+    return tuple(range(likelihood.structure.q))
+
+
+def _joined(first: Solution, then: Solution) -> Solution:
+    """Two searches, the second from where the first led, as one."""
+    return replace(
+        then,
+        trace=first.trace + then.trace,
+        n_evaluations=first.n_evaluations + then.n_evaluations,
+    )
+
+
+def _steps(target: Target, start: Vector, options: Options, reorder: bool) -> Solution:
     likelihood = target.likelihood
     caps = np.full(start.size, np.inf)
     if target.longest is not None:
@@ -105,7 +131,7 @@ def _climb(target: Target, start: Vector, options: Options) -> Solution:
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
         max_change=caps,
-        recondition=_Coordinates(target).recondition if target.may_reorder else None,
+        recondition=_Coordinates(target).recondition if reorder else None,
         callback=options.callback,
     )
 
@@ -121,9 +147,7 @@ class _Coordinates:
         order = self._better_order(psi)
         if order is None:
             return None
-        if isinstance(self.target.objective, Penalised):
-            self.target.objective.forget()
-        return self.target.objective, permute(self.target.likelihood, psi, order)
+        return self.target.objective, self.target.permute(psi, order)
 
     def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
         likelihood = self.target.likelihood
@@ -160,8 +184,8 @@ def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
     likelihood = target.likelihood
     p, structure = likelihood.p, likelihood.structure
     moved = psi is not solution.psi
-    if likelihood.order != tuple(range(structure.q)):
-        psi = permute(likelihood, psi, np.argsort(likelihood.order))
+    if likelihood.order != _users_order(likelihood):
+        psi = target.permute(psi, np.argsort(likelihood.order))
         moved = True
     evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
     likelihood_there = target.likelihood_at(psi, evaluation)

@@ -99,6 +99,7 @@ class GroupedLikelihood:
 
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
+        self.depends_on_order = nodes > 1 and max(self.structure.blocks) > 1
         points, log_weights = product_rule(nodes, self.structure.q)
         if nodes == 1:  # the same number by a shorter way
             points, log_weights = points[:0], log_weights[:0]

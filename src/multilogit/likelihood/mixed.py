@@ -73,6 +73,16 @@ class MixedLikelihood(Protocol):
 
 
 @runtime_checkable
+class WithOrder(Protocol):
+    """A likelihood that may depend on the order of the effects, as a quadrature rule does."""
+
+    @property
+    def depends_on_order(self) -> bool:
+        """Whether ℓ changes, if only by the error of a rule, when effects are reordered."""
+        ...
+
+
+@runtime_checkable
 class WithInformation(Protocol):
     """A likelihood whose ``evaluate`` leaves out parts of the Hessian that are costly."""
 
