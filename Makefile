@@ -1,5 +1,6 @@
 # make demo   fit a real multilevel model to real data, in a private environment
 # make test   the tests
+# make docs   the documentation as a site, in build/site
 # make check  everything that .ci/run checks
 #
 # Needs Python 3.11 or newer with its venv module, a C++20 compiler, and PyPI.
@@ -15,7 +16,7 @@ BENCH_VENV := build/bench-venv
 # requirements of pyproject.toml installed in the environment itself.
 BUILD := --no-build-isolation --config-settings=build-dir=build/venv
 
-.PHONY: demo test check lint format types imports sanitize bench bench-setup clean
+.PHONY: demo test check lint format types imports sanitize docs bench bench-setup clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
@@ -46,6 +47,9 @@ imports: $(VENV)/.dev
 sanitize: $(VENV)/.dev
 	@VENV=$(VENV) tools/sanitize.sh
 
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: $(VENV)/.dev bench-setup
 	@$(BIN)/python benchmarks/run.py
 
@@ -68,6 +72,10 @@ $(VENV)/.demo: $(VENV)/.build $(CORE)
 $(VENV)/.dev: $(VENV)/.build $(CORE)
 	@$(PIP) install $(BUILD) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(PIP) install $(BUILD) -e '.[docs]'
+	@touch $@
 
 $(BENCH_VENV)/.peers: benchmarks/requirements.txt
 	@$(PYTHON) tools/check_python.py
