@@ -32,7 +32,7 @@ from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.inference.coordinates import Restricted
 from multilogit.newton import maximise
 
-End = Literal["reached", "boundary", "infinite", "higher", "failed", "interrupted"]
+End = Literal["reached", "boundary", "infinite", "higher", "failed", "interrupted", "undefined"]
 """Why a side ends where it does: see :class:`Curve`."""
 
 _TOLERANCE = 1e-6
@@ -136,7 +136,7 @@ class Curve:
         reached; ``"boundary"``: the range of the parameter ends first, and its end belongs to
         the interval; ``"infinite"``: ζ stays below what was asked for however far; ``"higher"``:
         a point higher than the maximum was met; ``"failed"``: the held maxima were not found;
-        ``"interrupted"``.
+        ``"interrupted"``; ``"undefined"``: the parameter has no value at the estimate.
     """
 
     c: Vector
@@ -362,7 +362,7 @@ class _Side:
         A supremum at infinity is approached from below. Coming from there, a profile falls.
         """
         unit = self.coordinate.unit
-        if near is self.estimate or abs(near.slope) * unit > _FLAT:
+        if near is self.estimate or abs(near.slope) * unit > _FLAT or math.isfinite(self.bound):
             return False
         rises = self.direction * near.slope >= 0.0
         long = abs(near.c - self.estimate.c) > _LONG * unit

@@ -24,6 +24,7 @@ _MEANING: dict[End, str] = {
     "higher": "a higher maximum was found: the fit is not at the highest",
     "failed": "the maximum of the other parameters was not found",
     "interrupted": "interrupted",
+    "undefined": "a correlation with an effect of variance 0 is not defined",
 }
 
 

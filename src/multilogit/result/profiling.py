@@ -118,7 +118,8 @@ def _curve(
     if len(parameter.effects) == 1:
         return profile(_sd(model, psi, parameter.effects[0], units), targets)
     if math.isnan(parameter.estimate):
-        return Curve(np.full(1, np.nan), np.zeros(1), np.full(1, np.nan), ("failed", "failed"))
+        nowhere = np.full(1, np.nan)
+        return Curve(nowhere, np.zeros(1), nowhere, ("undefined", "undefined"))
     curve = profile(_correlation(model, psi, parameter.effects, units), targets)
     with np.errstate(divide="ignore"):
         slope = curve.slope / np.cos(curve.c)
