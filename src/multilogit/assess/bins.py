@@ -11,6 +11,9 @@ from multilogit.predict import Vector
 def equal_parts(x: Vector, parts: int, weights: Vector | None = None) -> NDArray[np.intp]:
     """Bin of every row, from 0, by quantiles of x; equal values share a bin.
 
+    The bins are those of R's ``cut(x, quantile(x, 0:parts / parts))``: a value of which there
+    are m observations below belongs to bin ⌈parts · m/(N − 1)⌉.
+
     Parameters
     ----------
     x
@@ -23,12 +26,11 @@ def equal_parts(x: Vector, parts: int, weights: Vector | None = None) -> NDArray
     Returns
     -------
     bins
-        Shape ``(n,)``, without gaps. A value belongs where the middle of its observations, in
-        the order of x, lies.
+        Shape ``(n,)``, without gaps.
     """
     values, place = np.unique(x, return_inverse=True)
     size = np.bincount(place, weights, values.size)
-    middle = np.cumsum(size) - 0.5 * size
-    total = size.sum()
-    bins = np.minimum((parts * middle / max(total, 1e-300)).astype(np.intp), parts - 1)
+    below = np.cumsum(size) - size
+    steps = parts * below / max(float(size.sum()) - 1.0, 1.0)
+    bins = np.maximum(np.ceil(steps - 1e-9).astype(np.intp), 1)
     return np.asarray(np.unique(bins, return_inverse=True)[1][place], dtype=np.intp)

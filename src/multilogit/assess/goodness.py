@@ -150,7 +150,8 @@ def osius_rojek(response: Response, pi: Vector, X: Matrix) -> GoodnessTest:
     fitted = np.linalg.lstsq(X * root[:, None], c * root, rcond=None)[0]
     rss = float(np.sum(v * (c - X @ fitted) ** 2))
     variance = 2.0 * float(n.size - np.sum(1.0 / n)) + rss
-    z = (statistic - (n.size - X.shape[1])) / np.sqrt(variance) if variance > 0.0 else np.nan
+    df = n.size - X.shape[1]
+    z = (statistic - df) / np.sqrt(variance) if df > 0 and variance > 0.0 else np.nan
     return GoodnessTest("osius-rojek", float(z), np.nan, float(erfc(abs(z) / np.sqrt(2.0))))
 
 
@@ -173,10 +174,11 @@ def stukel(response: Response, eta: Vector, X: Matrix) -> GoodnessTest:
     pi = 1.0 / (1.0 + np.exp(-eta))
     r, v = counts[:, 0] - trials * pi, trials * pi * (1.0 - pi)
     Z = 0.5 * np.column_stack([np.where(eta >= 0, eta**2, 0.0), np.where(eta < 0, -(eta**2), 0.0)])
-    Z = Z[:, np.any(Z != 0.0, axis=0)]
     root = np.sqrt(v)[:, None]
+    size = np.linalg.norm(Z * root, axis=0)
     Z = Z - X @ np.linalg.lstsq(X * root, Z * root, rcond=None)[0]
+    Z = Z[:, np.linalg.norm(Z * root, axis=0) > 1e-8 * size]  # what X does not hold already
     score, information = Z.T @ r, Z.T @ (Z * v[:, None])
     value = float(score @ np.linalg.lstsq(information, score, rcond=1e-10)[0])
-    df = float(np.linalg.matrix_rank(information, tol=1e-10 * np.abs(information).max(initial=0.0)))
-    return GoodnessTest("stukel", value, df, chi_square_p(value, df))
+    df = float(Z.shape[1])
+    return GoodnessTest("stukel", value if df else np.nan, df, chi_square_p(value, df))

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, Response
-from multilogit.predict import Matrix, probabilities, random_predictor
+from multilogit.predict import Matrix, random_predictor
 
 Codes = NDArray[np.int32]
-RandomLevel = Literal["marginal", "conditional", "population"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,8 @@ class Factor:
         Shape ``(q, q)``: Σ = ΛΛ'.
     modes
         Shape ``(n_levels, q)``: conditional modes b̂.
+    mode_covariance
+        Shape ``(n_levels, q, q)``: conditional covariance of b at the modes.
     """
 
     columns: tuple[Column, ...]
@@ -45,6 +45,7 @@ class Factor:
     codes: Codes
     Lambda: Matrix
     modes: Matrix
+    mode_covariance: NDArray[np.float64]
 
     @property
     def Sigma(self) -> Matrix:
@@ -58,13 +59,6 @@ class Factor:
             mine = [k for k, logit in enumerate(self.logits) if logit == c]
             columns = [self.columns[k] for k in mine]
             out[:, c] = random_predictor(columns, self.codes, b[:, mine])
-        return out
-
-    def by_logit(self) -> NDArray[np.float64]:
-        """Z of every row and logit, shape ``(n, C, q)`` with C the logits that have effects."""
-        out = np.zeros((self.codes.shape[0], max(self.logits) + 1, len(self.columns)))
-        for k, (column, c) in enumerate(zip(self.columns, self.logits, strict=True)):
-            out[:, c, k] = column
         return out
 
 
@@ -98,13 +92,3 @@ class Model:
         for factor, b in zip(self.factors, at, strict=True):
             out += factor.predictor(b, self.n_logits)
         return out
-
-    def probabilities(self, level: Literal["conditional", "population"]) -> Matrix:
-        """Category probabilities, shape ``(n, J)``: b at the modes, or b = 0."""
-        return probabilities(self.fixed if level == "population" else self.eta())
-
-    @property
-    def weights(self) -> Column:
-        """Frequency weights, shape ``(n,)``: 1 where none were given."""
-        given = self.response.weights
-        return np.ones(self.fixed.shape[0]) if given is None else given

@@ -80,12 +80,6 @@ def _second_moment(factor: Factor, logit: int, weights: Vector) -> Matrix:
     return np.asarray(Z.T @ (Z * weights[:, None]) / weights.sum())
 
 
-def icc_gradient(part: float, whole: float) -> tuple[float, float]:
-    """Derivatives of logit(part/whole) by the part and by the rest of the whole."""
-    rest = whole - part
-    return 1.0 / part if part > 0.0 else np.nan, -1.0 / rest if rest > 0.0 else np.nan
-
-
 def observation_variance(mean: float) -> float:
     """1/(p(1 − p)): variance of the logit of one trial by the delta method, at p = ``mean``.
 

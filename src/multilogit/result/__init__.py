@@ -15,6 +15,8 @@ is built in layers, each of which knows only those below:
     What is reported of it: intervals, tidy tables, the trace.
 ``prediction``, ``content``, ``plots``, ``saving``
     Functions of the layers below: predictions, the content of the summary, pictures, files.
+``arrays``, ``assessment``, ``findings``, ``assessed``
+    The arrays of :mod:`multilogit.assess`, what it finds as tables, and the methods for it.
 ``fit``
     The class.
 """

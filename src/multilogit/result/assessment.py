@@ -1,111 +1,60 @@
-"""Assessment of a fit: its arrays for :mod:`multilogit.assess`, and names for what comes back."""
+"""Assessment of a fit: what :mod:`multilogit.assess` computes from its arrays, with names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
+from multilogit.assess import residuals as raw
 from multilogit.assess import simulation
-from multilogit.assess.model import Factor, Model
-from multilogit.assess.simulation import Level
-from multilogit.data.ingest import read_table
-from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock, Response
-from multilogit.errors import DataError, OptionError
-from multilogit.formula.design import column_or_array
-from multilogit.predict import fixed_predictor
+from multilogit.assess.model import Model
+from multilogit.assess.posterior_effects import draw_given_data
+from multilogit.assess.residual_tests import (
+    Residuals,
+    expanded,
+    residuals_given,
+    simulated_residuals,
+)
+from multilogit.errors import OptionError
+from multilogit.predict import Level as PredictionLevel
+from multilogit.predict import probabilities
+from multilogit.result.arrays import fitted_probabilities, model_of, new_model, row_index
+from multilogit.result.findings import ResidualTests
 from multilogit.result.measures import Measures
-from multilogit.result.names import logit_names
-from multilogit.result.parts import RandomEffects
-from multilogit.result.training import Labels
+from multilogit.result.rows import check_choice
 
-Codes = NDArray[np.int32]
-
-# ------------------------------------------------------------------ the arrays of a fit
-
-
-def model_of(fit: Measures) -> Model:
-    """The fitted model on its own data."""
-    frame = fit.frame
-    codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
-    factors = tuple(
-        _factor(fit, effects, frame.random, codes[effects.group], effects.modes)
-        for effects in fit.random
-    )
-    n = frame.response.trials.shape[0]
-    return Model(frame.response, _fixed(fit, frame.fixed, frame.offset, n), factors)
-
-
-def _fixed(
-    fit: Measures, columns: FixedColumns, offset: Column | None, n: int
-) -> NDArray[np.float64]:
-    """Xβ̂ + offset, shape ``(n, C)``; infinite coefficients stand for very large ones."""
-    logits, p = fit.labels.n_logits, len(columns.names)
-    psi = fit.solution.psi if fit.far is None else fit.far
-    return fixed_predictor(columns.columns, psi[: logits * p].reshape(logits, p), offset, n)
-
-
-def _factor(
-    fit: Measures,
-    effects: RandomEffects,
-    blocks: Sequence[RandomBlock],
-    codes: Codes,
-    modes: NDArray[np.float64],
-) -> Factor:
-    terms = effect_terms(effects, fit.labels)
-    named = _columns_by_name(blocks, effects.group)
-    columns = tuple(named[name] for name, _ in terms)
-    return Factor(columns, tuple(logit for _, logit in terms), codes, effects.Lambda, modes)
-
-
-def effect_terms(effects: RandomEffects, labels: Labels) -> list[tuple[str, int]]:
-    """Column of Z and logit (from 0) of every effect: ``"logit[c] x"`` is x in the logit of c."""
-    prefixes = [f"logit[{logit}] " if logit else "" for logit in logit_names(labels)]
-    found = []
-    for name in effects.names:
-        logit = next(c for c, prefix in enumerate(prefixes) if name.startswith(prefix))
-        found.append((name.removeprefix(prefixes[logit]), logit))
-    return found
-
-
-def _columns_by_name(blocks: Sequence[RandomBlock], group: str) -> Mapping[str, Column]:
-    """Columns of Z of a factor; a name in two bar terms is the same column in both."""
-    return {
-        name: column
-        for block in blocks
-        if block.group == group
-        for name, column in zip(block.names, block.columns, strict=True)
-    }
-
-
-def row_index(frame: ModelFrame) -> pd.Index:
-    """Row numbers in the user's data of the rows that were used."""
-    n = frame.response.trials.shape[0]
-    return pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
-
+N_SIMULATIONS = 250
+"""Data sets that marginal quantile residuals are ranked among, as in DHARMa."""
 
 # ------------------------------------------------------------------ simulation
 
 
 def simulate(
-    fit: Measures, n: int, seed: int, level: Level, new: object, trials: object, offset: object
+    fit: Measures,
+    n: int,
+    seed: int,
+    level: simulation.Level,
+    new: object,
+    trials: object,
+    offset: object,
 ) -> pd.DataFrame:
-    """Simulated responses as :meth:`multilogit.result.Fit.simulate` describes them."""
-    if level not in ("marginal", "conditional"):
-        raise OptionError(f"level={level!r}: use 'marginal' or 'conditional'.")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-        raise OptionError(f"n={n!r}: give the number of data sets, a whole number from 1 on.")
+    """Simulated responses as :meth:`multilogit.Fit.simulate` describes them."""
+    check_choice("level", level, ("marginal", "conditional"))
+    _check_number("n", n, "data sets")
     if new is not None:
-        model, index = _new_model(fit, new, level, trials, offset)
+        model, index = new_model(fit, new, level, trials, offset)
     elif trials is None and offset is None:
-        model, index = simulated_model(fit), row_index(fit.frame)
+        model = simulated_model(fit)
+        index = row_index(fit.frame)
     else:
         raise OptionError("trials= and offset= belong to new data; give them as new=.")
     draws = simulation.simulate(model, range(n), seed, level)
-    return _present(list(draws), model, index)
+    return _simulated_table(list(draws), model, index)
 
 
 def simulated_model(fit: Measures) -> Model:
@@ -116,7 +65,7 @@ def simulated_model(fit: Measures) -> Model:
     OptionError
         If the weights are not whole numbers.
     """
-    model = model_of(fit)
+    model = model_of(fit, "simulate()")
     response = model.response
     trials = simulation.whole_trials(response.trials, response.weights)
     if trials is None:
@@ -127,52 +76,9 @@ def simulated_model(fit: Measures) -> Model:
     return replace(model, response=replace(response, trials=trials, weights=None))
 
 
-def _new_model(
-    fit: Measures, new: object, level: Level, trials: object, offset: object
-) -> tuple[Model, pd.Index]:
-    """The model on new data without missing values, and the labels of its rows."""
-    made = fit.design.new_columns(new, offset=offset)
-    labels = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
-    index = labels if made.rows is None else labels[made.rows]
-    n = len(index)
-    kept = [made.fixed.names.index(name) for name in fit.labels.columns]
-    factors = []
-    for effects in fit.random:
-        grouping = made.groupings[effects.group]
-        codes, modes = grouping.codes, effects.modes
-        if level == "marginal":  # every level of the new data gets effects of its own
-            levels, uniques = pd.factorize(grouping.labels)
-            codes, modes = levels.astype(np.int32), np.zeros((len(uniques), modes.shape[1]))
-        elif (codes < 0).any():
-            raise DataError(
-                f"The new data have levels of {effects.group!r} that the fit has not seen: they "
-                "have no conditional modes. Use level='marginal'."
-            )
-        factors.append(_factor(fit, effects, made.random, codes, modes))
-    counted = _new_trials(fit, new, trials)
-    counted = counted if made.rows is None else counted[made.rows]
-    empty = np.zeros((n, fit.labels.n_logits), order="F")
-    labels = fit.labels
-    response = Response(labels.family, labels.response, labels.categories, empty, counted)
-    fixed = _fixed(fit, made.fixed.keep(kept), made.offset, n)
-    return Model(response, fixed, tuple(factors)), index
-
-
-def _new_trials(fit: Measures, new: object, trials: object) -> Column:
-    """Trials of new data: by column name, one number or one per row; of the fit's own column."""
-    table = read_table(new)
-    if trials is None:
-        named = fit.spec.options.get("trials")
-        trials = named if isinstance(named, str) else 1
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(table.n_rows, trials)
-    given = column_or_array(trials, "trials", table).floats()
-    if not ((given >= 0) & (given == np.floor(given))).all():
-        raise DataError("trials= must be whole numbers from 0 on.")
-    return given
-
-
-def _present(draws: Sequence[NDArray[np.float64]], model: Model, index: pd.Index) -> pd.DataFrame:
+def _simulated_table(
+    draws: Sequence[NDArray[np.float64]], model: Model, index: pd.Index
+) -> pd.DataFrame:
     names = [f"sim_{k + 1}" for k in range(len(draws))]
     if model.response.family == "binomial":
         counts = np.column_stack([draw[:, 0] for draw in draws])
@@ -181,3 +87,137 @@ def _present(draws: Sequence[NDArray[np.float64]], model: Model, index: pd.Index
     full = [np.column_stack([trials - draw.sum(axis=1), draw]) for draw in draws]
     columns = pd.MultiIndex.from_product([names, model.response.categories])
     return pd.DataFrame(np.hstack(full).astype(np.int64), index=index, columns=columns)
+
+
+# ------------------------------------------------------------------ residuals
+
+
+def residuals(
+    fit: Measures, kind: str, level: PredictionLevel, seed: int
+) -> pd.Series | pd.DataFrame:
+    """Residuals as :meth:`multilogit.Fit.residuals` describes them."""
+    check_choice("kind", kind, ("response", "pearson", "deviance", "quantile"))
+    check_choice("level", level, ("conditional", "population", "marginal"))
+    model, index = model_of(fit, "residuals()"), row_index(fit.frame)
+    if kind == "quantile":
+        if level == "population" and model.factors:
+            raise OptionError(
+                "Quantile residuals at level='population' are not uniform in a model with random "
+                "effects; use 'conditional' or 'marginal'."
+            )
+        return _by_category(_quantile(model, level, seed).u, model, index, kind)
+    counts, pi = raw.all_counts(model.response), fitted_probabilities(fit, level)
+    if kind == "deviance":
+        return pd.Series(raw.deviance_residuals(counts, pi), index=index, name=kind)
+    made = raw.response_residuals if kind == "response" else raw.pearson_residuals
+    values = made(counts, pi)
+    binary = fit.labels.family == "binomial"
+    return _by_category(values[:, 1:] if binary else values, model, index, kind)
+
+
+def _by_category(
+    values: NDArray[np.float64], model: Model, index: pd.Index, name: str
+) -> pd.Series | pd.DataFrame:
+    if values.shape[1] == 1:
+        return pd.Series(values[:, 0], index=index, name=name)
+    return pd.DataFrame(values, index=index, columns=list(model.response.categories))
+
+
+def residual_tests(
+    fit: Measures, level: str, by: object, n_simulations: int, seed: int
+) -> ResidualTests:
+    """Tests as :meth:`multilogit.Fit.residual_tests` describes them."""
+    check_choice("level", level, ("conditional", "marginal"))
+    _check_number("n_simulations", n_simulations, "simulations")
+    model = model_of(fit, "residual_tests()")
+    bins, rows = _variable(fit, by), np.arange(model.fixed.shape[0])
+    if model.response.weights is not None:
+        if (whole := expanded(model)) is None:
+            raise OptionError(
+                "The frequency weights are not whole numbers, so that the rows they stand for "
+                "cannot be tested."
+            )
+        rows = np.repeat(rows, model.response.weights.astype(np.int64))
+        model, bins = whole, None if bins is None else bins[rows]
+    found = _quantile(model, level, seed, n_simulations, bins)
+    return ResidualTests(
+        table=_test_table(found, list(fit.n_groups)),
+        residuals=_residual_table(found, model, row_index(fit.frame)[rows]),
+        level=level,
+        n_simulations=n_simulations,
+        seed=seed,
+    )
+
+
+def _quantile(
+    model: Model,
+    level: str,
+    seed: int,
+    n_simulations: int = N_SIMULATIONS,
+    by: NDArray[np.float64] | None = None,
+) -> Residuals:
+    """Quantile residuals; draws 0, 1, … of the seed's streams are the simulated data."""
+    rng = simulation.stream(seed, n_simulations)
+    draws = range(n_simulations)
+    if level == "marginal" and model.factors:
+        return simulated_residuals(model, list(simulation.simulate(model, draws, seed)), rng, by)
+    effects = draw_given_data(model, rng)
+    pi = probabilities(model.eta(effects))
+    simulated = [simulation.draw_counts(model, simulation.stream(seed, k), pi) for k in draws]
+    return residuals_given(model, pi, simulated, rng, effects, by)
+
+
+def _test_table(found: Residuals, groups: Sequence[str]) -> pd.DataFrame:
+    rows = [
+        {
+            "test": test.test,
+            "of": groups[test.of] if isinstance(test.of, int) else test.of,
+            "statistic": test.statistic,
+            "expected": test.expected,
+            "p_value": test.p_value,
+        }
+        for test in found.tests
+    ]
+    return pd.DataFrame(rows)
+
+
+def _residual_table(found: Residuals, model: Model, rows: pd.Index) -> pd.DataFrame:
+    names = model.response.categories
+    names = names[1:] if len(names) == 2 else names
+    K, n = len(names), len(rows)
+    u = found.u.T.ravel()
+    table = {
+        "row": np.tile(rows, K),
+        "category": np.repeat(np.array(names, dtype=object), n),
+        "u": u,
+        "z": ndtri(u),
+        "fitted": found.fitted.T.ravel(),
+    }
+    return pd.DataFrame(table)
+
+
+def _variable(fit: Measures, by: object) -> NDArray[np.float64] | None:
+    """A column of the design by its name, or one number per row of the fit."""
+    if by is None:
+        return None
+    fixed, n = fit.frame.fixed, fit.training.n_rows
+    if isinstance(by, str):
+        if by not in fixed.names:
+            known = ", ".join(fixed.names)
+            raise OptionError(f"by={by!r} is not a column of the design; it has: {known}.")
+        return fixed.columns[fixed.names.index(by)]
+    try:
+        values = np.asarray(by, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if values.shape != (n,) or not np.isfinite(values).all():
+        raise OptionError(f"by= must be a name or {n} finite numbers, one per row of the fit.")
+    return values
+
+
+# ------------------------------------------------------------------ what they share
+
+
+def _check_number(option: str, value: object, what: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise OptionError(f"{option}={value!r}: give the number of {what}, from 1 on.")

@@ -69,3 +69,84 @@ class Influence:
         most = self.table.nlargest(5, "cooks_distance")
         what = f"Influence of {len(self.table)} levels of {self.of}; the largest:"
         return f"{what}\n{most.to_string(index=False)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Roc:
+    """ROC curves; prints the areas under them.
+
+    Attributes
+    ----------
+    auc
+        Area under the curve; for more than two categories the mean over pairs of Hand and
+        Till (2001).
+    areas
+        One row per category, against all others: ``category``, ``auc``, ``se``, ``lower``,
+        ``upper``.
+    table
+        The curves: ``category``, ``threshold`` (falling), ``sensitivity``, ``specificity``.
+    level
+        Which probabilities.
+    """
+
+    auc: float
+    areas: pd.DataFrame
+    table: pd.DataFrame
+    level: str
+
+    def __repr__(self) -> str:
+        """The areas."""
+        text = self.areas.to_string(index=False, na_rep="", float_format="{:.4f}".format)
+        return f"Area under the ROC curve ({self.level} probabilities)\n{text}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Observed shares against probabilities; prints the bins.
+
+    Attributes
+    ----------
+    table
+        ``category``, ``bin``, ``trials``, ``predicted`` (mean probability), ``observed``
+        (share), ``lower``, ``upper`` (Wilson).
+    line
+        Logistic recalibration logit Pr(y) = a + b logit π: ``category``, ``parameter``
+        (``"intercept"`` a, ``"slope"`` b, ``"in_the_large"``: a with b = 1), ``estimate``,
+        ``se``, ``lower``, ``upper``.
+    level
+        Which probabilities.
+    """
+
+    table: pd.DataFrame
+    line: pd.DataFrame
+    level: str
+
+    def __repr__(self) -> str:
+        """The bins and the line."""
+        parts = [
+            part.to_string(index=False, na_rep="", float_format="{:.4f}".format)
+            for part in (self.table, self.line)
+        ]
+        return f"Calibration ({self.level} probabilities)\n" + "\n\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoodnessOfFit:
+    """Tests of a single-level model against more general ones; prints the tests.
+
+    Attributes
+    ----------
+    table
+        ``test``, ``statistic``, ``df``, ``p_value`` (NaN where the data are too sparse).
+    bins
+        Behind Hosmer and Lemeshow's test: ``bin``, ``category``, ``trials``, ``observed``,
+        ``expected``.
+    """
+
+    table: pd.DataFrame
+    bins: pd.DataFrame
+
+    def __repr__(self) -> str:
+        """The tests."""
+        text = self.table.to_string(index=False, na_rep="", float_format="{:.4g}".format)
+        return f"Goodness of fit\n{text}"

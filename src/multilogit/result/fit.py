@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 
-import pandas as pd
-
-from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.evidence.posterior import PosteriorSample
 from multilogit.report.summary import Summary
-from multilogit.result import assessment
+from multilogit.result.assessed import Assessed
 from multilogit.result.content import content_of
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
@@ -19,7 +16,7 @@ from multilogit.result.saving import read_file, write_file
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(Predicted):
+class Fit(Predicted, Assessed):
     """A fitted model: estimates, how they were found, and everything that follows from them.
 
     A multinomial model with J categories has C = J − 1 logits, log Pr(category)/Pr(baseline);
@@ -37,6 +34,10 @@ class Fit(Predicted):
                       ``null_deviance``, ``df_null``, ``saturated_loglik``
     How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
     Predictions       ``predict()``; ``mode_uncertainty`` (arrays)
+    Effects           ``odds_ratios()``, ``median_odds_ratio()``, ``icc()``, ``r2()``
+    Assessment        ``simulate()``, ``residuals()``, ``residual_tests()``, ``augment()``,
+                      ``influence()``, ``goodness_of_fit()``, ``roc()``, ``auc``,
+                      ``calibration()``, ``scores()``, ``brier``
     Saving            ``save()``; :func:`multilogit.load` reads the file
     Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
     Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
@@ -85,55 +86,6 @@ class Fit(Predicted):
     >>> list(fit.coef.index)
     ['(Intercept)', 'x']
     """
-
-    def simulate(
-        self,
-        n: int = 1,
-        *,
-        seed: int = 0,
-        level: SimulationLevel = "marginal",
-        new: object = None,
-        trials: object = None,
-        offset: object = None,
-    ) -> pd.DataFrame:
-        """Draw new responses from the fitted model, the parameters at their estimates.
-
-        Parameters
-        ----------
-        n
-            Number of data sets.
-        seed
-            Of the random numbers: draw k depends on the seed and k alone.
-        level
-            ``"marginal"``: new random effects are drawn for every level of every grouping
-            factor, then the response (lme4's ``re.form = NA``); ``"conditional"``: the random
-            effects stay at their modes. The same for single-level models.
-        new
-            New data in any form that :func:`multilogit.fit` takes; default: the data of the
-            fit. New levels of a grouping factor are fine at level ``"marginal"``.
-        trials
-            Trials of the new data: a column name, one number, or one per row. Default: the
-            column that ``trials=`` of the fit named, otherwise 1.
-        offset
-            Offset of the new data, as in :meth:`predict`.
-
-        Returns
-        -------
-        DataFrame
-            One row per row of the fit, whose labels are the row numbers of its data (or per
-            row of the new data without missing values); columns ``sim_1`` … ``sim_n``: counts of
-            successes, 0/1 where there is one trial. For more than two categories the columns
-            are pairs (``"sim_1"``, category) that add up to the trials. Counts of a row with
-            frequency weight w are out of w times its trials.
-
-        Raises
-        ------
-        OptionError
-            Unknown level, n below 1, frequency weights that are not whole.
-        DataError
-            New data that cannot be used; new groups at level ``"conditional"``.
-        """
-        return assessment.simulate(self, n, seed, level, new, trials, offset)
 
     def posterior_sample(self, n: int = 1000, seed: int = 0) -> PosteriorSample:
         """Draws from the posterior density exp Q(ψ), with importance weights.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -19,9 +18,8 @@ from multilogit.estimate.mixed import mixed_likelihood
 from multilogit.evaluation import Evaluation
 from multilogit.inference.variance import positions
 from multilogit.likelihood.mixed import WithInformation
-from multilogit.likelihood.nested import is_nested
 from multilogit.predict import probabilities
-from multilogit.result.arrays import model_of, row_index
+from multilogit.result.arrays import clusters_of, model_of, row_index
 from multilogit.result.estimates import Estimates
 from multilogit.result.findings import Influence
 from multilogit.result.names import coefficient_names
@@ -88,7 +86,9 @@ def _parts(fit: Estimates, codes: Rows, n_levels: int) -> Iterator[Evaluation]:
     the level has rows in need be evaluated, with these rows and without.
     """
     frame = fit.frame
-    cluster = _clusters(frame)
+    cluster = clusters_of(frame)
+    if cluster is None:  # crossed factors tie all rows together
+        cluster = np.zeros(codes.size, dtype=np.int64)
     members = _lists(cluster)
     for rows in _lists(codes, n_levels):
         touched = np.unique(cluster[rows])
@@ -96,18 +96,6 @@ def _parts(fit: Estimates, codes: Rows, n_levels: int) -> Iterator[Evaluation]:
         left = np.setdiff1d(there, rows, assume_unique=True)
         whole = _evaluate(fit, there)
         yield _difference(whole, _evaluate(fit, left)) if left.size else whole
-
-
-def _clusters(frame: ModelFrame) -> Rows:
-    """Rows of different clusters share no random effect: levels of the topmost factor."""
-    n = frame.response.trials.shape[0]
-    if not frame.random:
-        return np.arange(n)
-    groupings = frame.groupings or {}
-    codes = [groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)]
-    if all(is_nested(lower, upper) for lower, upper in pairwise(codes)):
-        return codes[-1].astype(np.int64)
-    return np.zeros(n, dtype=np.int64)
 
 
 def _lists(codes: Rows, n_levels: int | None = None) -> list[Rows]:

@@ -1,0 +1,138 @@
+"""The arrays of a fitted model, on its own data or on new ones, for :mod:`multilogit.assess`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multilogit.assess.model import Factor, Model
+from multilogit.assess.simulation import Level
+from multilogit.data.ingest import read_table
+from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock, Response
+from multilogit.errors import DataError
+from multilogit.formula.design import column_or_array
+from multilogit.likelihood.nested import is_nested
+from multilogit.predict import Level as PredictionLevel
+from multilogit.predict import fixed_predictor
+from multilogit.predict.tangent import value as value_of
+from multilogit.result.measures import Measures
+from multilogit.result.names import effect_terms
+from multilogit.result.parts import RandomEffects
+from multilogit.result.rows import columns_by_name, fitted_rows
+from multilogit.result.rows import model_of as estimates_of
+
+Codes = NDArray[np.int32]
+
+
+def model_of(fit: Measures, what: str) -> Model:
+    """The fitted model on its own data, which ``what`` needs."""
+    frame = fit._frame_for(what)
+    codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
+    factors = tuple(
+        _factor(fit, effects, frame.random, codes[effects.group]) for effects in fit.random
+    )
+    n = frame.response.trials.shape[0]
+    return Model(frame.response, _fixed(fit, frame.fixed, frame.offset, n), factors)
+
+
+def _fixed(
+    fit: Measures, columns: FixedColumns, offset: Column | None, n: int
+) -> NDArray[np.float64]:
+    """Xβ̂ + offset, shape ``(n, C)``; infinite coefficients stand for very large ones."""
+    logits, p = fit.labels.n_logits, len(columns.names)
+    psi = fit.solution.psi if fit.far is None else fit.far
+    return fixed_predictor(columns.columns, psi[: logits * p].reshape(logits, p), offset, n)
+
+
+def _factor(
+    fit: Measures,
+    effects: RandomEffects,
+    blocks: Sequence[RandomBlock],
+    codes: Codes,
+    n_new: int | None = None,
+) -> Factor:
+    """The effects of a factor: at its own levels, or for so many new ones."""
+    terms = effect_terms(effects, fit.labels)
+    named = columns_by_name(blocks, effects.group)
+    columns = tuple(named[name] for name, _ in terms)
+    modes, covariance = effects.modes, effects.mode_covariance
+    if n_new is not None:
+        q = modes.shape[1]
+        modes, covariance = np.zeros((n_new, q)), np.zeros((n_new, q, q))
+    logits = tuple(logit for _, logit in terms)
+    return Factor(columns, logits, codes, effects.Lambda, modes, covariance)
+
+
+def fitted_probabilities(fit: Measures, level: PredictionLevel) -> NDArray[np.float64]:
+    """Category probabilities of the rows of the fit, shape ``(n, J)``."""
+    rows = fitted_rows(fit, level).rows
+    return value_of(estimates_of(fit), rows, level, "response")
+
+
+def clusters_of(frame: ModelFrame) -> NDArray[np.int64] | None:
+    """Cluster of every row: rows of different ones share no random effect.
+
+    The levels of the topmost factor, the rows of a single-level model; None where factors are
+    crossed.
+    """
+    if not frame.random:
+        return np.arange(frame.response.trials.shape[0])
+    groupings = frame.groupings or {}
+    codes = [groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)]
+    nested = all(is_nested(lower, upper) for lower, upper in pairwise(codes))
+    return codes[-1].astype(np.int64) if nested else None
+
+
+def row_index(frame: ModelFrame) -> pd.Index:
+    """Row numbers in the user's data of the rows that were used."""
+    n = frame.response.trials.shape[0]
+    return pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
+
+
+def new_model(
+    fit: Measures, new: object, level: Level, trials: object, offset: object
+) -> tuple[Model, pd.Index]:
+    """The model on new data without missing values, and the labels of its rows."""
+    made = fit.design.new_columns(new, offset=offset)
+    labels = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
+    index = labels if made.rows is None else labels[made.rows]
+    n = len(index)
+    kept = [made.fixed.names.index(name) for name in fit.labels.columns]
+    factors = []
+    for effects in fit.random:
+        grouping = made.groupings[effects.group]
+        codes, n_new = grouping.codes, None
+        if level == "marginal":  # every level of the new data gets effects of its own
+            levels, uniques = pd.factorize(grouping.labels)
+            codes, n_new = levels.astype(np.int32), len(uniques)
+        elif (codes < 0).any():
+            raise DataError(
+                f"The new data have levels of {effects.group!r} that the fit has not seen: they "
+                "have no conditional modes. Use level='marginal'."
+            )
+        factors.append(_factor(fit, effects, made.random, codes, n_new))
+    counted = _new_trials(fit, new, trials)
+    counted = counted if made.rows is None else counted[made.rows]
+    empty = np.zeros((n, fit.labels.n_logits), order="F")
+    labels = fit.labels
+    response = Response(labels.family, labels.response, labels.categories, empty, counted)
+    fixed = _fixed(fit, made.fixed.keep(kept), made.offset, n)
+    return Model(response, fixed, tuple(factors)), index
+
+
+def _new_trials(fit: Measures, new: object, trials: object) -> Column:
+    """Trials of new data: by column name, one number or one per row; of the fit's own column."""
+    table = read_table(new)
+    if trials is None:
+        named = fit.spec.options.get("trials")
+        trials = named if isinstance(named, str) else 1
+    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
+        trials = np.full(table.n_rows, trials)
+    given = column_or_array(trials, "trials", table).floats()
+    if not ((given >= 0) & (given == np.floor(given))).all():
+        raise DataError("trials= must be whole numbers from 0 on.")
+    return given
