@@ -93,6 +93,7 @@ void CrossedData::allocate() {
 }
 
 void CrossedData::set_response(const double* y, const double* n) {
+  known_psi_.clear();
   for (std::size_t i = 0; i < layout_.rows; ++i) {
     y_[i] = y[layout_.order[i]];
     n_[i] = n[layout_.order[i]];
@@ -120,6 +121,7 @@ void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int
   U_.assign(layout_.variables() * vectors_, vd{});
   std::fill(u_.begin(), u_.end(), 0.0);
   last_psi_.clear();
+  known_psi_.clear();
   factored_ = false;
 }
 
@@ -137,6 +139,7 @@ void CrossedData::turn(const std::vector<int>& z, const double* turn) {
     }
   });
   last_psi_.clear();
+  known_psi_.clear();
   factored_ = false;
 }
 
@@ -250,6 +253,7 @@ void CrossedData::predict_modes(const double* psi) {
 // The modes at psi, f(u^), and H there; false, and all forgotten, where there are none.
 bool CrossedData::settle(const double* psi, std::size_t threads, double& value) {
   inner_iterations_ = 0;
+  known_psi_.clear();
   move_to(psi);
   if (find_modes(threads)) {
     value = differentiate_rows(threads);
@@ -265,14 +269,18 @@ bool CrossedData::settle(const double* psi, std::size_t threads, double& value) 
 }
 
 CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::size_t threads) {
-  Result result;
+  if (full && std::equal(known_psi_.begin(), known_psi_.end(), psi, psi + size())) {
+    if (!known_.exact) complete(threads);
+    return known_;
+  }
+  known_ = Result();
   double value = 0.0;
-  result.modes_found = settle(psi, threads, value);
-  if (!result.modes_found) {
-    result.gradient.resize(size());
-    result.hessian.resize(static_cast<std::size_t>(size()) * size());
-    result.inner_iterations = inner_iterations_;
-    return result;
+  known_.modes_found = settle(psi, threads, value);
+  if (!known_.modes_found) {
+    known_.gradient.resize(size());
+    known_.hessian.resize(static_cast<std::size_t>(size()) * size());
+    known_.inner_iterations = inner_iterations_;
+    return known_;
   }
   invert(threads);
   Derivatives derivatives(size(), m(), vectors_);
@@ -280,8 +288,21 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
   derivatives.exact = full || trace_is_cheap();
   multiply_rows(derivatives, threads);
   add_levels(derivatives);
-  add_trace(derivatives, derivatives.exact ? size() : m(), threads);
-  return finish(derivatives, value - half_log_determinant());
+  add_trace(derivatives, threads);
+  known_ = finish(derivatives, value - half_log_determinant());
+  known_psi_.assign(psi, psi + size());
+  return known_;
+}
+
+// What the Hessian lacks: the remainder's trace, but for pairs of thetas.
+void CrossedData::complete(std::size_t threads) {
+  const std::size_t count = size();
+  const std::vector<double> traces = remainder_traces(count, threads);
+  for (int k = 0; k < size(); ++k)
+    for (int l = 0; l < size(); ++l)
+      if (k < p_ || l < p_)
+        known_.hessian[k * count + l] += 0.5 * traces[lane_of(k) * count + lane_of(l)];
+  known_.exact = true;
 }
 
 // From theta, beta in lanes to beta, theta.
@@ -293,13 +314,12 @@ CrossedData::Result CrossedData::finish(const Derivatives& derivatives, double v
   const int size = this->size();
   result.gradient.resize(size);
   result.hessian.resize(static_cast<std::size_t>(size) * size);
-  const auto own = [&](int k) { return k < p_ ? m() + k : k - p_; };
   for (int k = 0; k < size; ++k) {
-    result.gradient[k] =
-        doubles(derivatives.gradient.data())[own(k)] - (k < p_ ? 0.0 : derivatives.trace[k - p_]);
+    result.gradient[k] = doubles(derivatives.gradient.data())[lane_of(k)] -
+                         (k < p_ ? 0.0 : derivatives.trace[k - p_]);
     for (int l = 0; l < size; ++l)
-      result.hessian[k * size + l] =
-          0.5 * (derivatives.hessian_at(own(k), own(l)) + derivatives.hessian_at(own(l), own(k)));
+      result.hessian[k * size + l] = 0.5 * (derivatives.hessian_at(lane_of(k), lane_of(l)) +
+                                            derivatives.hessian_at(lane_of(l), lane_of(k)));
   }
   return result;
 }

@@ -129,7 +129,10 @@ class CrossedData {
   struct Directions {
     std::size_t count, vectors;
   };
-  void add_trace(Derivatives& out, std::size_t last, std::size_t threads);
+  void add_trace(Derivatives& out, std::size_t threads);
+  template <int QE, int V>
+  void add_slot_traces(Derivatives& out, Directions at, std::size_t threads);
+  std::vector<double> remainder_traces(std::size_t count, std::size_t threads);
   void direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const;
   template <int QE, int V>
   void differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums);
@@ -143,6 +146,7 @@ class CrossedData {
                           vd* column) const;
   void add_filled_trace(Directions at, vd* sums, std::size_t threads) const;
   bool trace_is_cheap() const;
+  void complete(std::size_t threads);
   Result finish(const Derivatives& derivatives, double value) const;
 
   // many slots
@@ -160,6 +164,8 @@ class CrossedData {
     return &layout_.variable[i * layout_.factors];
   }
   int first(int f) const { return layout_.first_effect[f]; }
+  // Where parameter k of (beta, theta) stands in the lanes.
+  int lane_of(int k) const { return k < p_ ? m() + k : k - p_; }
   // Registers of all parameters but v.
   std::size_t trace_vectors() const { return (size() + kLanes - 1) / kLanes; }
   // The factor whose theta this is.
@@ -194,6 +200,8 @@ class CrossedData {
   std::vector<double> trial_;
   std::vector<double> last_psi_;
   std::size_t inner_iterations_ = 0;
+  std::vector<double> known_psi_;  // where the last evaluation was, while everything is as it left
+  Result known_;
 
   // rows
   std::vector<double> a_;  // rows x q: Lambda'z

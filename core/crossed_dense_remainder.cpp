@@ -20,6 +20,37 @@ constexpr std::size_t kMade = 96;
 // anew for every panel.
 constexpr std::size_t kMostKept = std::size_t{1} << 25;
 
+// Numbers that are written before they are read.
+class Workspace {
+ public:
+  // Room for so many; what was there is lost.
+  void reserve(std::size_t size) {
+    if (size_ >= size) return;
+    data_.reset();
+    data_.reset(new double[size]);
+    size_ = size;
+  }
+  double* data() { return data_.get(); }
+
+ private:
+  std::size_t size_ = 0;
+  std::unique_ptr<double[]> data_;
+};
+
+double dot(const double* a, const double* b, std::size_t n) {
+  vd sums{};
+  std::size_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    vd left, right;
+    std::memcpy(&left, a + j, sizeof left);
+    std::memcpy(&right, b + j, sizeof right);
+    sums += left * right;
+  }
+  double rest = 0.0;
+  for (; j < n; ++j) rest += a[j] * b[j];
+  return sum(sums) + rest;
+}
+
 class DenseRemainder : public Remainder {
  public:
   explicit DenseRemainder(std::size_t n)
@@ -95,7 +126,7 @@ class DenseRemainder : public Remainder {
     const std::size_t pairs = source.count * source.count;
     const bool kept = source.count * n_ * ld_ <= kMostKept;
     if (kept) keep_directions(source, threads);
-    panel_.resize(2 * source.count * n_ * kPanel);
+    panel_.reserve(source.count * n_ * kPanel);
     std::fill_n(out, pairs, 0.0);
     for (std::size_t from = 0; from < n_; from += kPanel) {
       const std::size_t to = std::min(n_, from + kPanel);
@@ -113,20 +144,7 @@ class DenseRemainder : public Remainder {
   void multiply_inverse(double* x, std::size_t width, std::size_t threads) const {
     std::vector<double> y(n_ * width);
     if (width == 1) {
-      for (std::size_t i = 0; i < n_; ++i) {
-        const double* row = s() + i * ld_;
-        vd sums{};
-        std::size_t j = 0;
-        for (; j + kLanes <= n_; j += kLanes) {
-          vd a, b;
-          std::memcpy(&a, row + j, sizeof a);
-          std::memcpy(&b, x + j, sizeof b);
-          sums += a * b;
-        }
-        double rest = 0.0;
-        for (; j < n_; ++j) rest += row[j] * x[j];
-        y[i] = sum(sums) + rest;
-      }
+      for (std::size_t i = 0; i < n_; ++i) y[i] = dot(s() + i * ld_, x, n_);
     } else {
       multiply_add(n_, width, n_, 1.0, {s(), ld_, 1}, {x, width, 1}, y.data(), width, threads);
     }
@@ -136,23 +154,22 @@ class DenseRemainder : public Remainder {
   // E_1, E_2, ... one after the other in `kept_`.
   void keep_directions(const DirectionSource& source, std::size_t threads) {
     const std::size_t slots = (n_ + kMade - 1) / kMade, size = n_ * ld_;
-    if (kept_.size() < source.count * size) kept_.resize(source.count * size);
-    std::fill_n(kept_.begin(), source.count * size, 0.0);
+    kept_.reserve(source.count * size);
+    std::fill_n(E(0), source.count * size, 0.0);
     for (std::size_t k = 0; source.products && k < source.count; ++k) {
-      source.products(k, &kept_[k * size], ld_);
-      subtract_symmetric(&kept_[k * size]);
+      source.products(k, E(k), ld_);
+      subtract_symmetric(E(k));
     }
     const auto& column_of = source.products ? source.row_column : source.column;
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
       std::vector<vd> column(n_ * source.vectors);
       for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
         column_of(k, k, n_, column.data());
-        spread(source, column.data(), k, n_, &kept_[k * ld_], size);
+        spread(source, column.data(), k, n_, E(0) + k * ld_, size);
       }
     });
     for_each_slot(source.count * slots, threads, [&](std::size_t, std::size_t slot) {
-      mirror(&kept_[slot / slots * size], slot % slots * kMade,
-             std::min(n_, (slot % slots + 1) * kMade));
+      mirror(E(slot / slots), slot % slots * kMade, std::min(n_, (slot % slots + 1) * kMade));
     });
   }
 
@@ -183,8 +200,8 @@ class DenseRemainder : public Remainder {
           matrix[i * ld_ + j] = matrix[j * ld_ + i];
   }
 
-  double* Y(std::size_t k) { return &panel_[2 * k * n_ * kPanel]; }
-  double* M(std::size_t k) { return &panel_[(2 * k + 1) * n_ * kPanel]; }
+  double* E(std::size_t k) { return kept_.data() + k * n_ * ld_; }
+  double* Y(std::size_t k) { return panel_.data() + k * n_ * kPanel; }
 
   // Y_k = E_k V, rows 0 .. to - 1, columns from .. to - 1.
   void multiply_directions(const DirectionSource& source, bool kept, std::size_t from,
@@ -199,54 +216,54 @@ class DenseRemainder : public Remainder {
         spread(source, column.data(), 0, to, &made[j * to], kMade * to);
       }
       for (std::size_t k = 0; k < source.count; ++k) {
-        const View E = kept ? View{&kept_[k * n_ * ld_ + i * ld_], ld_, 1}
-                            : View{&made[k * kMade * to], to, 1};
+        const View left = kept ? View{E(k) + i * ld_, ld_, 1} : View{&made[k * kMade * to], to, 1};
         std::fill_n(Y(k) + i * width, rows * width, 0.0);
-        multiply_add(rows, width, to, 1.0, E, {v() + from, ld_, 1}, Y(k) + i * width, width, 1);
+        multiply_add(rows, width, to, 1.0, left, {v() + from, ld_, 1}, Y(k) + i * width, width, 1);
       }
     });
   }
 
-  // M_k = V'Y_k and their products.
+  // M_k = V'Y_k, some rows at a time, and their products.
   void add_panel(std::size_t count, std::size_t from, std::size_t to, double* out,
                  std::size_t threads) {
     const std::size_t width = to - from, slots = (to + kMade - 1) / kMade, pairs = count * count;
     std::vector<double> sums(slots * pairs);
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
       const std::size_t i = slot * kMade, rows = std::min(kMade, to - i);
-      for (std::size_t k = 0; k < count; ++k) {
-        std::fill_n(M(k) + i * width, rows * width, 0.0);
+      std::vector<double> M(count * rows * width);
+      for (std::size_t k = 0; k < count; ++k)
         multiply_add(rows, width, i + rows, 1.0, {v() + i, 1, ld_}, {Y(k), width, 1},
-                     M(k) + i * width, width, 1);
-      }
-      add_products(count, i, rows, from, width, &sums[slot * pairs]);
+                     &M[k * rows * width], width, 1);
+      add_products(count, i, rows, from, width, M.data(), &sums[slot * pairs]);
     });
     for (std::size_t slot = 0; slot < slots; ++slot)
       for (std::size_t i = 0; i < pairs; ++i) out[i] += sums[slot * pairs + i];
   }
 
-  // sums_kl += <M_k, M_l> by rows row .. of the whole of M, of which only what is above the
-  // diagonal is looked at.
-  void add_products(std::size_t count, std::size_t row, std::size_t rows, std::size_t column,
-                    std::size_t width, double* sums) {
-    for (std::size_t i = row; i < row + rows; ++i) {
-      const std::size_t first = i > column ? i - column : 0;
+  // sums_kl += <M_k, M_l> for rows row .. and columns column .. of the whole, of which only what
+  // is above the diagonal is looked at.
+  static void add_products(std::size_t count, std::size_t row, std::size_t rows, std::size_t column,
+                           std::size_t width, double* M, double* sums) {
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t diagonal = row + i;
+      const std::size_t first = diagonal > column ? diagonal - column : 0;
       if (first >= width) return;
-      for (std::size_t k = 0; k < count; ++k)
-        for (std::size_t l = k; l < count; ++l) {
-          const double *a = M(k) + i * width, *b = M(l) + i * width;
-          double total = 0.0;
-          for (std::size_t j = first; j < width; ++j) total += a[j] * b[j];
-          total = 2.0 * total - (i >= column ? a[first] * b[first] : 0.0);
+      for (std::size_t k = 0; k < count; ++k) {
+        double* a = M + (k * rows + i) * width;
+        std::fill_n(a, first, 0.0);
+        if (diagonal >= column) a[first] *= std::sqrt(0.5);
+        for (std::size_t l = 0; l <= k; ++l) {
+          const double total = 2.0 * dot(a, M + (l * rows + i) * width, width);
           sums[k * count + l] += total;
           if (l != k) sums[l * count + k] += total;
         }
+      }
     }
   }
 
   std::size_t n_, ld_;
-  Tiles s_, v_;  // S, then U, then S^-1; V
-  std::vector<double> kept_, panel_;
+  Tiles s_, v_;             // S, then U, then S^-1; V
+  Workspace kept_, panel_;  // all E; Y of a panel
   bool inverted_ = false;
   double half_log_determinant_ = 0.0;
 };
@@ -254,7 +271,7 @@ class DenseRemainder : public Remainder {
 }  // namespace
 
 double dense_directions(double n, double count) {
-  return 2.0 * count * n * kPanel + std::min(count * n * n, static_cast<double>(kMostKept));
+  return count * n * kPanel + std::min(count * n * n, static_cast<double>(kMostKept));
 }
 
 std::unique_ptr<Remainder> dense_remainder(std::size_t n) {

@@ -215,8 +215,8 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
   }
 }
 
-// Whether the remainder's term costs less for all pairs of parameters than half of what else is to
-// be done: both in nanoseconds, as measured on one machine.
+// Whether the remainder's term costs little for all pairs of parameters, beside what else is to be
+// done: both in nanoseconds, as measured on one machine.
 bool CrossedData::trace_is_cheap() const {
   if (layout_.remainder <= 100) return true;
   const double direction = 0.15 * remainder_->work();  // n^3 flops
@@ -226,34 +226,54 @@ bool CrossedData::trace_is_cheap() const {
   return (plan_.sparse ? 0.0 : p_ * direction) < 0.5 * rest;
 }
 
-// hessian += tr(H^-1 H_k H^-1 H_l) / 2; the remainder's term for the first `last` parameters alone.
-void CrossedData::add_trace(Derivatives& out, std::size_t last, std::size_t threads) {
-  const std::size_t count = size();
-  const Directions at{count, trace_vectors()};
-  const std::size_t lanes = at.vectors * kLanes, q_E = layout_.effects[0];
+// hessian += tr(H^-1 H_k H^-1 H_l) / 2; unless it is to be exact, the remainder's term is that of
+// pairs of thetas alone.
+void CrossedData::add_trace(Derivatives& out, std::size_t threads) {
+  const Directions at{static_cast<std::size_t>(size()), trace_vectors()};
+  const std::size_t q_E = layout_.effects[0];
   X_.resize(layout_.slots() * q_E * at.vectors);
   N_.resize(layout_.slots() * q_E * at.vectors);
+  with_sizes(q_E, at.vectors, [&]<int QE, int V>() { add_slot_traces<QE, V>(out, at, threads); });
+  const std::size_t last = out.exact ? size() : m();
+  const std::vector<double> traces = remainder_traces(last, threads);
+  for (std::size_t k = 0; k < last; ++k)
+    for (std::size_t l = 0; l < last; ++l) out.hessian_at(k, l) += 0.5 * traces[k * last + l];
+}
+
+// What groups and slots contribute, for all parameters; X and dH_RR for what the remainder does.
+template <int QE, int V>
+void CrossedData::add_slot_traces(Derivatives& out, Directions at, std::size_t threads) {
   const std::size_t groups = group_ranges_.count(), positions = position_ranges_.count();
-  std::vector<std::vector<vd>> sums(groups + positions, std::vector<vd>(count * at.vectors));
+  std::vector<std::vector<vd>> sums(groups + positions, std::vector<vd>(at.count * at.vectors));
   LevelSums<vd> H_levels(groups, layout_.remainder * widest_ * at.vectors);
-  std::vector<double> traces(last * last);
-  with_sizes(q_E, at.vectors, [&]<int QE, int V>() {
-    for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
-      differentiate_group<QE, V>(g, at, H_levels.of(range), sums[range].data());
-    });
-    dH_levels_.assign(layout_.remainder * widest_ * at.vectors, vd{});
-    H_levels.add_to(dH_levels_.data());
-    if (plan_.filled) add_filled_trace(at, sums[groups].data(), threads);
-    for_each_slot(plan_.filled ? 0 : positions, threads, [&](std::size_t, std::size_t range) {
-      std::vector<double> work(layout_.remainder);
-      for (std::size_t k = position_ranges_.first[range]; k < position_ranges_.first[range + 1];
-           ++k)
-        add_cross_trace<QE, V>(k, at, work.data(), sums[groups + range].data());
-    });
-    if (layout_.remainder == 0) return;
+  for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
+    differentiate_group<QE, V>(g, at, H_levels.of(range), sums[range].data());
+  });
+  dH_levels_.assign(layout_.remainder * widest_ * at.vectors, vd{});
+  H_levels.add_to(dH_levels_.data());
+  if (plan_.filled) add_filled_trace(at, sums[groups].data(), threads);
+  for_each_slot(plan_.filled ? 0 : positions, threads, [&](std::size_t, std::size_t range) {
+    std::vector<double> work(layout_.remainder);
+    for (std::size_t k = position_ranges_.first[range]; k < position_ranges_.first[range + 1]; ++k)
+      add_cross_trace<QE, V>(k, at, work.data(), sums[groups + range].data());
+  });
+  for (std::size_t k = 0; k < at.count; ++k)
+    for (std::size_t l = 0; l < at.count; ++l) {
+      double total = 0.0;
+      for (const auto& part : sums) total += doubles(part.data())[k * at.vectors * kLanes + l];
+      out.hessian_at(k, l) += 0.5 * total;
+    }
+}
+
+// tr(S^-1 E_k S^-1 E_l) of the first `count` parameters.
+std::vector<double> CrossedData::remainder_traces(std::size_t count, std::size_t threads) {
+  std::vector<double> traces(count * count);
+  if (layout_.remainder == 0) return traces;
+  const Directions at{static_cast<std::size_t>(size()), trace_vectors()};
+  with_sizes(layout_.effects[0], at.vectors, [&]<int QE, int V>() {
     DirectionSource source;
     source.vectors = at.vectors;
-    source.count = last;
+    source.count = count;
     source.column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
       direction_column<QE, V>(k, from, to, at, column);
     };
@@ -267,12 +287,7 @@ void CrossedData::add_trace(Derivatives& out, std::size_t last, std::size_t thre
     }
     remainder_->traces(source, traces.data(), threads);
   });
-  for (std::size_t k = 0; k < count; ++k)
-    for (std::size_t l = 0; l < count; ++l) {
-      double total = k < last && l < last ? traces[k * last + l] : 0.0;
-      for (const auto& part : sums) total += doubles(part.data())[k * lanes + l];
-      out.hessian_at(k, l) += 0.5 * total;
-    }
+  return traces;
 }
 
 }  // namespace multilogit
