@@ -61,6 +61,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "quoted": ("y ~ `Größe β` + (1 | g)", {}),
     "everything": ("y ~ x + t - size - count - color + . - w - `Größe β` - h - g", {}),
     "multinomial": ("color ~ x + kind", {"baseline": "red"}),
+    "multilevel multinomial": ("color ~ x + (1 | g)", {}),
     "aggregated": ("count ~ x + (1 | g)", {"trials": "size"}),
     "weights": ("y ~ x + (1 | g)", {"weights": np.arange(240) % 3, "offset": np.zeros(240)}),
     "offset": ("y ~ x + offset(0.1 * t)", {"offset": "Größe β"}),
@@ -130,6 +131,7 @@ def test_a_loaded_fit_is_the_fit(name: str, tmp_path: Path) -> None:
     same["options"] = dataclasses.replace(again.options, threads=1, callback=None)  # type: ignore[assignment]
     options = {"weights", "offset", "trials"}  # arrays are data
     kept = {k: v for k, v in fit.spec.options.items() if k not in options or isinstance(v, str)}
+    same["modes"] = fit.mode_uncertainty if fit.random else None  # type: ignore[assignment]
     same["spec"] = dataclasses.replace(fit.spec, options=kept)  # type: ignore[assignment]
     back = {k: v for k, v in again.spec.options.items() if k not in options or isinstance(v, str)}
     assert_same(
@@ -159,6 +161,9 @@ def test_it_shows_and_predicts_the_same(name: str, tmp_path: Path) -> None:
             options["new_groups"] = "population"
             expected = fit.predict(new, **options)
             assert expected.equals(again.predict(new, **options))
+    for level in ("conditional", "population", "marginal") if fit.converged else ():
+        options = {"level": level, "offset": offset, "new_groups": "population", "se": True}
+        assert fit.predict(new, **options).equals(again.predict(new, **options))
 
 
 def test_new_groups_and_levels_are_still_told_apart(tmp_path: Path) -> None:
@@ -189,7 +194,7 @@ def test_a_model_is_saved_without_data(tmp_path: Path) -> None:
 
 def test_what_needs_the_data_says_so(tmp_path: Path) -> None:
     again = saved(fitted("slopes"), tmp_path)
-    with pytest.raises(DataNotSavedError, match=r"predict\(\) without new data.*Pass new data"):
+    with pytest.raises(DataNotSavedError, match=r"prediction without new data.*Pass new data"):
         again.predict()
     with pytest.raises(DataNotSavedError, match=r"posterior_sample\(\).*Fit the model again"):
         again.posterior_sample(10)

@@ -8,6 +8,7 @@ older reader could misunderstand, and every schema that was ever released stays 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from multilogit.errors import InputError, ModelFileError
 from multilogit.estimate import Options
 from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.inference.variance import positions
+from multilogit.predict.modes import ModeUncertainty
 from multilogit.result.measures import Measures
 from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, TrainingRecord
@@ -69,6 +71,7 @@ def record_of(fit: Measures) -> dict[str, Any]:
         "evidence": write_evidence(fit.evidence),
         "options": _write_options(fit.options),
         "robust": _write_robust(fit.robust),
+        "modes": _write_modes(fit),
     }
 
 
@@ -90,8 +93,8 @@ def fields_of(document: Any) -> dict[str, Any]:
     _check_terms(parts["training"], labels, design.spec)
     first = labels.n_logits * len(labels.columns)
     random, size = _read_random(parts["random"], labels, first)
-    solution = read_solution(parts["solution"], size)
     likelihood, far = parts["likelihood"], parts["far"]
+    solution = read_solution(parts["solution"], size, finite=far.value is None)
     return {
         "spec": _read_spec(parts["spec"]),
         "design": design,
@@ -109,6 +112,7 @@ def fields_of(document: Any) -> dict[str, Any]:
         "evidence": read_evidence(parts["evidence"]),
         "options": _read_options(parts["options"]),
         "robust": _read_robust(parts["robust"], size),
+        "modes": _read_modes(parts["modes"], random, size),
     }
 
 
@@ -127,7 +131,7 @@ def _checked_header(node: Node) -> dict[str, Node]:
     return node.record(
         *("format", "schema", "multilogit", "spec", "design", "training", "solution"),
         *("likelihood", "boundary", "random", "aliased", "diagnostics", "seconds", "far"),
-        *("evidence", "options", "robust"),
+        *("evidence", "options", "robust", "modes"),
     )
 
 
@@ -186,6 +190,7 @@ def _read_options(node: Node) -> Options:
 
 _COUNTS = ("n_rows", "n_obs")
 _NUMBERS = ("n_trials", "log_coefficient", "null_loglik", "saturated_loglik")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def _write_training(training: TrainingRecord) -> dict[str, Any]:
@@ -198,13 +203,14 @@ def _write_training(training: TrainingRecord) -> dict[str, Any]:
         "terms": list(labels.terms),
         **{name: getattr(training, name) for name in _COUNTS},
         **{name: write_number(getattr(training, name)) for name in _NUMBERS},
+        "digest": training.digest,
     }
 
 
 def _read_training(node: Node) -> TrainingRecord:
     """The record; its labels lack the levels, which the design has."""
     names = ("family", "response", "categories", "columns", "terms")
-    parts = node.record(*names, *_COUNTS, *_NUMBERS)
+    parts = node.record(*names, *_COUNTS, *_NUMBERS, "digest")
     family = cast(Family, parts["family"].choice("binomial", "multinomial"))
     labels = Labels(
         family=family,
@@ -217,9 +223,18 @@ def _read_training(node: Node) -> TrainingRecord:
     wrong = (len(labels.categories) == 2) != (family == "binomial")
     if wrong or len(set(labels.categories)) < max(len(labels.categories), 2):
         parts["categories"].fail("must be different texts, two of them for a binomial family.")
-    counts = {name: parts[name].count() for name in _COUNTS}
-    numbers = {name: parts[name].number(finite=False) for name in _NUMBERS}
-    return TrainingRecord(labels, **counts, **numbers)  # type: ignore[arg-type]
+    if not _SHA256.fullmatch(parts["digest"].text()):
+        parts["digest"].fail("must be 64 hexadecimal digits.")
+    return TrainingRecord(
+        labels=labels,
+        n_rows=parts["n_rows"].count(1),
+        n_obs=parts["n_obs"].count(1),
+        n_trials=parts["n_trials"].number(least=0.0),
+        log_coefficient=parts["log_coefficient"].number(),
+        null_loglik=parts["null_loglik"].number(finite=False),
+        saturated_loglik=parts["saturated_loglik"].number(finite=False),
+        digest=parts["digest"].text(),
+    )
 
 
 def _check_terms(node: Node, labels: Labels, spec: FormulaSpec) -> None:
@@ -277,6 +292,35 @@ def _read_effects(node: Node, labels: Labels, first: int) -> RandomEffects:
         modes=read_array(parts["modes"], n, q),
         mode_covariance=read_array(parts["mode_covariance"], n, q, q, finite=False),
     )
+
+
+def _write_modes(fit: Measures) -> Any:
+    """What standard errors of conditional predictions need, if the estimates are numbers."""
+    if not fit.random or not np.isfinite(fit.solution.evaluation.value):
+        return None
+    modes = fit.mode_uncertainty
+    return {
+        "rows": write_array(modes.rows),
+        "columns": write_array(modes.columns),
+        "values": write_array(modes.values),
+        "derivatives": [write_array(of_factor) for of_factor in modes.derivatives],
+    }
+
+
+def _read_modes(node: Node, random: Sequence[RandomEffects], size: int) -> ModeUncertainty | None:
+    if node.value is None:
+        return None
+    parts = node.record("rows", "columns", "values", "derivatives")
+    rows = read_array(parts["rows"], None, dtype="int32")
+    columns = read_array(parts["columns"], rows.size, dtype="int32")
+    n_effects = sum(effects.modes.size for effects in random)
+    if ((columns < 0) | (columns > rows) | (rows >= n_effects)).any():
+        node.fail(f"rows and columns must be in the lower triangle of {n_effects} effects.")
+    derivatives = tuple(
+        read_array(item, *effects.modes.shape, size)
+        for item, effects in zip(parts["derivatives"].items(len(random)), random, strict=True)
+    )
+    return ModeUncertainty(rows, columns, read_array(parts["values"], rows.size), derivatives)
 
 
 def _triangles(blocks: Sequence[int]) -> int:

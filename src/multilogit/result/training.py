@@ -7,6 +7,7 @@ same attributes (:class:`Training`); only :attr:`Training.frame` tells them apar
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,6 +99,10 @@ class Training(Protocol):
     def saturated_loglik(self) -> float:
         """ℓ where every row has its own probabilities, without coefficients."""
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the response, row by row: equal for fits to the same observations."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -145,6 +150,15 @@ class TrainingData:
     def saturated_loglik(self) -> float:
         return saturated_loglik(self.frame.response)
 
+    @cached_property
+    def digest(self) -> str:
+        response = self.frame.response
+        found = hashlib.sha256(repr(response.categories).encode("utf-8", "backslashreplace"))
+        weights = np.ones(self.n_rows) if response.weights is None else response.weights
+        for column in (*response.counts.T, response.trials, weights):
+            found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
+        return found.hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
@@ -157,6 +171,7 @@ class TrainingRecord:
     log_coefficient: float
     null_loglik: float
     saturated_loglik: float
+    digest: str
 
     @classmethod
     def of(cls, training: Training) -> TrainingRecord:
@@ -169,6 +184,7 @@ class TrainingRecord:
             log_coefficient=training.log_coefficient,
             null_loglik=training.null_loglik,
             saturated_loglik=training.saturated_loglik,
+            digest=training.digest,
         )
 
     @property

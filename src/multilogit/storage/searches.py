@@ -57,11 +57,11 @@ def write_solution(solution: Solution) -> dict[str, Any]:
     }
 
 
-def read_solution(node: Node, size: int) -> Solution:
-    """A solution of ``size`` parameters."""
+def read_solution(node: Node, size: int, *, finite: bool = True) -> Solution:
+    """A solution of ``size`` parameters; unless ``finite``, some may be infinite or unknown."""
     parts = node.record("psi", "evaluation", "status", "n_evaluations", "trace")
     return Solution(
-        read_array(parts["psi"], size, finite=False),
+        read_array(parts["psi"], size, finite=finite),
         read_evaluation(parts["evaluation"], size),
         _read_status(parts["status"]),
         _read_trace(parts["trace"]),
