@@ -9,6 +9,7 @@ from multilogit.evidence.posterior import PosteriorSample
 from multilogit.report.summary import Summary
 from multilogit.result.assessed import Assessed
 from multilogit.result.content import content_of
+from multilogit.result.inferred import Inferred
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
 from multilogit.result.predicted import Predicted
@@ -16,7 +17,7 @@ from multilogit.result.saving import read_file, write_file
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(Predicted, Assessed):
+class Fit(Predicted, Assessed, Inferred):
     """A fitted model: estimates, how they were found, and everything that follows from them.
 
     A multinomial model with J categories has C = J − 1 logits, log Pr(category)/Pr(baseline);
@@ -28,7 +29,8 @@ class Fit(Predicted, Assessed):
                       ``random_effects()``; ``covariance`` (of β and θ, an array)
     With a prior      ``penalised``, ``log_prior``, ``effective_df``, ``se_source``,
                       ``posterior_sd``, ``posterior_covariance``, ``posterior_sample()``
-    Inference         ``summary()``, ``confint()``, ``tidy()``, ``glance()``
+    Inference         ``summary()``, ``confint()``, ``profile()``, ``tidy()``, ``glance()``,
+                      ``test()``, ``test_terms()``
     Measures          ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``, ``n_groups``,
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
                       ``null_deviance``, ``df_null``, ``saturated_loglik``

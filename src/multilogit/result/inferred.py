@@ -11,6 +11,7 @@ from multilogit.errors import OptionError
 from multilogit.progress import Show
 from multilogit.result.profile import LEVELS, Profile, named, profile_of
 from multilogit.result.tables import Tables
+from multilogit.result.testing import WaldTest, test_terms, wald_test
 
 METHODS = ("wald", "profile")
 
@@ -100,3 +101,49 @@ class Inferred(Tables):
             If the fit was loaded from a file.
         """
         return profile_of(self, named(self, parameters), levels, progress)
+
+    def test(self, hypothesis: object, value: object = None) -> WaldTest:
+        """Wald test of linear hypotheses on the fixed effects.
+
+        Parameters
+        ----------
+        hypothesis
+            Text such as ``"urbanY = 0, livch1 = livch2"`` (both together), ``"a = b = c"``,
+            ``"(a + b)/2 - c = 0.5"``. Coefficients are named as in :attr:`coef`, in backticks
+            where the name could be read otherwise; ``"livch = 0"`` with the name of a term of
+            the formula stands for all its coefficients. Or a matrix R, shape ``(m, k)``.
+        value
+            With a matrix: r of Rβ = r, shape ``(m,)`` or one number; default 0.
+
+        Returns
+        -------
+        WaldTest
+            ``statistic`` (χ²), ``df``, ``p_value``, and a ``table`` of the single rows. With
+            :meth:`with_vcov` it uses the robust covariance.
+
+        Raises
+        ------
+        FormulaError
+            Text that cannot be read; the message points at the token.
+        OptionError
+            A matrix of the wrong shape, rows that contradict each other, a coefficient without
+            standard error.
+        """
+        return wald_test(self, hypothesis, value)
+
+    def test_terms(self) -> pd.DataFrame:
+        """Joint Wald tests of every term of the formula (R's ``car::Anova``, type III).
+
+        Returns
+        -------
+        DataFrame
+            Index: terms. Columns ``chisq``, ``df``, ``p_value``. In multinomial models a term
+            has the coefficients of all logits. Terms that are part of an interaction are tested
+            given the coding of the other one, as in every type III test.
+
+        Raises
+        ------
+        OptionError
+            If a coefficient has no standard error.
+        """
+        return test_terms(self)

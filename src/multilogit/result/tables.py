@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
-from multilogit.errors import OptionError
 from multilogit.inference.variance import VarianceComponents
 from multilogit.inference.wald import ScaleName, interval, p_values, z_values
 from multilogit.newton import TraceRow
@@ -21,47 +19,6 @@ from multilogit.result.parts import RandomEffects
 class Tables(Estimates):
     """Tables of inference."""
 
-    def confint(
-        self,
-        method: str = "wald",
-        level: float = 0.95,
-        parm: str | Sequence[str] | None = None,
-    ) -> pd.DataFrame:
-        """Confidence intervals of fixed effects, standard deviations and correlations.
-
-        Parameters
-        ----------
-        method
-            ``"wald"``: symmetric around the estimate for β, around log sd for a standard
-            deviation, around Fisher's z = atanh ρ for a correlation.
-        level
-            Confidence level, between 0 and 1.
-        parm
-            Names of parameters, or ``"beta_"`` for all fixed effects, ``"theta_"`` for all
-            standard deviations and correlations (as lme4). Default: all.
-
-        Returns
-        -------
-        DataFrame
-            Index: names of fixed effects, ``"sd_x|g"``, ``"cor_x.y|g"`` (as lme4 with
-            ``oldNames = FALSE``). Columns ``lower``, ``upper``; NaN where a standard
-            deviation is 0 or a correlation is ±1: no Wald interval covers these.
-
-        Raises
-        ------
-        OptionError
-            Unknown method, level or parameter.
-        """
-        if method != "wald":
-            raise OptionError(f"There is no interval method {method!r}; available: 'wald'.")
-        table = self._parameters(level)
-        return (
-            table.set_index("label")
-            .loc[_chosen(table, parm), ["conf_low", "conf_high"]]
-            .set_axis(["lower", "upper"], axis=1)
-            .rename_axis(None)
-        )
-
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """One row per parameter, with the columns of R's broom and broom.mixed.
 
@@ -69,7 +26,7 @@ class Tables(Estimates):
         models, ``y_level`` (the category) for multinomial ones, ``term``, ``estimate``,
         ``std_error``, ``statistic``, ``p_value``, ``conf_low``, ``conf_high``. Terms of random
         effects are ``"sd__x"`` and ``"cor__x.y"``; they have no test. Wald intervals as in
-        :meth:`confint`.
+        :meth:`~multilogit.result.Fit.confint`.
 
         Raises
         ------
@@ -136,23 +93,6 @@ class Tables(Estimates):
                 "conf_high": high,
             }
         )
-
-
-def _chosen(table: pd.DataFrame, parm: str | Sequence[str] | None) -> list[str]:
-    """Labels of the parameters asked for."""
-    labels = list(table["label"])
-    groups = {"beta_": "fixed", "theta_": "ran_pars"}
-    wanted = [parm] if isinstance(parm, str) else list(labels if parm is None else parm)
-    out: list[str] = []
-    for name in wanted:
-        if name in groups:
-            out += list(table.loc[table["effect"] == groups[name], "label"])
-        elif name in labels:
-            out.append(name)
-        else:
-            known = ", ".join(labels)
-            raise OptionError(f"No parameter {name!r} in this fit; it has: {known}.")
-    return out
 
 
 def _variance_table(
