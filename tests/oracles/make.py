@@ -47,6 +47,8 @@ SINGLE = (
     ("pneumo__main", "nnet", "vglm"),
     ("verbagg__mn", "nnet", "vglm"),
 )
+# Predictions and their standard errors: glmmTMB, lme4; glm.
+PREDICTIONS = ("cbpp__herd", "contraception__slope", "verbagg__id_item", "birthwt__main")
 COPIED = ("dataset", "model", "formula", "weights", "engine", "engine_version", "options")
 
 
@@ -135,6 +137,22 @@ def predictions(extra: dict[str, Any]) -> dict[str, Any]:
     return {"kind": extra["kind"], **{key: extra[key] for key in PREDICTED}}
 
 
+WITH_ERRORS = (
+    *("glmer_link_with_re", "glmer_response_with_re", "glmer_response_without_re"),
+    *("glmer_response_new_level", "glmmTMB_link", "glmmTMB_link_se"),
+    *("glmmTMB_response_with_re", "glmmTMB_response_se"),
+    *("response", "response_se", "link", "link_se"),
+)
+
+
+def standard_errors(bank: Path, name: str) -> dict[str, Any]:
+    """The first ten rows; the engines at their default tolerances."""
+    source = f"extras__predict__{name}"
+    extra = read(bank, source)
+    found = {key: extra[key] for key in WITH_ERRORS if key in extra}
+    return {"source": f"reference bank, fits/{source}.json", "kind": extra["kind"]} | found
+
+
 def quadrature(bank: Path, name: str, nodes: tuple[int, ...]) -> dict[str, Any]:
     exact = read(bank, f"{name}__exact_quadrature_py")
     fits = {k: read(bank, f"{name}__glmer_nAGQ{k}") for k in nodes}
@@ -179,6 +197,8 @@ def main(bank: Path) -> None:
         write(name, structures(bank, name, conditional))
     for name, nodes in QUADRATURE.items():
         write(f"{name}_quadrature", quadrature(bank, name, nodes))
+    for name in PREDICTIONS:
+        write(f"{name}_predictions", standard_errors(bank, name))
     for name, engine, other in SINGLE:
         write(name, single(bank, name, engine, other))
 

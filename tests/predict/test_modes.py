@@ -107,5 +107,8 @@ def test_a_level_not_seen_has_the_variance_of_the_population() -> None:
 
 def test_a_coefficient_without_covariance_has_no_standard_error_where_it_counts() -> None:
     covariance = ParameterCovariance.of(np.diag([np.nan, 2.0, np.nan]), 2)
-    gradient = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
-    np.testing.assert_array_equal(covariance.variance(gradient), [np.nan, 2.0])
+    np.testing.assert_array_equal(covariance.undefined, [True, False, False])
+    rows = Rows(2, (np.array([1.0, 0.0]), np.ones(2)))
+    model = Model(np.zeros((1, 2)), (), None, 3)
+    _, error = standard_errors(model, rows, "population", "link", covariance)
+    np.testing.assert_array_equal(error[:, 0], [np.nan, np.sqrt(2.0)])

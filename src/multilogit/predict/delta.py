@@ -50,10 +50,14 @@ class ParameterCovariance:
 
     def variance(self, gradient: Array) -> Array:
         """g'Vg along the last axis."""
-        variance = np.einsum("...d,...d->...", gradient @ self.matrix, gradient)
-        if self.undefined.any():
-            variance[(gradient[..., self.undefined] != 0.0).any(axis=-1)] = np.nan
-        return np.asarray(variance)
+        return np.asarray(np.einsum("...d,...d->...", gradient @ self.matrix, gradient))
+
+    def touches(self, rows: Rows) -> NDArray[np.bool_]:
+        """The rows whose η depends on a parameter that has no covariance, shape ``(n,)``."""
+        out = np.zeros(rows.n, dtype=bool)
+        for k in np.flatnonzero(self.undefined):
+            out |= rows.x[k % len(rows.x)] != 0.0
+        return out
 
 
 def standard_errors(
@@ -69,6 +73,7 @@ def standard_errors(
         if made.by_modes:
             here = {pair: block[start:stop] for pair, block in cross.items()}
             variance = variance + _mode_variance(model, part, made, here)
+        variance[covariance.touches(part)] = np.nan
         values.append(made.value)
         errors.append(np.sqrt(np.maximum(variance, 0.0)))
     return np.concatenate(values), np.concatenate(errors)
