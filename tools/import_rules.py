@@ -46,6 +46,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("result",),
     ("fitting",),
     ("refit", "sensitivity_analysis", "comparison"),
+    ("matrix",),
     ("demo",),
     ("sklearn", "cli", "distributed", "study"),
     ("",),  # the package itself: __init__

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from multilogit.result import Fit, load
     from multilogit.sensitivity_analysis import sensitivity
     from multilogit.separability import Separation, separation
+    from multilogit.sklearn import MultilevelLogisticRegression as MultilevelLogisticRegression
 
 _HOME = {
     "Cauchy": "prior",
@@ -53,6 +54,7 @@ _HOME = {
     "Jeffreys": "prior",
     "MissingExtraError": "extras",
     "ModelFileError": "errors",
+    "MultilevelLogisticRegression": "sklearn",
     "MultilogitError": "errors",
     "Normal": "prior",
     "OptionError": "errors",
@@ -103,6 +105,7 @@ __all__ = [
     "sensitivity",
     "separation",
 ]
+# MultilevelLogisticRegression is not among them: "import *" must not need scikit-learn.
 
 
 def __getattr__(name: str) -> Any:
@@ -114,4 +117,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME})

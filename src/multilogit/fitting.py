@@ -138,7 +138,7 @@ def fit(
     True
     """
     began = time.perf_counter()
-    options = _options(
+    options = search_options(
         prior, nodes, start, starts, infinite, max_iterations, tolerance, threads, progress
     )
     frame, design = build_frame(
@@ -150,7 +150,6 @@ def fit(
         baseline=baseline,
         missing=missing,
     )
-    _check_supported(frame, options)
     asked = {
         "prior": prior,
         "nodes": None if nodes == 1 else nodes,
@@ -168,7 +167,14 @@ def fit(
 
 
 def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, began: float) -> Fit:
-    """Estimate the model of a frame and put the result together."""
+    """Estimate the model of a frame and put the result together.
+
+    Raises
+    ------
+    DataError, OptionError
+        What this version cannot estimate.
+    """
+    _check_supported(frame, options)
     frame = arranged(frame)
     compact = collapse(frame)[0] if collapse_pays(frame) else frame
     fixed = fixed_likelihood(compact, options.threads)
@@ -236,18 +242,24 @@ def assemble(
     )
 
 
-def _options(
-    prior: Prior | BoundPrior | None,
-    nodes: int | Literal["auto"],
-    start: NDArray[np.float64] | Literal["zero", "ols"] | None,
-    starts: int,
-    infinite: Literal["report", "freeze"],
-    max_iterations: int,
-    tolerance: float,
-    threads: int | None,
-    progress: Progress,
+def search_options(
+    prior: Prior | BoundPrior | None = None,
+    nodes: int | Literal["auto"] = 1,
+    start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
+    starts: int = 1,
+    infinite: Literal["report", "freeze"] = "report",
+    max_iterations: int = 100,
+    tolerance: float = 1e-8,
+    threads: int | None = None,
+    progress: Progress = False,
 ) -> Options:
-    """The options of the search, checked."""
+    """The options of the search, checked, as :func:`fit` describes them.
+
+    Raises
+    ------
+    OptionError
+        If one has a value that cannot be used.
+    """
     if infinite not in ("report", "freeze"):
         raise OptionError(f"infinite={infinite!r}: use 'report' or 'freeze'.")
     if infinite == "freeze" and prior is not None:

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from multilogit.errors import OptionError
-from multilogit.prior import (
-    Cauchy,
-    Jeffreys,
-    Normal,
-    RelativeEntropy,
-    ShannonEntropy,
-    SoftPenalty,
-    Specification,
-    StudentT,
-)
+from multilogit.prior import Specification
+from multilogit.prior.names import PRIORS
 
 
 class PriorName(StrEnum):
@@ -31,15 +23,6 @@ class PriorName(StrEnum):
     SOFT_PENALTY = "soft-penalty"
 
 
-_MAKE: dict[PriorName, type[Specification]] = {
-    PriorName.RELATIVE_ENTROPY: RelativeEntropy,
-    PriorName.SHANNON_ENTROPY: ShannonEntropy,
-    PriorName.NORMAL: Normal,
-    PriorName.STUDENT_T: StudentT,
-    PriorName.CAUCHY: Cauchy,
-    PriorName.JEFFREYS: Jeffreys,
-    PriorName.SOFT_PENALTY: SoftPenalty,
-}
 _SCALED = (PriorName.NORMAL, PriorName.STUDENT_T, PriorName.CAUCHY)
 _TAKES: dict[str, tuple[PriorName, ...]] = {
     "strength": (PriorName.RELATIVE_ENTROPY, PriorName.SHANNON_ENTROPY),
@@ -103,7 +86,7 @@ class PriorOptions:
             return None
         if name is PriorName.STUDENT_T and self.df is None:
             raise OptionError("--prior student-t needs its degrees of freedom: give --prior-df.")
-        return _MAKE[name](**arguments)
+        return PRIORS[name.value](**arguments)
 
 
 def number_or_word(text: str) -> float | str:
