@@ -27,7 +27,7 @@ from multilogit.estimate import (
     split_aliased,
 )
 from multilogit.estimate.mixed import mixed_likelihood
-from multilogit.estimate.search import permute
+from multilogit.estimate.search import permute, pivot_order
 
 Array = NDArray[np.float64]
 
@@ -117,6 +117,29 @@ def test_gradient_vanishes_at_the_optimum_of_the_reported_order() -> None:
     np.testing.assert_allclose(at.hessian, found.solution.evaluation.hessian, rtol=1e-6, atol=1e-6)
     assert found.Lambda is not None
     assert (found.Lambda.diagonal() >= 0).all()
+
+
+def test_gradient_vanishes_in_the_reported_order_with_few_nodes() -> None:
+    frame = simulate(5, (0.2, 1.5), rho=0.5)  # a product rule depends on the order
+    options = Options(nodes=3)
+    found = estimate_mixed(frame, fixed_likelihood(frame, 1), options)
+    at = mixed_likelihood(frame, options).evaluate(found.solution.psi)
+    assert found.solution.converged
+    assert at.value == pytest.approx(found.solution.evaluation.value, abs=1e-10)
+    assert np.abs(at.gradient).max() < 1e-6
+
+
+def test_large_pivots_come_first() -> None:
+    # The third variance is the largest, but the second effect explains it.
+    Lambda = np.array([[0.1, 0.0, 0.0], [0.3, 1.0, 0.0], [0.0, 2.0, 0.2]])
+    order = pivot_order(Lambda)
+    assert order.tolist() == [2, 1, 0]
+    Sigma = (Lambda @ Lambda.T)[np.ix_(order, order)]
+    pivots = np.linalg.cholesky(Sigma).diagonal() ** 2
+    assert (pivots[1:] <= 5.0 * pivots[:-1]).all()
+    alike = np.array([[1.0, 0.0], [0.5, 1.2]])
+    assert pivot_order(alike).tolist() == [0, 1]
+    assert pivot_order(np.zeros((2, 2))).tolist() == [0, 1]
 
 
 def test_permuting_the_effects_keeps_value_and_effects() -> None:

@@ -1,9 +1,10 @@
 """The search for the maximum of a model with random effects.
 
-Newton's steps depend on how Σ = ΛΛ' is written. With the effect of larger variance first, Λ has
-no small pivot in front of a large one, and far fewer steps are needed; so the effects are
-reordered during the search, and ψ̂ is stated in the user's order at its end. A product rule of
-quadrature lies along the columns of Λ: there the last steps are taken in the user's order.
+Newton's steps depend on how Σ = ΛΛ' is written. A small pivot of Λ with elements below it makes a
+curved valley: the column can turn around at little cost. With the large pivots first, far fewer
+steps are needed; so the effects are reordered during the search, and ψ̂ is stated in the user's
+order at its end. A product rule of quadrature lies along the columns of Λ: there the last steps
+are taken in the user's order.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from multilogit.prior import BoundPrior, depends_on_order
 
 _LONGEST = 2.0
 """Cap on the change of a standard deviation in one step, on the logit scale."""
-_REORDER = 2.0
-"""Reorder when a variance exceeds one that stands before it by this factor."""
+_REORDER = 5.0
+"""Reorder when a pivot is exceeded by one that could stand before it by more than this factor."""
 _MOST_ESCAPES = 5
 
 
@@ -138,7 +139,7 @@ def _steps(target: Target, start: Vector, options: Options, reorder: bool) -> So
 
 @dataclass(frozen=True, slots=True)
 class _Coordinates:
-    """The order of the effects within their blocks, larger variances first."""
+    """The order of the effects within their blocks, large pivots first."""
 
     target: Target
 
@@ -151,16 +152,29 @@ class _Coordinates:
 
     def _better_order(self, psi: Vector) -> NDArray[np.intp] | None:
         likelihood = self.target.likelihood
-        Lambda = likelihood.structure.Lambda(psi[likelihood.p :])
-        variance = (Lambda**2).sum(axis=1) * likelihood.scale**2
-        order = np.concatenate(
-            [
-                block.start + np.argsort(-variance[block], kind="stable")
-                for block in likelihood.structure.slices()
-            ]
-        )
-        worth_it = (variance[order] > _REORDER * variance).any()
-        return order if worth_it else None
+        Lambda = likelihood.structure.Lambda(psi[likelihood.p :]) * likelihood.scale[:, None]
+        blocks = likelihood.structure.slices()
+        order = np.concatenate([c.start + pivot_order(Lambda[c, c]) for c in blocks])
+        return None if np.array_equal(order, np.arange(order.size)) else order
+
+
+def pivot_order(Lambda: Matrix) -> NDArray[np.intp]:
+    """An order of the effects in which no small pivot of Λ stands before a large one.
+
+    The pivot of an effect is its variance given the effects before it. One that is exceeded by
+    that of a later effect more than :data:`_REORDER` times makes room for the largest.
+    """
+    rest = Lambda @ Lambda.T
+    left = list(range(len(rest)))
+    order = []
+    while left:
+        pivots = rest.diagonal()[left]
+        first = int(pivots.argmax()) if pivots.max() > _REORDER * max(pivots[0], 0.0) else 0
+        k = left.pop(first)
+        order.append(k)
+        if rest[k, k] > 0.0:
+            rest = rest - np.outer(rest[:, k], rest[k]) / rest[k, k]
+    return np.array(order, dtype=np.intp)
 
 
 def permute(likelihood: MixedLikelihood, psi: Vector, order: NDArray[np.intp]) -> Vector:
