@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pandas as pd
 
 from multilogit.errors import OptionError
 from multilogit.progress import Show
 from multilogit.result.profile import LEVELS, Profile, named, profile_of
+from multilogit.result.robust import few_clusters, robust_covariance
 from multilogit.result.tables import Tables
 from multilogit.result.testing import WaldTest, test_terms, wald_test
 
@@ -147,3 +149,39 @@ class Inferred(Tables):
             If a coefficient has no standard error.
         """
         return test_terms(self)
+
+    def with_vcov(self, kind: str = "cluster", groups: object = None) -> Self:
+        """The same fit with another covariance of its estimates.
+
+        Standard errors, Wald intervals and tests, summary and tables of the new fit follow
+        it; estimates and log-likelihood stay.
+
+        Parameters
+        ----------
+        kind
+            ``"hessian"``: the model's own. ``"cluster"``, the same as ``"CR1"``: robust
+            against any dependence within clusters (Liang & Zeger 1986), with the factor
+            G/(G − 1) for G clusters; ``"CR0"``: without it; ``"CR1S"``: Stata's and
+            statsmodels' G/(G − 1)·(n − 1)/(n − d). Single-level models: ``"HC0"`` to
+            ``"HC3"``, as R's ``sandwich``.
+        groups
+            The clusters: a column with one label per row of the data, or the name of a
+            grouping factor of the model. Default for multilevel models: the topmost grouping
+            factor. Clusters must contain whole levels of every grouping factor.
+
+        Returns
+        -------
+        Fit
+            With ``robust`` set.
+
+        Raises
+        ------
+        OptionError, DataError
+            Unknown kind; clusters that do not fit the model.
+        DataNotSavedError
+            If the fit was loaded from a file.
+        """
+        robust = robust_covariance(self, kind, groups)
+        kept = tuple(d for d in self.diagnostics if d.code != "few-clusters")
+        noticed = () if robust is None else few_clusters(robust)
+        return replace(self, robust=robust, diagnostics=(*kept, *noticed))

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.assess.influence import change_without, cooks_distance, row_influence
-from multilogit.assess.model import Model
-from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.errors import OptionError, Status
-from multilogit.estimate import fixed_likelihood
-from multilogit.estimate.mixed import mixed_likelihood
 from multilogit.evaluation import Evaluation
 from multilogit.inference.variance import positions
-from multilogit.likelihood.mixed import WithInformation
-from multilogit.predict import probabilities
 from multilogit.result.arrays import clusters_of, model_of, row_index
 from multilogit.result.estimates import Estimates
 from multilogit.result.findings import Influence
 from multilogit.result.names import coefficient_names
 from multilogit.result.parts import effects_of
-
-Rows = NDArray[np.int64]
+from multilogit.result.pieces import Rows, evaluate_rows, row_derivatives, rows_of_codes
 
 
 def influence(fit: Estimates, group: object) -> Influence:
@@ -43,19 +35,10 @@ def _rows(fit: Estimates) -> Influence:
     """Every row of a single-level model, all at once."""
     model = model_of(fit, "influence()")
     found = row_influence(
-        fit.frame.fixed.matrix(), *_scores(model), np.nan_to_num(fit.posterior_covariance)
+        fit.frame.fixed.matrix(), *row_derivatives(model), np.nan_to_num(fit.posterior_covariance)
     )
     table = pd.DataFrame({"level": row_index(fit.frame), "rows": 1, "hat": found.hat})
     return _present(fit, found.change, table, "row")
-
-
-def _scores(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """r and W of every row: shapes ``(n, C)`` and ``(n, C, C)``."""
-    pi = probabilities(model.fixed)[:, 1:]
-    counts, trials = model.response.weighted()
-    W = -pi[:, :, None] * pi[:, None, :]
-    W[:, np.arange(pi.shape[1]), np.arange(pi.shape[1])] += pi
-    return counts - trials[:, None] * pi, W * trials[:, None, None]
 
 
 def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], str]:
@@ -89,60 +72,13 @@ def _parts(fit: Estimates, codes: Rows, n_levels: int) -> Iterator[Evaluation]:
     cluster = clusters_of(frame)
     if cluster is None:  # crossed factors tie all rows together
         cluster = np.zeros(codes.size, dtype=np.int64)
-    members = _lists(cluster)
-    for rows in _lists(codes, n_levels):
+    members = rows_of_codes(cluster)
+    for rows in rows_of_codes(codes, n_levels):
         touched = np.unique(cluster[rows])
         there = np.sort(np.concatenate([members[c] for c in touched]))
         left = np.setdiff1d(there, rows, assume_unique=True)
-        whole = _evaluate(fit, there)
-        yield _difference(whole, _evaluate(fit, left)) if left.size else whole
-
-
-def _lists(codes: Rows, n_levels: int | None = None) -> list[Rows]:
-    """Rows of every code."""
-    counts = np.bincount(codes, minlength=n_levels or 0)
-    return np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-
-
-def _evaluate(fit: Estimates, rows: Rows) -> Evaluation:
-    """ℓ of some rows at ψ̂, with its whole Hessian."""
-    frame = _subset(fit.frame, rows)
-    psi = fit.solution.psi if fit.far is None else fit.far
-    if not frame.random:
-        return fixed_likelihood(frame, 1).evaluate(psi)
-    likelihood = mixed_likelihood(frame, replace(fit.options, threads=1))
-    if isinstance(likelihood, WithInformation):
-        return likelihood.information(psi)
-    return likelihood.evaluate(psi)
-
-
-def _subset(frame: ModelFrame, rows: Rows) -> ModelFrame:
-    """Some rows of a frame, with the levels of the grouping factors that occur in them."""
-    response, fixed = frame.response, frame.fixed
-    w = response.weights
-    response = replace(
-        response,
-        counts=np.asfortranarray(response.counts[rows]),
-        trials=response.trials[rows],
-        weights=None if w is None else w[rows],
-    )
-    return replace(
-        frame,
-        response=response,
-        fixed=replace(fixed, columns=tuple(column[rows] for column in fixed.columns)),
-        random=tuple(
-            replace(block, columns=tuple(column[rows] for column in block.columns))
-            for block in frame.random
-        ),
-        groupings={name: _levels(g, rows) for name, g in (frame.groupings or {}).items()},
-        offset=None if frame.offset is None else frame.offset[rows],
-        rows=None,
-    )
-
-
-def _levels(grouping: Grouping, rows: Rows) -> Grouping:
-    kept, codes = np.unique(grouping.codes[rows], return_inverse=True)
-    return Grouping(grouping.name, codes.astype(np.int32), grouping.levels[kept])
+        whole = evaluate_rows(fit, there)
+        yield _difference(whole, evaluate_rows(fit, left)) if left.size else whole
 
 
 def _difference(whole: Evaluation, left: Evaluation) -> Evaluation:
