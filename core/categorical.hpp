@@ -12,7 +12,8 @@
 // All of it is written with W, whose elements have full relative accuracy however close a
 // probability is to 0 or 1, so that nothing here cancels either. Symmetric C x C matrices are
 // packed lower triangles (`packed`). C is a number of the data; where it is a constant in the
-// caller, the loops unroll.
+// caller, the loops unroll. Rows stand in the lanes of vd; contractions take plain numbers as well,
+// or those of one row with directions in the lanes.
 #pragma once
 
 #include "packed.hpp"
@@ -92,16 +93,18 @@ MULTILOGIT_INLINE vd categorical_row(int c, const vd* eta, const vd* y, vd n, vd
 }
 
 // out_j = sum_l M_jl g_l for a packed symmetric matrix.
-MULTILOGIT_INLINE void multiply_packed(int c, const vd* M, const vd* g, vd* out) {
+template <class M, class T>
+MULTILOGIT_INLINE void multiply_packed(int c, const M* matrix, const T* g, T* out) {
   for (int j = 0; j < c; ++j) {
-    vd sum{};
-    for (int l = 0; l < c; ++l) sum += M[packed(j, l)] * g[l];
+    T sum{};
+    for (int l = 0; l < c; ++l) sum += matrix[packed(j, l)] * g[l];
     out[j] = sum;
   }
 }
 
 // kappa3(., ., g) = diag s - s pi' - pi s' with s = W g: the derivative of W along g, packed.
-MULTILOGIT_INLINE void third_of_direction(int c, const vd* pi, const vd* s, vd* out) {
+template <class Pi, class T>
+MULTILOGIT_INLINE void third_of_direction(int c, const Pi* pi, const T* s, T* out) {
   for (int j = 0; j < c; ++j) {
     for (int l = 0; l < j; ++l) out[packed(j, l)] = -(s[j] * pi[l] + pi[j] * s[l]);
     out[packed(j, j)] = s[j] * (1.0 - 2.0 * pi[j]);
@@ -109,22 +112,23 @@ MULTILOGIT_INLINE void third_of_direction(int c, const vd* pi, const vd* s, vd* 
 }
 
 // All third cumulants, packed: kappa3_jlm = (delta_jl - pi_l) w_jm - pi_j w_lm.
-MULTILOGIT_INLINE void third_cumulants(int c, const vd* pi, const vd* w, vd* out) {
+template <class T>
+MULTILOGIT_INLINE void third_cumulants(int c, const T* pi, const T* w, T* out) {
   for (int j = 0; j < c; ++j)
     for (int l = 0; l <= j; ++l)
       for (int m = 0; m <= l; ++m) {
-        const vd sum = pi[l] * w[packed(j, m)] + pi[j] * w[packed(l, m)];
+        const T sum = pi[l] * w[packed(j, m)] + pi[j] * w[packed(l, m)];
         out[packed(j, l, m)] = j == l ? w[packed(j, m)] - sum : -sum;
       }
 }
 
 // t = kappa3(., V) = W (diag V - 2 V pi): the gradient of tr(W V) in eta.
 // Sets Vpi = V pi as well, which `omega` takes.
-MULTILOGIT_INLINE void third_of_form(int c, const vd* pi, const vd* w, const vd* V, vd* Vpi,
-                                     vd* t) {
+template <class T>
+MULTILOGIT_INLINE void third_of_form(int c, const T* pi, const T* w, const T* V, T* Vpi, T* t) {
   multiply_packed(c, V, pi, Vpi);
   for (int j = 0; j < c; ++j) {
-    vd sum{};
+    T sum{};
     for (int l = 0; l < c; ++l) sum += w[packed(j, l)] * (V[packed(l, l)] - 2.0 * Vpi[l]);
     t[j] = sum;
   }
@@ -132,15 +136,16 @@ MULTILOGIT_INLINE void third_of_form(int c, const vd* pi, const vd* w, const vd*
 
 // Omega = kappa4(., ., V) + kappa3(., ., g) with s = kappa3(., V) + W g and Vpi = V pi, packed:
 //   diag s - s pi' - pi s' - 2 W V (diag pi - pi pi')
-MULTILOGIT_INLINE void omega(int c, const vd* pi, const vd* w, const vd* V, const vd* Vpi,
-                             const vd* s, vd* out) {
+template <class T>
+MULTILOGIT_INLINE void omega(int c, const T* pi, const T* w, const T* V, const T* Vpi, const T* s,
+                             T* out) {
   for (int j = 0; j < c; ++j) {
-    vd WVpi{};
+    T WVpi{};
     for (int m = 0; m < c; ++m) WVpi += w[packed(j, m)] * Vpi[m];
     for (int l = 0; l <= j; ++l) {
-      vd WV{};
+      T WV{};
       for (int m = 0; m < c; ++m) WV += w[packed(j, m)] * V[packed(m, l)];
-      const vd sum = pi[l] * (s[j] + 2.0 * (WV - WVpi)) + pi[j] * s[l];
+      const T sum = pi[l] * (s[j] + 2.0 * (WV - WVpi)) + pi[j] * s[l];
       out[packed(j, l)] = j == l ? s[j] - sum : -sum;
     }
   }
