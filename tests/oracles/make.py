@@ -6,6 +6,7 @@ tests read only what this leaves behind. Each file says what was fitted, by whic
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -49,6 +50,9 @@ SINGLE = (
 )
 # Predictions and their standard errors: glmmTMB, lme4; glm.
 PREDICTIONS = ("cbpp__herd", "contraception__slope", "verbagg__id_item", "birthwt__main")
+# Multinomial mixed models, Laplace, by a TMB template of the bank's own: DATASET__MODEL, with and
+# without correlation between the logits.
+CATEGORICAL = ("verbagg__mn_id", "verbagg__mn_id_item")
 COPIED = ("dataset", "model", "formula", "weights", "engine", "engine_version", "options")
 
 
@@ -186,6 +190,35 @@ def single(bank: Path, name: str, engine: str, other: str) -> dict[str, Any]:
     }
 
 
+def categorical(bank: Path, name: str) -> dict[str, Any]:
+    return {
+        engine: {**origin(fit), "max_gradient": fit["maxgrad"], **estimates(fit)}
+        | {
+            "factors": {
+                group: {
+                    "sd": term["sd"],
+                    "correlation": term["cor"][1][0],
+                    "modes_of_first_levels": fit["ranef_first20"][group]["values"][:5],
+                }
+                for group, term in fit["varcomp"].items()
+            }
+        }
+        for engine in ("TMB_mn_corr", "TMB_mn_indep")
+        for fit in [read(bank, f"{name}__{engine}")]
+    }
+
+
+def published(bank: Path, dataset: str) -> list[dict[str, Any]]:
+    """Rows of ``published.csv``: numbers between semicolons, one group per ``|``."""
+    with (bank / "published.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["dataset"].startswith(dataset)]
+    for row in rows:
+        for key in ("value", "se"):
+            groups = filter(None, row[key].split("|"))
+            row[key] = [[float(number) for number in group.split(";")] for group in groups]
+    return rows
+
+
 def values(fit: dict[str, Any]) -> dict[str, float]:
     return estimates(fit)["beta"]  # type: ignore[no-any-return]
 
@@ -201,6 +234,9 @@ def main(bank: Path) -> None:
         write(f"{name}_predictions", standard_errors(bank, name))
     for name, engine, other in SINGLE:
         write(name, single(bank, name, engine, other))
+    for name in CATEGORICAL:
+        write(name, categorical(bank, name))
+    write("sdhouse_published", {"source": "published.csv", "rows": published(bank, "sdhouse")})
 
 
 def write(name: str, content: dict[str, Any]) -> None:
