@@ -30,7 +30,7 @@ class Fit(Predicted, Assessed, Inferred):
     With a prior      ``penalised``, ``log_prior``, ``effective_df``, ``se_source``,
                       ``posterior_sd``, ``posterior_covariance``, ``posterior_sample()``
     Inference         ``summary()``, ``confint()``, ``profile()``, ``tidy()``, ``glance()``,
-                      ``test()``, ``test_terms()``, ``with_vcov()``
+                      ``test()``, ``test_terms()``, ``with_vcov()``, ``bootstrap()``
     Measures          ``loglik``, ``deviance``, ``aic``, ``bic``, ``n_obs``, ``n_groups``,
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
                       ``null_deviance``, ``df_null``, ``saturated_loglik``

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Self
 
 import pandas as pd
 
 from multilogit.errors import OptionError
+from multilogit.inference.wald import critical_value
 from multilogit.progress import Show
+from multilogit.result.bootstrap import Bootstrap, bootstrap
 from multilogit.result.profile import LEVELS, Profile, named, profile_of
+from multilogit.result.profiling import Parameter
 from multilogit.result.robust import few_clusters, robust_covariance
 from multilogit.result.tables import Tables
 from multilogit.result.testing import WaldTest, test_terms, wald_test
 
-METHODS = ("wald", "profile")
+METHODS = ("wald", "profile", "bootstrap")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +31,9 @@ class Inferred(Tables):
         method: str = "wald",
         level: float = 0.95,
         parm: str | Sequence[str] | None = None,
+        *,
+        n: int = 1000,
+        seed: int = 0,
     ) -> pd.DataFrame:
         """Confidence intervals of fixed effects, standard deviations and correlations.
 
@@ -37,11 +44,15 @@ class Inferred(Tables):
             deviation, around Fisher's z = atanh ρ for a correlation.
             ``"profile"``: the values that a likelihood ratio test does not reject; see
             :meth:`profile`.
+            ``"bootstrap"``: quantiles of the estimates from data sets that were drawn from the
+            model; see :meth:`bootstrap`.
         level
             Confidence level, between 0 and 1.
         parm
             Names of parameters, or ``"beta_"`` for all fixed effects, ``"theta_"`` for all
             standard deviations and correlations (as lme4). Default: all.
+        n, seed
+            Data sets of the bootstrap, and the seed of their random numbers.
 
         Returns
         -------
@@ -62,9 +73,11 @@ class Inferred(Tables):
         wanted = named(self, parm)
         if method == "profile":
             return profile_of(self, wanted, [level]).confint(level)
+        if method == "bootstrap":
+            critical_value(level)  # complains before the work, not after
+            return self.bootstrap(n, seed=seed).confint(level).loc[_labels(wanted)]
         table = self._parameters(level).set_index("label")[["conf_low", "conf_high"]]
-        chosen = table.loc[[parameter.label for parameter in wanted]]
-        return chosen.set_axis(["lower", "upper"], axis=1).rename_axis(None)
+        return table.loc[_labels(wanted)].set_axis(["lower", "upper"], axis=1).rename_axis(None)
 
     def profile(
         self,
@@ -185,3 +198,53 @@ class Inferred(Tables):
         kept = tuple(d for d in self.diagnostics if d.code != "few-clusters")
         noticed = () if robust is None else few_clusters(robust)
         return replace(self, robust=robust, diagnostics=(*kept, *noticed))
+
+    def bootstrap(
+        self,
+        n: int = 1000,
+        *,
+        seed: int = 0,
+        workers: int | None = None,
+        progress: Show = False,
+        path: str | PathLike[str] | None = None,
+    ) -> Bootstrap:
+        """Parametric bootstrap: draw data sets from the fitted model and estimate it from each.
+
+        New random effects are drawn for every level, then the response; a penalised fit is
+        estimated with its prior. Replicate k is a function of the seed and k: neither the
+        number of workers nor an interruption changes it.
+
+        Parameters
+        ----------
+        n
+            Number of data sets.
+        seed
+            Of the random numbers.
+        workers
+            Threads, each with its own copy of the design; default: the ``threads`` of the fit.
+        progress
+            Whether to show a bar where it takes more than a second.
+        path
+            A file to keep replicates in. If it exists, the run goes on where it ended.
+
+        Returns
+        -------
+        Bootstrap
+            ``replicates``, ``se``, ``bias``, ``confint()``; ``statuses`` counts how the
+            searches ended. Ctrl-C returns what there is, with ``complete`` False.
+
+        Raises
+        ------
+        OptionError
+            Options that cannot be used; a fit that did not converge; frequency weights that
+            are not whole numbers.
+        DataError
+            A file that belongs to another bootstrap, or is damaged.
+        DataNotSavedError
+            If the fit was loaded from a file.
+        """
+        return bootstrap(self, n, seed, workers, progress, path)
+
+
+def _labels(parameters: Sequence[Parameter]) -> list[str]:
+    return [parameter.label for parameter in parameters]
