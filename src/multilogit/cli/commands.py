@@ -1,69 +1,31 @@
-"""The commands, thin: read options, fit, print."""
+"""The commands that read data, thin: read options, fit, print."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from multilogit._version import __version__
+from multilogit.cli.app import (
+    CONVERGED,
+    NOT_TRUSTED,
+    app,
+    exit_code,
+    one_message,
+    working,
+)
 from multilogit.cli.document import to_json
+from multilogit.cli.models import compare, predict, show
 from multilogit.cli.priors import PriorName, PriorOptions
 from multilogit.demo import FORMULA, contraception
-from multilogit.errors import InputError, MultilogitError
+from multilogit.errors import InputError
 from multilogit.fitting import fit as fit_model
 from multilogit.result import Fit
 from multilogit.separability import separation as find_separation
 
-CONVERGED, NOT_TRUSTED, BAD_INPUT = 0, 1, 2
 
-app = typer.Typer(
-    name="multilogit",
-    help="Multilevel and multinomial logistic regression by exact Newton-Raphson.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-@contextmanager
-def one_message() -> Iterator[None]:
-    """Bad input ends with its message on stderr and exit code 2, without a traceback."""
-    try:
-        yield
-    except MultilogitError as error:
-        label = "Error" if isinstance(error, InputError) else type(error).__name__
-        typer.echo(f"{label}: {error}", err=True)
-        raise typer.Exit(BAD_INPUT) from None
-
-
-def exit_code(fit: Fit) -> int:
-    """0 if the fit is to be trusted, else 1."""
-    return CONVERGED if fit.converged else NOT_TRUSTED
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"multilogit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    """Multilevel and multinomial logistic regression by exact Newton-Raphson."""
-
-
-@app.command()
 def fit(
     data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
     formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
@@ -112,6 +74,10 @@ def fit(
         float | None, typer.Option(help="Newton decrement at which to stop, in standard errors.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Number of threads.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Save the model, without its data, to this JSON file."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Fit a model to a file and print its summary.
@@ -136,12 +102,14 @@ def fit(
     with one_message():
         chosen = PriorOptions(prior, strength, reference, prior_scale, prior_df).prior()
         given = {name: value for name, value in options.items() if value is not None}
-        result = fit_model(formula, data, prior=chosen, **given)
+        with working("Reading the data") as iteration:
+            result = fit_model(formula, data, prior=chosen, progress=iteration, **given)
+        if output is not None:
+            result.save(output)
         typer.echo(to_json(result) if as_json else str(result.summary()))
     raise typer.Exit(exit_code(result))
 
 
-@app.command()
 def separation(
     data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
     formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
@@ -166,14 +134,17 @@ def separation(
     }
     with one_message():
         given = {name: value for name, value in options.items() if value is not None}
-        found = find_separation(formula, data, **given)
+        with working("Looking for separation"):
+            found = find_separation(formula, data, **given)
         typer.echo(to_json(found) if as_json else found.summary())
     raise typer.Exit(NOT_TRUSTED if found.separated else CONVERGED)
 
 
-@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Directory for the plot.")] = Path(),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and draw nothing.")
+    ] = False,
 ) -> None:
     """Fit a multilevel model to real data: contraceptive use in 60 districts of Bangladesh.
 
@@ -182,6 +153,9 @@ def demo(
     """
     with one_message():
         result = fit_model(FORMULA, contraception())
+        if as_json:
+            typer.echo(to_json(result))
+            raise typer.Exit(exit_code(result))
         typer.echo(str(result.summary()))
         typer.echo("Newton iterations:")
         typer.echo(_iterations(result) + "\n")
@@ -217,6 +191,10 @@ def _writable(directory: Path) -> Path:
             "name another one with --output."
         ) from error
     return directory
+
+
+for _command in (fit, show, predict, compare, separation, demo):
+    app.command()(_command)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from multilogit._version import __version__
+from multilogit.comparison import Comparison
 from multilogit.errors import Diagnostic
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.result import Fit
@@ -115,7 +117,50 @@ def separation_document(found: Separation) -> dict[str, Any]:
     }
 
 
+def comparison_document(found: Comparison, files: Mapping[str, str]) -> dict[str, Any]:
+    """What :func:`multilogit.compare` found.
+
+    Keys: ``multilogit`` (version), ``table`` (a row per model, from the smallest on, with its
+    ``name``, ``file`` and ``formula``), ``notes``.
+    """
+    rows = []
+    for row in records(found.table.reset_index(names="name")):
+        name = row.pop("name")
+        rows.append({"name": name, "file": files[name], "formula": found.formulas[name]} | row)
+    return {"multilogit": __version__, "table": rows, "notes": list(found.notes)}
+
+
+def prediction_document(fit: Fit, table: pd.DataFrame, *, kind: str, level: str) -> dict[str, Any]:
+    """Predictions as columns.
+
+    Keys: ``multilogit`` (version), ``formula``, ``converged``, ``kind``, ``level``, ``n``,
+    ``predictions``: a list of n values for each column; for several categories and quantities
+    an object of them for each quantity.
+    """
+    columns: dict[str, Any] = {}
+    for name, column in table.items():
+        *outer, last = name if isinstance(name, tuple) else (name,)
+        place = columns
+        for key in outer:
+            place = place.setdefault(str(key), {})
+        place[str(last)] = plain(column.tolist())
+    return {
+        "multilogit": __version__,
+        "formula": fit.spec.formula,
+        "converged": fit.converged,
+        "kind": kind,
+        "level": level,
+        "n": len(table),
+        "predictions": columns,
+    }
+
+
 def to_json(result: Fit | Separation) -> str:
     """The document as text; numbers are written so that they read back exactly."""
     found = separation_document(result) if isinstance(result, Separation) else document(result)
+    return dumped(found)
+
+
+def dumped(found: dict[str, Any]) -> str:
+    """A document as text."""
     return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
