@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,6 +157,9 @@ class ModelFrame:
         Rows of the user's data.
     diagnostics
         What was noticed on the way: rows dropped, levels unused, ...
+    variables
+        The user's columns that the design was made from (:class:`multilogit.formula.Variables`),
+        for what varies them afterwards; estimation does not look at them.
     """
 
     response: Response
@@ -167,6 +170,7 @@ class ModelFrame:
     rows: NDArray[np.int64] | None = None
     n_input_rows: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
+    variables: Any = None
 
     def with_response(self, response: Response) -> ModelFrame:
         """The same design with a new response."""

@@ -42,8 +42,7 @@ def build_columns(
         numeric in training and is not now, a result that is not finite, more columns than
         :mod:`.limits` allows, and what functions refuse.
     """
-    coded = {v.key: _coded(v, f"_v{k}", environment) for k, v in enumerate(terms.variables)}
-    products = _contrasts(terms, coded, environment.n_rows)
+    products = coded_products(terms, environment)
     rest = [product for product in products if not _plain(product)]
     made = iter(materialize(rest, environment) if rest else ())
     columns = [ones] * terms.intercept
@@ -59,6 +58,12 @@ def build_columns(
         columns += [column for _, column in found]
         owners += [owner] * len(found)
     return FixedColumns(tuple(columns), tuple(names), tuple(owners))
+
+
+def coded_products(terms: Terms, environment: Environment) -> list[Product]:
+    """The variables of every term, coded as the term needs them."""
+    coded = {v.key: _coded(v, f"_v{k}", environment) for k, v in enumerate(terms.variables)}
+    return _contrasts(terms, coded, environment.n_rows)
 
 
 def _plain(product: Product) -> Numeric | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from multilogit.data.ingest import Table, read_table
 from multilogit.data.model_frame import FixedColumns, RandomBlock
 from multilogit.errors import DataError, FormulaError
 from multilogit.formula.coding import build_columns
+from multilogit.formula.derivative import differentiate, expression_slope
 from multilogit.formula.evaluate import Environment, State, numbers
 from multilogit.formula.safety import suggestion
 from multilogit.formula.spec import Bar, FormulaSpec, Name, Variable
@@ -42,6 +43,44 @@ class Learnt:
 
     states: dict[str, State] = field(default_factory=dict)
     groups: dict[str, GroupLevels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What a formula reads of some data.
+
+    Attributes
+    ----------
+    columns
+        The columns of the data, by name, without missing values.
+    offset
+        The values of ``offset=``, or None.
+    n_rows
+        Rows of the data.
+    rows
+        Shape ``(n,)``: the rows (0-based) without missing values, to which the columns belong;
+        None when all are.
+    """
+
+    columns: Mapping[str, Column]
+    offset: Numeric | None
+    n_rows: int
+    rows: Rows | None = None
+
+    @property
+    def n(self) -> int:
+        """Rows without missing values."""
+        return self.n_rows if self.rows is None else int(self.rows.shape[0])
+
+    def take(self, rows: Rows) -> Variables:
+        """Some of the rows without missing values, in any order, as data of their own."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        offset = None if self.offset is None else self.offset.take(rows)
+        return Variables(columns, offset, rows.shape[0])
+
+    def with_columns(self, changed: Mapping[str, Column]) -> Variables:
+        """The same with other values of some columns."""
+        return replace(self, columns={**self.columns, **changed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +160,13 @@ class Design:
             A missing column; a new level in a fixed factor; a value that is infinite; a column
             of another kind than in training; an offset that is missing or of the wrong length.
         """
-        table = read_table(data)
         groups = random if groups is None else groups
+        variables = self.read(data, groups=groups, offset=offset)
+        return self.columns(variables, random=random, groups=groups)
+
+    def read(self, data: Any, *, groups: bool = True, offset: Any = None) -> Variables:
+        """The columns of new data that the formula reads; parameters as in :meth:`new_columns`."""
+        table = read_table(data)
         names = [*self.spec.right_columns(), *(self.spec.group_columns() if groups else ())]
         columns = read_columns(table, names, self.formula)
         given = self._offset_column(table, offset)
@@ -131,20 +175,58 @@ class Design:
         rows, _ = complete_rows(columns, table.n_rows)
         if rows is not None:
             columns = {name: column.take(rows) for name, column in columns.items()}
-        n = table.n_rows if rows is None else rows.shape[0]
         extra = columns.pop("offset=", None)
-        environment = Environment(columns, n, rows, self.learnt.states, training=False)
+        return Variables(columns, extra, table.n_rows, rows)  # type: ignore[arg-type]
+
+    def columns(
+        self, variables: Variables, *, random: bool = True, groups: bool | None = None
+    ) -> NewColumns:
+        """The columns of the design; parameters as in :meth:`new_columns`."""
+        groups = random if groups is None else groups
+        environment = self._environment(variables)
         fixed, blocks = build_design(self.spec, environment, random=random)
         groupings = {
             bar.group.name: match_levels(
                 bar.group.name,
                 self.learnt.groups[bar.group.name],
-                [columns[column.text] for column in bar.group.columns],
+                [variables.columns[column.text] for column in bar.group.columns],
             )
             for bar in (self.spec.bars if groups else ())
         }
-        total = total_offset(self.spec.offsets, environment, extra)
-        return NewColumns(fixed, blocks, groupings, total, table.n_rows, rows)
+        total = total_offset(self.spec.offsets, environment, variables.offset)
+        return NewColumns(fixed, blocks, groupings, total, variables.n_rows, variables.rows)
+
+    def slopes(self, variables: Variables, column: str, *, random: bool = True) -> NewColumns:
+        """The derivatives of :meth:`columns` in a numeric column of the data.
+
+        Groupings are left out.
+
+        Raises
+        ------
+        DataError
+            A derivative is not finite.
+        """
+        environment = self._environment(variables)
+        fixed = differentiate(self.spec.fixed, environment, column)
+        blocks: list[RandomBlock] = []
+        for bar in self.spec.bars if random else ():
+            blocks += _blocks(bar, differentiate(bar.terms, environment, column))
+        moved = [expression_slope(o, environment, column) for o in self.spec.offsets]
+        total = np.sum(moved, axis=0) if moved else None
+        return NewColumns(fixed, tuple(blocks), {}, total, variables.n_rows, variables.rows)
+
+    def levels_of(self, column: str) -> list[str] | None:
+        """Levels of a column of the data that the model uses as categories; None: as numbers."""
+        for variable in self.spec.right_variables():
+            if [name.text for name in variable.columns] == [column]:
+                levels = self.learnt.states.get(variable.expression, {}).get("levels")
+                if levels:
+                    return list(levels)
+        return None
+
+    def _environment(self, variables: Variables) -> Environment:
+        columns, states = variables.columns, self.learnt.states
+        return Environment(columns, variables.n, variables.rows, states, training=False)
 
     def _offset_column(self, table: Table, offset: Any) -> Numeric | None:
         given = offset if offset is not None else self.offset

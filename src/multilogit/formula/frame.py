@@ -16,6 +16,7 @@ from multilogit.errors import DataError, Diagnostic, FormulaError, OptionError
 from multilogit.formula.design import (
     Design,
     Learnt,
+    Variables,
     build_design,
     column_or_array,
     complete_rows,
@@ -114,6 +115,7 @@ def build_frame(
         offset=total_offset(spec.offsets, environment, extra),
         rows=rows,
         n_input_rows=table.n_rows,
+        variables=_variables(spec, columns, extra, n),
         diagnostics=(
             *diagnostics,
             *_unused_levels(columns, spec),
@@ -124,6 +126,14 @@ def build_frame(
     )
     remembered = offset if isinstance(offset, str) else (True if offset is not None else None)
     return frame, Design(spec, learnt, remembered)
+
+
+def _variables(
+    spec: FormulaSpec, columns: Mapping[str, Column], offset: Numeric | None, n: int
+) -> Variables:
+    """The columns that the design was made from."""
+    names = (*spec.right_columns(), *spec.group_columns())
+    return Variables({name.text: columns[name.text] for name in names}, offset, n)
 
 
 def _parse(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:

@@ -104,9 +104,12 @@ class FormulaSpec(NamedTuple):
 
     def right_columns(self) -> tuple[Name, ...]:
         """Columns that fixed terms, effects and offsets read (not the grouping factors)."""
+        return tuple(column for v in self.right_variables() for column in v.columns)
+
+    def right_variables(self) -> tuple[Variable, ...]:
+        """Variables of fixed terms, effects and offsets."""
         sums = (self.fixed, *(bar.terms for bar in self.bars))
-        variables = chain(*(terms.variables for terms in sums), self.offsets)
-        return tuple(column for v in variables for column in v.columns)
+        return tuple(chain(*(terms.variables for terms in sums), self.offsets))
 
     def group_columns(self) -> tuple[Name, ...]:
         """Columns that grouping factors read."""
