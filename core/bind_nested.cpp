@@ -12,19 +12,25 @@ namespace multilogit {
 
 namespace {
 
-void construct(NestedData* self, const std::vector<Vector>& columns, int p, const Vector& y,
-               const Vector& n, const std::optional<Vector>& offset,
+std::vector<const double*> pointers(const std::vector<Vector>& columns) {
+  std::vector<const double*> out;
+  for (const Vector& column : columns) out.push_back(column.data());
+  return out;
+}
+
+void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool categorical,
+               const std::vector<Vector>& y, const Vector& n, const std::optional<Vector>& offset,
                const std::vector<Codes>& codes, const std::vector<std::size_t>& groups) {
-  const std::size_t rows = y.shape(0);
-  require(n.shape(0) == rows, "y and n must have equal lengths");
+  const std::size_t rows = n.shape(0);
+  require(y.size() == 1 || categorical, "a binomial response has one column");
+  require(1 <= y.size() && y.size() <= kMaxLogits, "between 1 and 16 logits");
+  for (const Vector& column : y)
+    require(column.shape(0) == rows, "y and n must have equal lengths");
   require(!offset || offset->shape(0) == rows, "offset must be as long as y");
   require(p >= 0 && static_cast<std::size_t>(p) <= columns.size(), "0 <= p <= number of columns");
   require(!codes.empty() && codes.size() == groups.size(), "codes and groups: one of each level");
-  std::vector<const double*> pointers;
-  for (const Vector& column : columns) {
+  for (const Vector& column : columns)
     require(column.shape(0) == rows, "every column must be as long as y");
-    pointers.push_back(column.data());
-  }
   std::vector<const std::int32_t*> levels;
   for (std::size_t d = 0; d < codes.size(); ++d) {
     require(codes[d].shape(0) == rows, "codes must be as long as y");
@@ -35,12 +41,12 @@ void construct(NestedData* self, const std::vector<Vector>& columns, int p, cons
     levels.push_back(codes[d].data());
   }
   nb::gil_scoped_release release;
-  new (self) NestedData(pointers, p, y.data(), n.data(), offset ? offset->data() : nullptr, levels,
-                        rows, groups);
+  new (self) NestedData(pointers(columns), p, categorical, pointers(y), n.data(),
+                        offset ? offset->data() : nullptr, levels, rows, groups);
 }
 
-void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& effects,
-                   std::vector<int> row, std::vector<int> column) {
+void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& logits,
+                   const std::vector<int>& effects, std::vector<int> row, std::vector<int> column) {
   const int q = static_cast<int>(z.size());
   require(1 <= q && q <= kMaxEffects, "between 1 and 16 random effects per row");
   require(static_cast<int>(effects.size()) == self.levels() &&
@@ -48,6 +54,8 @@ void set_structure(NestedData& self, const std::vector<int>& z, const std::vecto
           "effects must add up to the length of z, one number per level");
   for (const int n : effects) require(n > 0, "every level must have effects");
   for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
+  require(logits.size() == z.size(), "z and logits must have equal lengths");
+  for (const int c : logits) require(0 <= c && c < self.logits(), "logits must name columns of y");
   require(row.size() == column.size(), "row and column must have equal lengths");
   std::vector<int> level;
   for (std::size_t d = 0; d < effects.size(); ++d)
@@ -59,17 +67,25 @@ void set_structure(NestedData& self, const std::vector<int>& z, const std::vecto
     require(k == 0 || level[row[k - 1]] <= level[row[k]], "theta must be given level by level");
   }
   const std::lock_guard lock(self.busy);
-  self.set_structure(z, effects, std::move(row), std::move(column));
+  self.set_structure(z, logits, effects, std::move(row), std::move(column));
 }
 
-void set_nodes(NestedData& self, const Vector& nodes, const Vector& log_weights) {
+void set_nodes(NestedData& self, const std::vector<Matrix>& nodes,
+               const std::vector<Vector>& log_weights) {
   require(self.q() > 0, "call set_structure first");
-  require(nodes.shape(0) == log_weights.shape(0), "nodes and log_weights must have equal lengths");
-  require(nodes.shape(0) == 0 || self.q() == self.levels(),
-          "quadrature needs one effect at every level");
+  require(nodes.size() == log_weights.size(), "nodes and log_weights must have equal lengths");
+  require(nodes.empty() || static_cast<int>(nodes.size()) == self.levels(),
+          "nodes: one array for each level, or none");
+  std::vector<NodeRule> rules;
+  for (std::size_t d = 0; d < nodes.size(); ++d) {
+    require(nodes[d].shape(0) == log_weights[d].shape(0) && nodes[d].shape(0) > 0 &&
+                nodes[d].shape(1) == static_cast<std::size_t>(self.effects(static_cast<int>(d))),
+            "nodes must have shape (count, q) and log_weights (count,) at every level");
+    rules.push_back({{nodes[d].data(), nodes[d].data() + nodes[d].size()},
+                     {log_weights[d].data(), log_weights[d].data() + log_weights[d].size()}});
+  }
   const std::lock_guard lock(self.busy);
-  self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
-                 {log_weights.data(), log_weights.data() + log_weights.size()});
+  self.set_nodes(std::move(rules));
 }
 
 nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
@@ -131,21 +147,24 @@ void set_modes(NestedData& self, const std::vector<Matrix>& u) {
   for (int d = 0; d < self.levels(); ++d) self.set_modes(d, u[d].data());
 }
 
-void set_response(NestedData& self, const Vector& y, const Vector& n) {
-  require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
-          "y and n must be as long as the data");
+void set_response(NestedData& self, const std::vector<Vector>& y, const Vector& n) {
+  require(static_cast<int>(y.size()) == self.logits(), "y must have as many columns as before");
+  for (const Vector& column : y)
+    require(column.shape(0) == self.rows(), "y must be as long as the data");
+  require(n.shape(0) == self.rows(), "n must be as long as the data");
   const std::lock_guard lock(self.busy);
-  self.set_response(y.data(), n.data());
+  self.set_response(pointers(y), n.data());
 }
 
 }  // namespace
 
 void bind_nested(nb::module_& m) {
   nb::class_<NestedData>(m, "NestedData")
-      .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("y"), nb::arg("n"),
-           nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"))
-      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("effects"), nb::arg("row"),
-           nb::arg("column"))
+      .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("categorical"),
+           nb::arg("y"), nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"),
+           nb::arg("groups"))
+      .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logits"), nb::arg("effects"),
+           nb::arg("row"), nb::arg("column"))
       .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))
       .def("set_response", &set_response, nb::arg("y"), nb::arg("n"))
       .def("set_modes", &set_modes, nb::arg("u"))

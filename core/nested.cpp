@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "categorical.hpp"
+#include "packed.hpp"
+
 namespace multilogit {
 
 namespace {
@@ -12,17 +15,30 @@ constexpr std::size_t kFewDerivatives = 1'000'000, kManyDerivatives = 10'000'000
 
 }  // namespace
 
-NestedData::NestedData(const std::vector<const double*>& columns, int p, const double* y,
-                       const double* n, const double* offset,
+void NestedTotals::add_squares(const vd* x, const vd* weight, std::size_t count) {
+  const std::size_t size = gradient.size();
+  add_gram(x, size, size, weight, count, hessian.data(), size);
+}
+
+void NestedTotals::add_crosses(const vd* left, const vd* right, std::size_t count) {
+  const std::size_t size = gradient.size();
+  add_cross(left, size, right, size, size, count, cross.data(), size, [](vd x) { return sum(x); });
+}
+
+NestedData::NestedData(const std::vector<const double*>& columns, int x_columns, bool categorical,
+                       const std::vector<const double*>& y, const double* n, const double* offset,
                        const std::vector<const std::int32_t*>& codes, std::size_t rows,
                        const std::vector<std::size_t>& groups)
     : layout_(codes, rows, groups),
-      columns_(static_cast<int>(columns.size())),
-      p_(p),
       x_(layout_.tiles * columns.size()),
-      y_(layout_.tiles),
+      y_(layout_.tiles * y.size()),
       n_(layout_.tiles),
       offset_(offset ? layout_.tiles : 0) {
+  point_.categorical = categorical;
+  point_.logits = static_cast<int>(y.size());
+  point_.x_columns = x_columns;
+  point_.columns = static_cast<int>(columns.size());
+  point_.p = x_columns * point_.logits;
   fill_tiles(columns.data(), columns.size(), x_.data());
   if (offset) fill_tiles(&offset, 1, offset_.data());
   set_response(y, n);
@@ -39,8 +55,8 @@ void NestedData::fill_tiles(const double* const* columns, std::size_t count, vd*
   }
 }
 
-void NestedData::set_response(const double* y, const double* n) {
-  fill_tiles(&y, 1, y_.data());
+void NestedData::set_response(const std::vector<const double*>& y, const double* n) {
+  fill_tiles(y.data(), y.size(), y_.data());
   fill_tiles(&n, 1, n_.data());
 }
 
@@ -48,18 +64,23 @@ NestedTiles NestedData::tiles() const {
   return {x_.data(), y_.data(), n_.data(), offset_.empty() ? nullptr : offset_.data()};
 }
 
-void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>& effects,
-                               std::vector<int> row, std::vector<int> column) {
-  point_.p = p_;
-  point_.columns = columns_;
+void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>& logits,
+                               const std::vector<int>& effects, std::vector<int> row,
+                               std::vector<int> column) {
   point_.first = {0};
   for (const int q : effects) point_.first.push_back(point_.first.back() + q);
   point_.zeta.clear();
+  point_.zeta_logit.clear();
   point_.effect_z.clear();
-  for (const int a : z) {
-    const auto known = std::find(point_.zeta.begin(), point_.zeta.end(), a);
-    point_.effect_z.push_back(static_cast<int>(known - point_.zeta.begin()));
-    if (known == point_.zeta.end()) point_.zeta.push_back(a);
+  for (std::size_t a = 0; a < z.size(); ++a) {
+    int known = 0;
+    while (known < point_.zs() &&
+           (point_.zeta[known] != z[a] || point_.zeta_logit[known] != logits[a]))
+      ++known;
+    point_.effect_z.push_back(known);
+    if (known < point_.zs()) continue;
+    point_.zeta.push_back(z[a]);
+    point_.zeta_logit.push_back(logits[a]);
   }
   point_.theta_first.assign(effects.size() + 1, static_cast<int>(row.size()));
   for (int d = levels() - 1; d >= 0; --d)
@@ -69,11 +90,6 @@ void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>
   point_.theta_row = std::move(row);
   point_.theta_column = std::move(column);
   forget_modes();
-}
-
-void NestedData::set_nodes(std::vector<double> nodes, std::vector<double> log_weights) {
-  point_.nodes = std::move(nodes);
-  point_.log_weights = std::move(log_weights);
 }
 
 void NestedData::forget_modes() {
@@ -126,40 +142,42 @@ void NestedData::moments(const double* beta, const std::vector<double*>& score,
     std::fill(score[d], score[d] + nodes * q, 0.0);
     std::fill(information[d], information[d] + nodes * (q * (q + 1) / 2), 0.0);
   }
+  std::vector<vd> eta(point_.logits), pi(eta), r(eta), w(packed_size(point_.logits));
   for (std::size_t slot = 0; slot < layout_.slots(); ++slot)
     for (std::size_t b = layout_.levels[0].block[slot]; b < layout_.levels[0].block[slot + 1];
          ++b) {
       const LeafBlock& block = layout_.leaves[b];
       const std::size_t end = block.tile[block.groups_in_lanes ? 1 : block.leaves];
       for (std::size_t t = block.tile[0], leaf = 0; t < end; ++t) {
-        vd eta = offset_.empty() ? vd{} : offset_[t];
-        for (int k = 0; k < p_; ++k) eta += x_[t * columns_ + k] * beta[k];
-        const BinomialScore row = binomial_score(eta, y_[t], n_[t]);
+        predict(t, beta, eta.data());
+        categorical_score(point_.logits, eta.data(), &y_[t * point_.logits], n_[t], pi.data(),
+                          r.data(), w.data());
         while (!block.groups_in_lanes && block.tile[leaf + 1] <= t) ++leaf;
         for (int lane = 0; lane < kLanes; ++lane) {
           if (layout_.row[t * kLanes + lane] == kNoRow) continue;
           const std::size_t in_block = block.groups_in_lanes ? lane : leaf;
-          add_moments(slot, b * kLanes + in_block, t, lane, row.r[lane], row.w[lane], score,
-                      information);
+          add_moments(slot, b * kLanes + in_block, t, lane, r.data(), w.data(), score, information);
         }
       }
     }
 }
 
 void NestedData::add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane,
-                             double r, double w, const std::vector<double*>& score,
+                             const vd* r, const vd* w, const std::vector<double*>& score,
                              const std::vector<double*>& information) const {
   const auto z = [&](int effect) {
-    return x_[tile * columns_ + point_.zeta[point_.effect_z[effect]]][lane];
+    return x_[tile * point_.columns + point_.zeta[point_.effect_z[effect]]][lane];
   };
+  const auto logit = [&](int effect) { return point_.zeta_logit[point_.effect_z[effect]]; };
   for (int d = 0; d < levels(); ++d) {
     const NestedLevel& level = layout_.levels[d];
     const int q = point_.effects(d);
     const auto node = static_cast<std::size_t>(level.node[position]);
     double *s = score[d] + node * q, *h = information[d] + node * (q * (q + 1) / 2);
     for (int a = point_.first[d]; a < point_.first[d + 1]; ++a) {
-      *s++ += r * z(a);
-      for (int c = point_.first[d]; c <= a; ++c) *h++ += w * z(a) * z(c);
+      *s++ += r[logit(a)][lane] * z(a);
+      for (int c = point_.first[d]; c <= a; ++c)
+        *h++ += w[packed(logit(a), logit(c))][lane] * z(a) * z(c);
     }
     if (d + 1 < levels())
       position = level.parent[position] + layout_.levels[d + 1].block[slot] * kLanes;
@@ -170,20 +188,20 @@ void NestedData::add_moments(std::size_t slot, std::size_t position, std::size_t
 void NestedData::move_to(const double* psi) {
   const auto size = static_cast<std::size_t>(point_.size());
   const int q = point_.q();
-  point_.beta.assign(psi, psi + p_);
+  point_.beta.assign(psi, psi + point_.p);
   point_.Lambda.assign(static_cast<std::size_t>(q) * q, 0.0);
   point_.T.assign(static_cast<std::size_t>(point_.zs()) * q, 0.0);
   for (int k = 0; k < point_.m(); ++k) {
     const int a = point_.theta_row[k], b = point_.theta_column[k];
-    point_.Lambda[a * q + b] = psi[p_ + k];
-    point_.T[point_.effect_z[a] * q + b] += psi[p_ + k];
+    point_.Lambda[a * q + b] = psi[point_.p + k];
+    point_.T[point_.effect_z[a] * q + b] += psi[point_.p + k];
   }
   point_.change.assign(size, 0.0);
   if (last_psi_.size() == size) {
     for (std::size_t k = 0; k < size; ++k) point_.change[k] = psi[k] - last_psi_[k];
   } else {
-    const std::size_t most =
-        std::clamp(layout_.tiles * (columns_ + 3) * kLanes / 4, kFewDerivatives, kManyDerivatives);
+    const std::size_t most = std::clamp(layout_.tiles * (point_.columns + 3) * kLanes / 4,
+                                        kFewDerivatives, kManyDerivatives);
     std::size_t vectors = 0;
     for (int d = 0; d < levels(); ++d)
       vectors += layout_.levels[d].blocks() * point_.effects(d) * size;
@@ -202,29 +220,37 @@ NestedData::Result NestedData::evaluate(const double* psi, std::size_t threads) 
   return result;
 }
 
-// eta0 = X beta + o
-void NestedData::open_rows(std::size_t slot, SlotRows& rows) const {
-  rows.first = layout_.tile[slot];
-  rows.tiles = layout_.tile[slot + 1] - rows.first;
-  rows.eta0.resize(rows.tiles);
-  rows.weight.assign(rows.tiles, vd{});
-  for (std::size_t i = 0; i < rows.tiles; ++i) {
-    const std::size_t t = rows.first + i;
-    vd eta = offset_.empty() ? vd{} : offset_[t];
-    for (int k = 0; k < p_; ++k) eta += x_[t * columns_ + k] * point_.beta[k];
-    rows.eta0[i] = eta;
+// eta = X beta + o
+void NestedData::predict(std::size_t tile, const double* beta, vd* eta) const {
+  const vd* x = &x_[tile * point_.columns];
+  for (int c = 0; c < point_.logits; ++c) {
+    vd sum = offset_.empty() ? vd{} : offset_[tile];
+    for (int k = 0; k < point_.x_columns; ++k) sum += x[k] * *beta++;
+    eta[c] = sum;
   }
 }
 
-// X'diag(weight)X
+void NestedData::open_rows(std::size_t slot, SlotRows& rows) const {
+  const int C = point_.logits;
+  rows.first = layout_.tile[slot];
+  rows.tiles = layout_.tile[slot + 1] - rows.first;
+  rows.eta0.resize(rows.tiles * C);
+  rows.weight.assign(rows.tiles * packed_size(C), vd{});
+  for (std::size_t i = 0; i < rows.tiles; ++i)
+    predict(rows.first + i, point_.beta.data(), &rows.eta0[i * C]);
+}
+
+// X'diag(weight)X for every pair of logits.
 void NestedData::add_gram_of(const SlotRows& rows, NestedTotals& totals) const {
-  for (std::size_t t = 0; t < rows.tiles; t += kChunkTiles)
-    add_gram(&x_[(rows.first + t) * columns_], columns_, p_, &rows.weight[t],
-             std::min(kChunkTiles, rows.tiles - t), totals.gram.data(), p_);
+  const int px = point_.x_columns, columns = point_.columns;
+  for (int pair = 0; pair < packed_size(point_.logits); ++pair)
+    for (std::size_t t = 0; t < rows.tiles; t += kChunkTiles)
+      add_gram(&x_[(rows.first + t) * columns], columns, px, &rows.weight[pair * rows.tiles + t],
+               std::min(kChunkTiles, rows.tiles - t), &totals.gram[pair * px * px], px);
 }
 
 NestedData::Result NestedData::add_up(const std::vector<NestedTotals>& slots) const {
-  const int size = point_.size();
+  const int size = point_.size(), p = point_.p, px = point_.x_columns;
   Result result;
   result.gradient.resize(size);
   result.hessian.resize(static_cast<std::size_t>(size) * size);
@@ -238,14 +264,17 @@ NestedData::Result NestedData::add_up(const std::vector<NestedTotals>& slots) co
       for (int l = k; l < size; ++l)
         add(k, l, slot.hessian[k * size + l] + slot.cross[k * size + l] + slot.cross[l * size + k]);
     }
-    for (int k = 0; k < p_; ++k) {
+    for (int k = 0; k < p; ++k) {
       result.gradient[k] += slot.product[k];
-      for (int l = k; l < p_; ++l) add(k, l, slot.gram[k * p_ + l]);
+      for (int l = k; l < p; ++l) {
+        const auto [low, high] = std::minmax({k % px, l % px});
+        add(k, l, slot.gram[(packed(k / px, l / px) * px + low) * px + high]);
+      }
     }
     for (int i = 0; i < point_.m(); ++i)
       for (int k = 0; k < size; ++k) {
         const double x = sum(slot.pairs[static_cast<std::size_t>(i) * size + k]);
-        add(k, p_ + i, k == p_ + i ? 2.0 * x : x);
+        add(k, p + i, k == p + i ? 2.0 * x : x);
       }
   }
   for (int k = 0; k < size; ++k)

@@ -15,11 +15,13 @@ namespace multilogit {
 
 class NestedData {
  public:
-  // columns: X, then those columns of Z that are not among them. codes and groups: level by level,
-  // from the leaves to the roots. Everything is copied into tiles. Throws std::invalid_argument
-  // when a level is not nested in the next one.
-  NestedData(const std::vector<const double*>& columns, int p, const double* y, const double* n,
-             const double* offset, const std::vector<const std::int32_t*>& codes, std::size_t rows,
+  // columns: X (x_columns of them), then those columns of Z that are not among them. y: successes,
+  // or, if the response is categorical, the counts of every category but the baseline. codes and
+  // groups: level by level, from the leaves to the roots. Everything is copied into tiles. Throws
+  // std::invalid_argument when a level is not nested in the next one.
+  NestedData(const std::vector<const double*>& columns, int x_columns, bool categorical,
+             const std::vector<const double*>& y, const double* n, const double* offset,
+             const std::vector<const std::int32_t*>& codes, std::size_t rows,
              const std::vector<std::size_t>& groups);
 
   struct Result {
@@ -30,20 +32,21 @@ class NestedData {
     std::size_t inner_iterations = 0;
   };
 
-  // Level d has effects[d] effects; column a of Z, counted through the levels, is column z[a] of
-  // the data; theta_k is Lambda[row[k], column[k]], level by level. Modes start afresh at u = 0.
-  void set_structure(const std::vector<int>& z, const std::vector<int>& effects,
-                     std::vector<int> row, std::vector<int> column);
+  // Level d has effects[d] effects; effect a, counted through the levels, has column z[a] of the
+  // data and belongs to logit logits[a]; theta_k is Lambda[row[k], column[k]], level by level.
+  // Modes start afresh at u = 0.
+  void set_structure(const std::vector<int>& z, const std::vector<int>& logits,
+                     const std::vector<int>& effects, std::vector<int> row,
+                     std::vector<int> column);
 
-  // Quadrature at every level by these ascending nodes and log weights; none: Laplace. Needs one
-  // effect at every level.
-  void set_nodes(std::vector<double> nodes, std::vector<double> log_weights);
+  // Quadrature by these nodes, level by level; none: Laplace.
+  void set_nodes(std::vector<NodeRule> nodes) { point_.nodes = std::move(nodes); }
 
   // l(psi), its gradient and Hessian at psi = (beta, theta), p + m numbers. The modes found are
   // where the next call starts from.
   Result evaluate(const double* psi, std::size_t threads);
 
-  void set_response(const double* y, const double* n);
+  void set_response(const std::vector<const double*>& y, const double* n);
   // Z'r and Z'WZ of every node of level d at b = 0: nodes x q_d, nodes x q_d (q_d + 1) / 2, packed.
   void moments(const double* beta, const std::vector<double*>& score,
                const std::vector<double*>& information) const;
@@ -55,8 +58,9 @@ class NestedData {
   std::size_t rows() const { return layout_.rows; }
   int levels() const { return static_cast<int>(layout_.levels.size()); }
   std::size_t groups(int d) const { return layout_.levels[d].nodes; }
-  int columns() const { return columns_; }
-  int p() const { return p_; }
+  int columns() const { return point_.columns; }
+  int logits() const { return point_.logits; }
+  int p() const { return point_.p; }
   int q() const { return point_.q(); }
   int effects(int d) const { return point_.effects(d); }
   int size() const { return point_.size(); }
@@ -66,8 +70,9 @@ class NestedData {
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   NestedTiles tiles() const;
-  void add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane, double r,
-                   double w, const std::vector<double*>& score,
+  void predict(std::size_t tile, const double* beta, vd* eta) const;
+  void add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane, const vd* r,
+                   const vd* w, const std::vector<double*>& score,
                    const std::vector<double*>& information) const;
   void move_to(const double* psi);
   void forget_modes();
@@ -81,9 +86,8 @@ class NestedData {
   Result add_up(const std::vector<NestedTotals>& slots) const;
 
   NestedLayout layout_;
-  int columns_, p_;
-  Tiles x_, y_, n_, offset_;
   NestedPoint point_;
+  Tiles x_, y_, n_, offset_;
   std::vector<NestedModes> modes_;  // by level
   std::vector<double> last_psi_;    // where the mode derivatives were taken; empty: nowhere
 };

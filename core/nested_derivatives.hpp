@@ -29,7 +29,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
  public:
   using typename Base::Level;
 
-  ForestDerivatives(const NestedProblem& problem, int top) : Base(problem, top) {
+  ForestDerivatives(const NestedProblem& problem, int top, bool alone) : Base(problem, top, alone) {
     const auto size = static_cast<std::size_t>(this->size_);
     n_.resize(kMaxQ * size);
     half_.resize(kMaxQ * size);
@@ -38,15 +38,14 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     E_.resize(kMaxS * size);
     passed_.resize(kMaxS * size);
     product_.resize(kMaxZ * size);
-    left_.resize(kChunkTiles * (kMaxZ + kMaxS));
   }
 
  protected:
+  using Base::kMaxPath;
   using Base::kMaxQ;
   using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
-  using Base::pair;
 
   // ---- modes between evaluations ---------------------------------------------------------------
 
@@ -86,55 +85,28 @@ class ForestDerivatives : public ForestModes<Z, Q> {
           for (int e = 0; e <= c; ++e) right += Lambda(c, e) * P[i * path + e];
           sum += left * right;
         }
-        out[pair(a, c)] = sum;
+        out[packed(a, c)] = sum;
       }
   }
 
   // ---- rows ------------------------------------------------------------------------------------
 
-  // r, w, w3, w4 of every row, or, `again`, what they were; R, V and (w zeta | w3 zeta zeta')'[X,
-  // Z] of every leaf. Returns f without -u'u / 2.
+  // R, V and (w zeta | w3 zeta zeta')'[X, Z] of every leaf; the derivatives of its rows are kept,
+  // or, `again`, known. Returns f without -u'u / 2.
   vd differentiate_rows(std::size_t b, bool again = false) {
     Level& level = this->leaf();
-    const int zs = this->zs(), columns = this->at_.columns, height = zs + this->ss();
-    const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
-      for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
-        const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
-        for (std::size_t i = 0; i < count; ++i)
-          differentiate_row(t0 + i, shift, again, out, &left_[i * height]);
-        add_cross(left_.data(), height, this->data_.x + t0 * columns, columns, columns, count,
-                  out + 1 + zs, columns, [](vd x) { return x; });
-      }
-    };
-    vd* out = this->out_.data();
-    this->over_rows(b, of(level.shift, zs, b), zs, out, 1 + zs + height * columns, pass);
-    std::copy_n(out + 1, zs, of(level.R, zs, b));
-    vd* cross = of(level.cross, height * columns, b);
-    std::copy_n(out + 1 + zs, height * columns, cross);
+    const int zs = this->zs(), width = this->at_.width();
+    const LeafBlock& block = this->leaf_block(b);
+    vd *R = of(level.R, zs, b), *cross = of(level.cross, (zs + this->ss()) * width, b), value{};
+    if (again)
+      this->rows_->sum_again(block, R, cross);
+    else
+      value = this->rows_->differentiate(block, of(level.shift, zs, b), R, cross);
     vd *V = of(level.V, this->ss(), b), *raw = of(level.raw, this->ss(), b);
     for (int c = 0; c < zs; ++c)
       for (int e = 0; e <= c; ++e)
-        V[pair(c, e)] = raw[pair(c, e)] = cross[c * columns + this->at_.zeta[e]];
-    return out[0];
-  }
-
-  void differentiate_row(std::size_t t, const vd* shift, bool again, vd* out, vd* left) {
-    const std::size_t i = t - this->rows_->first;
-    if (!again) {
-      const BinomialRow row =
-          binomial_row(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
-      this->r_[i] = row.r;
-      this->w_[i] = row.w;
-      this->w3_[i] = row.w3;
-      this->w4_[i] = row.w4;
-      out[0] += row.value;
-    }
-    for (int c = 0; c < this->zs(); ++c) {
-      out[1 + c] += this->r_[i] * this->zeta(t, c);
-      left[c] = this->w_[i] * this->zeta(t, c);
-      const vd w3z = this->w3_[i] * this->zeta(t, c);
-      for (int e = 0; e <= c; ++e) left[this->zs() + pair(c, e)] = w3z * this->zeta(t, e);
-    }
+        V[packed(c, e)] = raw[packed(c, e)] = cross[c * width + this->at_.regressor(e)];
+    return value;
   }
 
   // ---- modes: n_k = Z_k'r - A'W P_k upwards, u_k downwards -------------------------------------
@@ -157,10 +129,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     typename Base::Factor f;
     vd* V = of(level.V, this->ss(), b);
     this->factor(level, V, f);
-    vd inverse[kMaxQ * kMaxQ], *Linv = of(level.Linv, q_d * q_d, b);
-    f.H.inverse_factor(inverse, q_d);
-    for (int a = 0; a < q_d; ++a)
-      for (int e = 0; e < q_d; ++e) Linv[a * q_d + e] = inverse[a * kMaxQ + e];
+    store_factor(level, b, f);
     std::copy_n(f.X, q_d * zs, of(level.X, q_d * zs, b));
     std::copy_n(f.J, zs * zs, of(level.J, zs * zs, b));
     vd* pw = collect_pw(level, b);
@@ -183,20 +152,29 @@ class ForestDerivatives : public ForestModes<Z, Q> {
                   parent.raw.data());
   }
 
+  // L^-1
+  void store_factor(Level& level, std::size_t b, const typename Base::Factor& f) {
+    const int q_d = this->q(level);
+    vd inverse[kMaxQ * kMaxQ], *Linv = of(level.Linv, q_d * q_d, b);
+    f.H.inverse_factor(inverse, q_d);
+    for (int a = 0; a < q_d; ++a)
+      for (int e = 0; e < q_d; ++e) Linv[a * q_d + e] = inverse[a * kMaxQ + e];
+  }
+
   vd* collect_pw(Level& level, std::size_t b) {
     const int zs = this->zs(), size = this->size_;
     const vd *V = of(level.V, this->ss(), b), *u = level.u + b * this->q(level);
     vd* pw = pw_.data();
     if (level.d == 0) {
-      const vd* cross = of(level.cross, (zs + this->ss()) * this->at_.columns, b);
-      for (int c = 0; c < zs; ++c)
-        std::copy_n(cross + c * this->at_.columns, this->at_.p, pw + c * size);
+      const int width = this->at_.width();
+      const vd* cross = of(level.cross, (zs + this->ss()) * width, b);
+      for (int c = 0; c < zs; ++c) this->copy_beta(cross + c * width, 1.0, pw + c * size);
     } else {
       pw = of(level.pw, zs * size, b);
     }
     for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k) {
       const int z = this->theta_z(k - this->at_.p), e = this->theta_effect(k - this->at_.p, level);
-      for (int c = 0; c < zs; ++c) pw[c * size + k] = V[pair(c, z)] * u[e];
+      for (int c = 0; c < zs; ++c) pw[c * size + k] = V[packed(c, z)] * u[e];
     }
     return pw;
   }
@@ -272,7 +250,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       }
     }
     if (above == 0) return;
-    vd Pa[kMaxEffects * kMaxEffects], Ba[kMaxEffects * kMaxZ];
+    vd Pa[kMaxPath * kMaxPath], Ba[kMaxPath * kMaxZ];
     const std::int32_t* index = this->parents(level, b);
     this->gather(this->parent(level).P.data(), above * above, 0, above * above, index, Pa);
     this->gather(this->parent(level).B.data(), above * zs, 0, above * zs, index, Ba);
@@ -296,39 +274,39 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   const vd* information(Level& level, std::size_t b) {
     const int zs = this->zs(), ss = this->ss(), size = this->size_, p = this->at_.p;
     if (level.d > 0) return of(level.E, ss * size, b);
-    const int columns = this->at_.columns;
-    const vd* cross = of(level.cross, (zs + ss) * columns, b) + zs * columns;
+    const int width = this->at_.width();
+    const vd* cross = of(level.cross, (zs + ss) * width, b) + zs * width;
     const vd* y = of(level.y, zs * size, b);
     for (int s = 0; s < ss; ++s) {
       vd* E = &E_[s * size];
-      std::copy_n(cross + s * columns, p, E);
+      this->copy_beta(cross + s * width, 1.0, E);
       std::fill(E + p, E + size, vd{});
       for (int c = 0; c < zs; ++c) {
-        const vd w3 = cross[s * columns + this->at_.zeta[c]];
+        const vd w3 = cross[s * width + this->at_.regressor(c)];
         for (int k = 0; k < size; ++k) E[k] += w3 * y[c * size + k];
       }
     }
     return E_.data();
   }
 
-  // Calls store(M, i, a) for every row i of the path and own effect a <= i, with M_k of all k in
-  // room that make_room() gives.
+  // Calls store(M, i, a) for every row i >= least of the path and own effect a <= i, with M_k of
+  // all k in the room that make_room(i, a) gives.
   template <class MakeRoom, class Store>
-  void find_M(Level& level, std::size_t b, const vd* E, const MakeRoom& make_room,
+  void find_M(Level& level, std::size_t b, const vd* E, int least, const MakeRoom& make_room,
               const Store& store) {
     const int q_d = this->q(level), zs = this->zs(), path = level.path, size = this->size_;
     const vd *P = of(level.P, path * path, b), *B = of(level.B, path * zs, b);
     const vd* V = of(level.V, this->ss(), b);
-    vd BV[kMaxEffects * kMaxZ];
+    vd BV[kMaxPath * kMaxZ];
     for (int i = 0; i < path; ++i)
       for (int c = 0; c < zs; ++c) {
         BV[i * zs + c] = vd{};
-        for (int e = 0; e < zs; ++e) BV[i * zs + c] += B[i * zs + e] * V[pair(e, c)];
+        for (int e = 0; e < zs; ++e) BV[i * zs + c] += B[i * zs + e] * V[packed(e, c)];
       }
     for (int a = 0; a < q_d; ++a) {
       multiply_information(E, B + a * zs);  // E_k C', column a
-      for (int i = a; i < path; ++i) {
-        vd* M = make_room();
+      for (int i = std::max(a, least); i < path; ++i) {
+        vd* M = make_room(i, a);
         std::fill(M, M + size, vd{});
         for (int c = 0; c < zs; ++c)
           for (int k = 0; k < size; ++k) M[k] += B[i * zs + c] * product_[c * size + k];
@@ -350,7 +328,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       vd* out = &product_[c * size];
       std::fill(out, out + size, vd{});
       for (int e = 0; e < zs; ++e)
-        for (int k = 0; k < size; ++k) out[k] += E[pair(c, e) * size + k] * x[e];
+        for (int k = 0; k < size; ++k) out[k] += E[packed(c, e) * size + k] * x[e];
     }
   }
 
@@ -366,13 +344,13 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       for (int f = g; f < zs; ++f)
         for (int c = 0; c < zs; ++c)
           for (int k = 0; k < size; ++k)
-            passed_[pair(f, g) * size + k] += J[c * zs + f] * product_[c * size + k];
+            passed_[packed(f, g) * size + k] += J[c * zs + f] * product_[c * size + k];
     }
     vd reduced[kMaxZ * kMaxZ];
     for (int c = 0; c < zs; ++c)
       for (int g = 0; g < zs; ++g) {
         reduced[c * zs + g] = vd{};
-        for (int e = 0; e < zs; ++e) reduced[c * zs + g] += V[pair(c, e)] * J[e * zs + g];
+        for (int e = 0; e < zs; ++e) reduced[c * zs + g] += V[packed(c, e)] * J[e * zs + g];
       }
     for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k) {
       const int z = this->theta_z(k - this->at_.p), e = this->theta_effect(k - this->at_.p, level);
@@ -383,7 +361,7 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       }
       for (int c = 0; c < zs; ++c)
         for (int g = 0; g <= c; ++g)
-          passed_[pair(c, g) * size + k] -=
+          passed_[packed(c, g) * size + k] -=
               reduced[c * zs + z] * VT[g] + reduced[g * zs + z] * VT[c];
     }
     this->scatter(passed_.data(), ss * size, 0, ss * size, this->parents(level, b),
@@ -418,38 +396,51 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     });
   }
 
-  // Rows of P and B that count in G.
+  // Rows of P and B that count in G = -(their products with N): all of them, N = I / 2, or those of
+  // the roots, N = level.spread.
   int first_row(const Level& level) const {
     return roots_alone_ ? level.path - this->q(this->levels_.back()) : 0;
   }
 
-  // h = diag(A G A'): w4 becomes w4 h; sigma = sum w3 h zeta.
-  void weigh_curvature(std::size_t b) {
+  // N field of the rows that count, where `field` is P or B.
+  void multiply_spread(Level& level, std::size_t b, const vd* field, int columns, vd* out) {
+    const int first = first_row(level), rows = level.path - first;
+    if (!roots_alone_) {
+      for (int i = 0; i < rows * columns; ++i) out[i] = 0.5 * field[i];
+      return;
+    }
+    const vd* N = of(level.spread, packed_size(rows), b);
+    for (int i = 0; i < rows; ++i)
+      for (int c = 0; c < columns; ++c) {
+        vd sum{};
+        for (int j = 0; j < rows; ++j) sum += N[packed(i, j)] * field[(first + j) * columns + c];
+        out[i * columns + c] = sum;
+      }
+  }
+
+  // h = diag(A G A') = zeta'K zeta, packed; an element off the diagonal stands for two of one
+  // logit.
+  void find_form(std::size_t b, vd* K) {
     Level& level = this->leaf();
     const int zs = this->zs();
-    const vd *B = of(level.B, level.path * zs, b), spread = level.spread[b];
-    vd K[kMaxS];
+    const vd* B = of(level.B, level.path * zs, b);
+    const int first = first_row(level);
+    vd NB[kMaxPath * kMaxZ];
+    multiply_spread(level, b, B, zs, NB);
     for (int c = 0; c < zs; ++c)
       for (int e = 0; e <= c; ++e) {
         vd sum{};
-        for (int i = first_row(level); i < level.path; ++i) sum += B[i * zs + c] * B[i * zs + e];
-        K[pair(c, e)] = (c == e ? -0.5 : -1.0) * spread * sum;
+        for (int i = first; i < level.path; ++i) sum += B[i * zs + c] * NB[(i - first) * zs + e];
+        const bool two = c != e && this->at_.zeta_logit[c] == this->at_.zeta_logit[e];
+        K[packed(c, e)] = two ? -2.0 * sum : -sum;
       }
-    const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* k, vd* out) {
-      for (std::size_t t = tile; t < tile + tiles; ++t) {
-        vd h{};
-        for (int c = 0; c < zs; ++c) {
-          vd kz{};
-          for (int e = 0; e <= c; ++e) kz += k[pair(c, e)] * this->zeta(t, e);
-          h += kz * this->zeta(t, c);
-        }
-        this->w4_[t - this->rows_->first] *= h;
-        const vd w3h = this->w3_[t - this->rows_->first] * h;
-        for (int c = 0; c < zs; ++c) out[c] += w3h * this->zeta(t, c);
-      }
-    };
-    vd* sigma = of(level.sigma, zs, b);
-    this->over_rows(b, K, this->ss(), sigma, zs, pass);
+  }
+
+  // sigma = sum w3 h zeta
+  void weigh_curvature(std::size_t b) {
+    vd K[kMaxS];
+    find_form(b, K);
+    this->rows_->third(this->leaf_block(b), K, of(this->leaf().sigma, this->zs(), b));
   }
 
   // v = H^-1 (S_u + T'sigma) - X (T v of the ancestors), where only roots have an S_u; upwards goes
@@ -497,17 +488,17 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   // and w3 D_k against the effects of the path.
   void finish_leaves(std::size_t b, NestedTotals& totals) {
     Level& level = this->leaf();
-    const int zs = this->zs(), columns = this->at_.columns, p = this->at_.p, size = this->size_;
+    const int zs = this->zs(), width = this->at_.width(), p = this->at_.p, size = this->size_;
     const vd* omega_z = weigh_rows(b);  // (omega zeta)'[X, Z]
     const vd *y = of(level.y, zs * size, b), weight = level.weight[b];
     auto [left, right] = new_cross(zs, totals);
     std::copy_n(y, zs * size, left);
     for (int c = 0; c < zs; ++c) {
       vd* g = right + c * size;
-      for (int k = 0; k < p; ++k) g[k] = weight * omega_z[c * columns + k];
+      this->copy_beta(omega_z + c * width, weight, g);
       std::fill(g + p, g + size, vd{});
       for (int e = 0; e < zs; ++e) {
-        const vd half = 0.5 * weight * omega_z[c * columns + this->at_.zeta[e]];
+        const vd half = 0.5 * weight * omega_z[c * width + this->at_.regressor(e)];
         for (int k = 0; k < size; ++k) g[k] += half * y[e * size + k];
       }
     }
@@ -516,51 +507,38 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     const vd *raw = of(level.raw, this->ss(), b), *turn = of(level.turn, zs, b);
     std::copy_n(of(level.sigma, zs, b), zs, Sz);
     for (int c = 0; c < zs; ++c)
-      for (int e = 0; e < zs; ++e) Sz[c] -= raw[pair(c, e)] * turn[e];
+      for (int e = 0; e < zs; ++e) Sz[c] -= raw[packed(c, e)] * turn[e];
   }
 
   const vd* weigh_rows(std::size_t b) {
     Level& level = this->leaf();
-    const int zs = this->zs(), columns = this->at_.columns;
-    vd in[kMaxZ + 1];
-    std::copy_n(of(level.turn, zs, b), zs, in);
-    in[zs] = level.weight[b];
-    const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* turn, vd* out) {
-      for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
-        const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
-        for (std::size_t i = 0; i < count; ++i) {
-          const std::size_t t = t0 + i, at = t - this->rows_->first;
-          vd av{};
-          for (int c = 0; c < zs; ++c) av += this->zeta(t, c) * turn[c];
-          const vd omega = this->w4_[at] - this->w3_[at] * av;
-          for (int c = 0; c < zs; ++c) left_[i * zs + c] = omega * this->zeta(t, c);
-          this->rows_->weight[at] += turn[zs] * omega;
-        }
-        add_cross(left_.data(), zs, this->data_.x + t0 * columns, columns, columns, count, out,
-                  columns, [](vd x) { return x; });
-      }
-    };
-    vd* out = this->out_.data();
-    this->over_rows(b, in, zs + 1, out, zs * columns, pass);
-    return out;
+    const int zs = this->zs();
+    this->resize(omega_z_, zs * this->at_.width());
+    vd K[kMaxS];
+    find_form(b, K);
+    this->rows_->weigh(this->leaf_block(b), K, of(level.turn, zs, b), level.weight[b],
+                       omega_z_.data());
+    return omega_z_.data();
   }
 
   // For theta_i = Lambda[a, b]: -v_b sum w D_k z_a + 2 sum_c (sum w3 D_k z_a zeta_c)(T G)_cb.
   void add_path_pairs(std::size_t b, NestedTotals& totals) {
     Level& level = this->leaf();
-    const int zs = this->zs(), columns = this->at_.columns, p = this->at_.p, size = this->size_;
+    const int zs = this->zs(), width = this->at_.width(), p = this->at_.p, size = this->size_;
     const int path = level.path;
     const vd *P = of(level.P, path * path, b), *B = of(level.B, path * zs, b);
     const vd *raw = of(level.raw, this->ss(), b), *y = of(level.y, zs * size, b);
     const vd *v = of(level.v, path, b), weight = level.weight[b];
-    const vd *cross = of(level.cross, (zs + this->ss()) * columns, b), *E = information(level, b);
-    const vd both = weight * level.spread[b];
+    const vd *cross = of(level.cross, (zs + this->ss()) * width, b), *E = information(level, b);
+    const int first = first_row(level);
+    vd NB[kMaxPath * kMaxZ];
+    multiply_spread(level, b, B, zs, NB);
     for (int c = 0; c < zs; ++c) {  // sum w D_k zeta
       vd* dw = &product_[c * size];
-      std::copy_n(cross + c * columns, p, dw);
+      this->copy_beta(cross + c * width, 1.0, dw);
       std::fill(dw + p, dw + size, vd{});
       for (int e = 0; e < zs; ++e)
-        for (int k = 0; k < size; ++k) dw[k] += raw[pair(c, e)] * y[e * size + k];
+        for (int k = 0; k < size; ++k) dw[k] += raw[packed(c, e)] * y[e * size + k];
     }
     for (int i = 0; i < this->at_.below(this->top_ + 1) - p; ++i) {
       const int z = this->theta_z(i), e = this->theta_effect(i, level);
@@ -569,10 +547,10 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       for (int k = 0; k < size; ++k) pairs[k] -= ve * product_[z * size + k];
       for (int c = 0; c < zs; ++c) {
         vd covariance{};
-        for (int j = std::max(e, first_row(level)); j < path; ++j)
-          covariance += B[j * zs + c] * P[j * path + e];
-        covariance *= both;
-        for (int k = 0; k < size; ++k) pairs[k] -= covariance * E[pair(z, c) * size + k];
+        for (int j = std::max(e, first); j < path; ++j)
+          covariance += NB[(j - first) * zs + c] * P[j * path + e];
+        covariance *= 2.0 * weight;
+        for (int k = 0; k < size; ++k) pairs[k] -= covariance * E[packed(z, c) * size + k];
       }
     }
   }
@@ -586,7 +564,9 @@ class ForestDerivatives : public ForestModes<Z, Q> {
     if (!this->is_top(level))
       this->scatter(Sz, zs, 0, zs, this->parents(level, b), this->parent(level).Sz.data());
     const vd* du = level.derivatives + b * q_d * size;
-    const int p = this->at_.p, own = this->at_.below(level.d + 1) - p;
+    const int p = this->at_.p, own = this->at_.below(level.d + 1) - p, first = first_row(level);
+    vd NP[kMaxPath * kMaxPath];
+    multiply_spread(level, b, P, path, NP);
     for (int i = this->at_.below(level.d) - p; i < own; ++i) {
       vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
       const int e = this->theta_effect(i, level);
@@ -595,11 +575,10 @@ class ForestDerivatives : public ForestModes<Z, Q> {
       for (int l = this->at_.below(level.d) - p; l < this->at_.below(this->top_ + 1) - p; ++l) {
         const int g = this->theta_effect(l, level);
         vd H{};
-        for (int j = std::max({e, g, first_row(level)}); j < path; ++j)
-          H += P[j * path + e] * P[j * path + g];
-        const double share = l < own ? 0.5 : 1.0;
-        pairs[p + l] -=
-            share * weight * level.spread[b] * H * raw[pair(this->theta_z(i), this->theta_z(l))];
+        for (int j = std::max(e, first); j < path; ++j)
+          H += P[j * path + e] * NP[(j - first) * path + g];
+        const double share = l < own ? 1.0 : 2.0;
+        pairs[p + l] -= share * weight * H * raw[packed(this->theta_z(i), this->theta_z(l))];
       }
     }
   }
@@ -647,20 +626,18 @@ class ForestDerivatives : public ForestModes<Z, Q> {
 
   void flush_squares(NestedTotals& totals, std::size_t least) {
     if (n_squares_ <= least) return;
-    add_gram(squares_.data(), this->size_, this->size_, weights_.data(), n_squares_,
-             totals.hessian.data(), this->size_);
+    totals.add_squares(squares_.data(), weights_.data(), n_squares_);
     n_squares_ = 0;
   }
 
   void flush_cross(NestedTotals& totals, std::size_t least) {
     if (n_cross_ <= least) return;
-    add_cross(cross_left_.data(), this->size_, cross_right_.data(), this->size_, this->size_,
-              n_cross_, totals.cross.data(), this->size_, [](vd x) { return sum(x); });
+    totals.add_crosses(cross_left_.data(), cross_right_.data(), n_cross_);
     n_cross_ = 0;
   }
 
   bool roots_alone_ = false;
-  std::vector<vd> n_, pw_, above_, E_, passed_, product_, left_;
+  std::vector<vd> n_, pw_, above_, E_, passed_, product_, omega_z_;
   std::vector<vd> squares_, cross_left_, cross_right_;
 };
 

@@ -19,7 +19,7 @@ NestedData::Result NestedData::evaluate_with(std::size_t threads) {
   };
   const std::size_t slots = layout_.slots();
   threads = std::max<std::size_t>(1, std::min(threads, slots));
-  std::vector<NestedTotals> totals(slots, NestedTotals(p_, point_.m()));
+  std::vector<NestedTotals> totals(slots, NestedTotals(point_));
   std::vector<char> found(slots);
   std::vector<std::unique_ptr<Worker>> workers(threads);
   const NestedProblem problem{point_, layout_, tiles()};

@@ -16,38 +16,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "binomial.hpp"
-#include "gram.hpp"
-#include "group_unit.hpp"
 #include "nested_layout.hpp"
 #include "nested_point.hpp"
+#include "nested_rows.hpp"
+#include "packed.hpp"
 #include "simd.hpp"
 #include "small_cholesky.hpp"
 
 namespace multilogit {
-
-// The data in tiles.
-struct NestedTiles {
-  const vd* x;       // tiles x columns
-  const vd* y;       // successes
-  const vd* n;       // trials
-  const vd* offset;  // null when there is none
-};
-
-// Everything that the forests of one evaluation look at.
-struct NestedProblem {
-  const NestedPoint& at;
-  const NestedLayout& layout;
-  NestedTiles data;
-};
-
-// Rows of a slot: eta = X beta + o, and the weights of the one product X'diag(weight)X.
-struct SlotRows {
-  std::size_t first = 0, tiles = 0;
-  std::vector<vd> eta0, weight;
-};
 
 // Sums over the trees of a slot.
 struct NestedTotals {
@@ -56,16 +35,21 @@ struct NestedTotals {
   std::vector<vd> pairs;        // m x (p + m): X_ik of theta_i and any k; of two thetas X_ik + X_ki
   std::vector<double> hessian;  // (p + m)^2, upper triangle; without pairs, cross, gram
   std::vector<double> cross;    // (p + m)^2: to be added together with its transpose
-  std::vector<double> gram;     // p x p, upper triangle
+  std::vector<double> gram;     // pairs of logits (packed) x columns of X squared, upper triangles
   std::vector<double> product;  // p
 
-  NestedTotals(int p, int m)
-      : gradient(p + m),
-        pairs(static_cast<std::size_t>(m) * (p + m)),
-        hessian(static_cast<std::size_t>(p + m) * (p + m)),
+  explicit NestedTotals(const NestedPoint& at)
+      : gradient(at.size()),
+        pairs(static_cast<std::size_t>(at.m()) * at.size()),
+        hessian(static_cast<std::size_t>(at.size()) * at.size()),
         cross(hessian.size()),
-        gram(static_cast<std::size_t>(p) * p),
-        product(p) {}
+        gram(static_cast<std::size_t>(packed_size(at.logits)) * at.x_columns * at.x_columns),
+        product(at.p) {}
+
+  // hessian += sum_i weight_i x_i x_i', cross += sum_i left_i right_i', lanes added up; the
+  // vectors, `count` of them, are p + m long and one after the other.
+  void add_squares(const vd* x, const vd* weight, std::size_t count);
+  void add_crosses(const vd* left, const vd* right, std::size_t count);
 };
 
 // What the levels above a forest give, as fields of the level above `top`; null: nothing is there.
@@ -80,8 +64,9 @@ template <int Z, int Q>
 class Forest {
  public:
   static constexpr int kMaxZ = Z > 0 ? Z : kMaxEffects;
-  static constexpr int kMaxS = kMaxZ * (kMaxZ + 1) / 2;
+  static constexpr int kMaxS = packed_size(kMaxZ);
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
+  static constexpr int kMaxPath = kMaxEffects;
 
   // A field of all nodes of a level, seen from the first block of the window.
   struct Kept {
@@ -110,14 +95,15 @@ class Forest {
     std::vector<vd> X, J, Linv;
     std::vector<vd> solved, reduced;  // forward solution, message upwards
     std::vector<vd> P, B;
-    std::vector<vd> pw;              // distinct columns x parameters: sum w zeta P_k, reduced
-    std::vector<vd> y;               // distinct columns x parameters: d shift / dpsi_k
-    std::vector<vd> E;               // packed x parameters: dV / dpsi_k
-    Kept sigma;                      // right side of v
-    std::vector<vd> v, turn;         // v of the path; T v of the node and its ancestors
-    std::vector<vd> Sz;              // sum (w3 h - w A v) zeta
-    std::vector<vd> weight, spread;  // of the node's tree: factor of its sums, of its log|L|
-    std::vector<vd> cross;           // leaves: (w zeta | w3 zeta zeta') x columns
+    std::vector<vd> pw;       // distinct columns x parameters: sum w zeta P_k, reduced
+    std::vector<vd> y;        // distinct columns x parameters: d shift / dpsi_k
+    std::vector<vd> E;        // packed x parameters: dV / dpsi_k
+    Kept sigma;               // right side of v
+    std::vector<vd> v, turn;  // v of the path; T v of the node and its ancestors
+    std::vector<vd> Sz;       // sum (w3 h - w A v) zeta
+    std::vector<vd> weight;   // of the node's tree: factor of its sums
+    std::vector<vd> spread;   // quadrature: N, packed, of the node's root
+    std::vector<vd> cross;    // leaves: (w zeta | w3 zeta zeta') x width
 
     Level(const NestedPoint& at, int level, int top)
         : d(level),
@@ -126,24 +112,20 @@ class Forest {
           path(at.first[top + 1] - at.first[level]) {}
   };
 
-  Forest(const NestedProblem& problem, int top)
+  // `alone`: nobody else adds to the weights of the rows.
+  Forest(const NestedProblem& problem, int top, bool alone)
       : at_(problem.at),
         layout_(problem.layout),
-        data_(problem.data),
         top_(top),
-        size_(problem.at.size()) {
+        size_(problem.at.size()),
+        rows_(make_leaf_rows(problem, alone)) {
     for (int d = 0; d <= top; ++d) levels_.emplace_back(at_, d, top);
-    out_.resize(1 + kMaxZ + static_cast<std::size_t>(kMaxZ + kMaxS) * at_.columns);
-    part_.resize(out_.size());
   }
 
  protected:
   int q(const Level& level) const { return Q > 0 ? Q : level.q_d; }
   int zs() const { return Z > 0 ? Z : at_.zs(); }
-  int ss() const { return zs() * (zs() + 1) / 2; }
-  static constexpr int pair(int a, int b) {
-    return a >= b ? a * (a + 1) / 2 + b : b * (b + 1) / 2 + a;
-  }
+  int ss() const { return packed_size(zs()); }
   Level& leaf() { return levels_.front(); }
   Level& top() { return levels_.back(); }
   bool is_top(const Level& level) const { return level.d == top_; }
@@ -153,7 +135,6 @@ class Forest {
   double T(const Level& level, int c, int a) const {
     return at_.T[static_cast<std::size_t>(c) * at_.q() + at_.first[level.d] + a];
   }
-  vd zeta(std::size_t t, int c) const { return data_.x[t * at_.columns + at_.zeta[c]]; }
 
   // theta_i as an element of its level's Lambda: the distinct column of its row; its column,
   // counted from the first effect of `from`.
@@ -251,8 +232,7 @@ class Forest {
 
   // `most` registers at most are to be taken for the fields of the leaves of a window.
   void open(std::size_t slot, SlotRows& rows, std::size_t most = SIZE_MAX) {
-    rows_ = &rows;
-    for (auto* array : {&r_, &w_, &w3_, &w4_}) resize(*array, rows.tiles);
+    rows_->open(rows);
     for (Level& level : levels_) {
       level.all_first = layout_.levels[level.d].block[slot];
       level.all_blocks = layout_.levels[level.d].block[slot + 1] - level.all_first;
@@ -270,7 +250,7 @@ class Forest {
   std::size_t leaf_registers() {
     const std::size_t q_d = q(leaf()), path = leaf().path, zs = this->zs(), size = size_;
     return 5 * zs + ss() + 2 * q_d + 2 + q_d * zs + zs * zs + q_d * q_d + path * path +
-           path * (zs + 1) + zs * size + (zs + ss()) * at_.columns + q_d * size;
+           path * (zs + 1) + zs * size + (zs + ss()) * at_.width() + q_d * size;
   }
 
   void open_level(Level& level) {
@@ -287,7 +267,7 @@ class Forest {
       resize(*field, n * zs());
     resize(level.raw, n * ss());
     for (auto* field : {&level.trial, &level.solved}) resize(*field, n * q_d);
-    for (auto* field : {&level.weight, &level.spread}) level_ones(*field, n);
+    level.weight.assign(n, vd{} + 1.0);
     resize(level.X, n * q_d * zs());
     resize(level.J, n * zs() * zs());
     resize(level.Linv, n * q_d * q_d);
@@ -296,15 +276,13 @@ class Forest {
     resize(level.v, n * level.path);
     resize(level.y, n * zs() * size_);
     if (is_leaf) {
-      resize(level.cross, n * (zs() + ss()) * at_.columns);
+      resize(level.cross, n * (zs() + ss()) * at_.width());
     } else {
       resize(level.pw, n * zs() * size_);
       resize(level.E, n * ss() * size_);
     }
     look_at(level, 0, n);
   }
-
-  static void level_ones(std::vector<vd>& field, std::size_t n) { field.assign(n, vd{} + 1.0); }
 
   void open_window(std::size_t w) {
     const std::size_t from = w * window_;
@@ -340,34 +318,13 @@ class Forest {
     level.derivatives = level.own_derivatives.data();
   }
 
-  // ---- rows ------------------------------------------------------------------------------------
-
-  vd predictor(std::size_t t, const vd* shift) const {
-    vd eta = rows_->eta0[t - rows_->first];
-    for (int c = 0; c < zs(); ++c) eta += zeta(t, c) * shift[c];
-    return eta;
-  }
-
   const LeafBlock& leaf_block(std::size_t b) { return layout_.leaves[leaf().first + b]; }
 
-  // Row sums of a block of leaves, one leaf per lane: pass(tile, tiles, in, out) adds to `out`,
-  // where `in` has the leaf's numbers, or those of all leaves in whose lanes the rows lie.
-  template <class Pass>
-  void over_rows(std::size_t b, const vd* in, int n_in, vd* out, int n_out, const Pass& pass) {
-    const LeafBlock& block = leaf_block(b);
-    std::fill(out, out + n_out, vd{});
-    if (block.groups_in_lanes) {
-      pass(block.tile[0], block.tile[1] - block.tile[0], in, out);
-      return;
-    }
-    resize(one_, n_in);
-    resize(part_, n_out);
-    for (int lane = 0; lane < block.leaves; ++lane) {
-      for (int i = 0; i < n_in; ++i) one_[i] = splat(in[i][lane]);
-      std::fill(part_.begin(), part_.begin() + n_out, vd{});
-      pass(block.tile[lane], block.tile[lane + 1] - block.tile[lane], one_.data(), part_.data());
-      for (int i = 0; i < n_out; ++i) out[i][lane] = sum(part_[i]);
-    }
+  // out: those of the `width` numbers that belong to beta, times `scale`.
+  template <class Scale>
+  void copy_beta(const vd* sums, Scale scale, vd* out) const {
+    for (int c = 0; c < at_.logits; ++c)
+      for (int k = 0; k < at_.x_columns; ++k) *out++ = scale * sums[c * at_.columns + k];
   }
 
   // ---- elimination -----------------------------------------------------------------------------
@@ -385,7 +342,7 @@ class Forest {
     for (int c = 0; c < zs(); ++c)
       for (int a = 0; a < q_d; ++a) {
         VT[c * kMaxQ + a] = vd{};
-        for (int e = 0; e < zs(); ++e) VT[c * kMaxQ + a] += V[pair(c, e)] * T(level, e, a);
+        for (int e = 0; e < zs(); ++e) VT[c * kMaxQ + a] += V[packed(c, e)] * T(level, e, a);
       }
     for (int a = 0; a < q_d; ++a)
       for (int g = 0; g <= a; ++g) {
@@ -420,22 +377,19 @@ class Forest {
       }
     for (int c = 0; c < zs(); ++c)
       for (int e = 0; e <= c; ++e) {
-        vd v = V[pair(c, e)];
+        vd v = V[packed(c, e)];
         for (int a = 0; a < q(level); ++a) v -= VT[c * kMaxQ + a] * out.X[a * zs() + e];
-        out.V[pair(c, e)] = v;
+        out.V[packed(c, e)] = v;
       }
   }
 
   const NestedPoint& at_;
   const NestedLayout& layout_;
-  NestedTiles data_;
   int top_, size_;
   std::vector<Level> levels_;
   Boundary boundary_;
-  SlotRows* rows_ = nullptr;
+  std::unique_ptr<LeafRows> rows_;
   std::size_t window_ = 0, windows_ = 1;  // blocks of leaves that are looked at together; how often
-  std::vector<vd> r_, w_, w3_, w4_;       // per tile of the slot
-  std::vector<vd> out_, part_, one_;
 };
 
 }  // namespace multilogit

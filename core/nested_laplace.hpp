@@ -11,13 +11,13 @@ template <int Z, int Q>
 class NestedLaplace : public ForestDerivatives<Z, Q> {
   using Base = ForestDerivatives<Z, Q>;
   using Base::of;
-  using Base::pair;
   using typename Base::Level;
 
  public:
-  explicit NestedLaplace(const NestedProblem& problem) : Base(problem, problem.at.levels() - 1) {}
+  explicit NestedLaplace(const NestedProblem& problem)
+      : Base(problem, problem.at.levels() - 1, true) {}
 
-  // Adds the slot's contribution; false when the modes were not found. rows.weight is empty.
+  // Adds the slot's contribution; false when the modes were not found.
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
                 NestedTotals& totals) {
     this->open(slot, rows, most_leaf_registers());
@@ -30,7 +30,6 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
         add_profile(level, b, pw, half, log_L, totals);
       });
     });
-    for (std::size_t i = 0; i < rows.tiles; ++i) rows.weight[i] = -this->w_[i];
     this->downwards([&](Level& level, std::size_t b) { this->descend(level, b); }, 1);
     this->upwards([&](Level& level, std::size_t b) {
       this->restore(level, b);
@@ -40,7 +39,7 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
     });
     this->add_second_derivatives(false, nullptr, totals);
     this->flush(totals);
-    add_product(rows, totals);
+    this->rows_->add_scores(totals.product.data());
     return true;
   }
 
@@ -48,7 +47,7 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   // The fields of leaves that are looked at together take at most an eighth of what the data take.
   std::size_t most_leaf_registers() const {
     constexpr std::size_t kAlways = (std::size_t{1} << 19) / kLanes;  // 4 MB
-    const std::size_t columns = this->at_.columns + 3;
+    const std::size_t columns = this->at_.columns + this->at_.logits + 2;
     return std::max(kAlways, this->layout_.tiles * columns / 8);
   }
 
@@ -85,22 +84,13 @@ class NestedLaplace : public ForestDerivatives<Z, Q> {
   void add_factor(Level& level, std::size_t b, NestedTotals& totals) {
     const vd* E = this->information(level, b);
     this->find_M(
-        level, b, E, [&] { return this->new_squares(1, totals); },
+        level, b, E, 0, [&](int, int) { return this->new_squares(1, totals); },
         [&](const vd* M, int i, int a) {
           this->weights_[this->n_squares_ - 1] = vd{} + (i == a ? 0.5 : 1.0);
           if (i == a)
             for (int k = 0; k < this->size_; ++k) totals.gradient[k] -= 0.5 * M[k];
         });
     if (!this->is_top(level)) this->pass_information(level, b, E);
-  }
-
-  // X'r; X'(Omega - W)X is left to the weights of the rows.
-  void add_product(const SlotRows& rows, NestedTotals& totals) {
-    const auto stride = static_cast<std::size_t>(this->at_.columns);
-    for (std::size_t t = 0; t < rows.tiles; t += kChunkTiles)
-      multilogit::add_product(this->data_.x + (rows.first + t) * stride, stride, this->at_.p,
-                              &this->r_[t], std::min(kChunkTiles, rows.tiles - t),
-                              totals.product.data());
   }
 };
 

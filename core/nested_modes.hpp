@@ -21,10 +21,8 @@ class ForestModes : public Forest<Z, Q> {
 
  protected:
   using Base::kMaxQ;
-  using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
-  using Base::pair;
 
   // Newton's method, damped tree by tree by |gradient| alone: along the Newton direction
   // |gradient|^2 falls at rate 2, so halving finds an acceptable step without a logarithm. Where
@@ -58,28 +56,12 @@ class ForestModes : public Forest<Z, Q> {
     return false;
   }
 
-  // R = sum r zeta, V = sum w zeta zeta' of a block of leaves.
+  // R and V of a block of leaves.
   void score_rows(std::size_t b) {
     Level& level = this->leaf();
     const int zs = this->zs(), ss = this->ss();
-    const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* shift, vd* out) {
-      vd r[kMaxZ] = {}, w[kMaxS] = {};
-      for (std::size_t t = tile; t < tile + tiles; ++t) {
-        const BinomialScore row =
-            binomial_score(this->predictor(t, shift), this->data_.y[t], this->data_.n[t]);
-        for (int c = 0; c < zs; ++c) {
-          r[c] += row.r * this->zeta(t, c);
-          const vd wz = row.w * this->zeta(t, c);
-          for (int e = 0; e <= c; ++e) w[pair(c, e)] += wz * this->zeta(t, e);
-        }
-      }
-      for (int c = 0; c < zs; ++c) out[c] += r[c];
-      for (int c = 0; c < ss; ++c) out[zs + c] += w[c];
-    };
-    vd* out = this->out_.data();
-    this->over_rows(b, of(level.shift, zs, b), zs, out, zs + ss, pass);
-    std::copy_n(out, zs, of(level.R, zs, b));
-    std::copy_n(out + zs, ss, of(level.V, ss, b));
+    this->rows_->score(this->leaf_block(b), of(level.shift, zs, b), of(level.R, zs, b),
+                       of(level.V, ss, b));
   }
 
  private:

@@ -1,27 +1,28 @@
 // The log marginal likelihood of the trees of one slot by adaptive Gauss-Hermite quadrature at
-// every level, one effect per node, with exact gradient and Hessian of the computed value
-// (DESIGN 4.4; docs/mathematics).
+// every level, with exact gradient and Hessian of the computed value (DESIGN 4.4;
+// docs/mathematics).
 //
-// A node integrates its effect given the shift s that its ancestors make, its children within it.
-// With u^ the node's part of the joint mode of its subtree given s, L its factor there, nodes x_j
-// of the standard normal and weights omega_j that add up to 1:
+// A node integrates its effects given the shift s that its ancestors make, its children within it.
+// With u^ the node's part of the joint mode of its subtree given s, L its factor there, R = L^-T,
+// nodes x_j of the standard normal and weights omega_j that add up to 1:
 //
-//   c_j = u^ + x_j / L,   F_j = sum over children l(s + T c_j) - c_j^2 / 2 + x_j^2 / 2 + log
-//   omega_j l(s) = log sum_j exp F_j - log L,   p = softmax(F)
+//   c_j = u^ + R x_j,   l(s) = log sum_j exp F_j - log|L|,   p = softmax(F)
+//   F_j = sum over children l(s + T c_j) - |c_j|^2 / 2 + |x_j|^2 / 2 + log omega_j
 //
 // where a leaf has its rows for children. Derivatives are total ones: s depends on psi, too. With
-// the score S_j = dF_j / ds at fixed c_j, g_j = T'S_j - c_j, M_k = L^-2 (H_k of the node given
-// its descendants), c_jk = u_k - x_j M_k / (2L):
+// the score S_j = dF_j / ds at fixed c_j, g_j = T'S_j - c_j, M_k = L^-1 (H_k of the node given its
+// descendants) L^-T, Phi_k its lower triangle with half the diagonal, c_jk = u_k - R Phi_k'x_j:
 //
-//   gradient_k = sum_j p_j F_jk - M_k / 2,   F_jk = children's gradients - c_j c_jk
-//   S_u = sum_j p_j g_j,   N = 1 + sum_j p_j g_j x_j / L
-//   Hessian = Cov_p(F_k, F_l) + sum_j p_j (children's Hessians - c_jk c_jl + S_j (Z_k c_jl + Z_l
+//   gradient_k = sum_j p_j F_jk - tr(M_k) / 2,   F_jk = children's gradients - c_j'c_jk
+//   S_u = sum_j p_j g_j,   N = R' sum_j p_j g_j x_j' + I
+//   Hessian = Cov_p(F_k, F_l) + sum_j p_j (children's Hessians - c_jk'c_jl + S_j'(Z_k c_jl + Z_l
 //   c_jk))
-//     + (3N/4 - 1/4) M_k M_l + N <M_k, M_l> against the descendants
-//     + the second derivatives of u^ times S_u and of -log L times N.
+//     + <M_k, T_l> (T_l: see trace_form) + 2 sum over descendants <M_k, N_s M_l> against the node
+//     + the second derivatives of u^ times S_u and of L by N_s,
 //
-// With one node this is Laplace's approximation. Every level has its own forest: of a node's
-// subtree there is one set of modes for each node x_j of each ancestor.
+// where N_s is symmetric and has the upper triangle of N / 2. With one node this is Laplace's
+// approximation. Every level has its own forest: of a node's subtree there is one set of modes for
+// each node x_j of each ancestor.
 #pragma once
 
 #include <cmath>
@@ -33,23 +34,23 @@
 
 namespace multilogit {
 
-template <int Z>
-class NestedQuadrature : public ForestDerivatives<Z, 1> {
-  using Base = ForestDerivatives<Z, 1>;
+template <int Z, int Q>
+class NestedQuadrature : public ForestDerivatives<Z, Q> {
+  using Base = ForestDerivatives<Z, Q>;
+  using Base::kMaxQ;
   using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
-  using Base::pair;
   using typename Base::Level;
 
  public:
-  // Levels 0 .. top.
-  NestedQuadrature(const NestedProblem& problem, int top)
-      : Base(problem, top), K_(static_cast<int>(problem.at.nodes.size())) {
-    if (top > 0) inner_ = std::make_unique<NestedQuadrature>(problem, top - 1);
-  }
   explicit NestedQuadrature(const NestedProblem& problem)
       : NestedQuadrature(problem, problem.at.levels() - 1) {}
+  // Levels 0 .. top.
+  NestedQuadrature(const NestedProblem& problem, int top)
+      : Base(problem, top, false), rule_(problem.at.nodes[top]), K_(rule_.count()) {
+    if (top > 0) inner_ = std::make_unique<NestedQuadrature>(problem, top - 1);
+  }
 
   // Adds the slot's contribution; false when the modes were not found. rows.weight is empty.
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
@@ -74,22 +75,46 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   }
 
  private:
+  static constexpr int kMaxM = packed_size(kMaxQ);
+
   // Sums over the nodes x_j, weighted by p_j.
   struct Moments {
-    vd x{}, xx{}, g{}, gx{};
-    vd S[kMaxZ] = {}, Sx[kMaxZ] = {};
+    vd x[kMaxQ] = {}, g[kMaxQ] = {}, S[kMaxZ] = {};
+    vd xx[kMaxQ * kMaxQ] = {}, gx[kMaxQ * kMaxQ] = {}, Sx[kMaxZ * kMaxQ] = {};
   };
 
-  double x(int j) const { return this->at_.nodes[j]; }
-  vd* solved(Level& level, std::size_t b) { return level.derivatives + b * this->size_; }
-  // 1 / L
-  vd scale(std::size_t b) { return this->top().Linv[b]; }
-  vd node(std::size_t b, int j) { return this->top().u[b] + x(j) * scale(b); }
+  // Effects of the roots of these trees; pairs of them.
+  int q() { return Base::q(this->top()); }
+  int qq() { return packed_size(q()); }
+  double x(int j, int a) { return rule_.nodes[j * q() + a]; }
+  vd* solved(Level& level, std::size_t b) { return level.derivatives + b * q() * this->size_; }
+  // R = L^-T, a <= c; TR.
+  vd R(std::size_t b, int a, int c) { return of(this->top().Linv, q() * q(), b)[c * q() + a]; }
+  vd TR(std::size_t b, int z, int c) {
+    vd sum{};
+    for (int a = 0; a <= c; ++a) sum += this->T(this->top(), z, a) * R(b, a, c);
+    return sum;
+  }
+  // R y
+  void turn(std::size_t b, const vd* y, vd* out) {
+    for (int a = 0; a < q(); ++a) {
+      out[a] = vd{};
+      for (int c = a; c < q(); ++c) out[a] += R(b, a, c) * y[c];
+    }
+  }
+  // c_j
+  void node(std::size_t b, int j, vd* c) {
+    for (int a = 0; a < q(); ++a) {
+      c[a] = this->top().u[b * q() + a];
+      for (int e = a; e < q(); ++e) c[a] += R(b, a, e) * x(j, e);
+    }
+  }
 
   void open_all(std::size_t slot, SlotRows& rows) {
     this->open(slot, rows);
     const std::size_t n = this->top().blocks, size = this->size_, zs = this->zs();
-    for (auto* field : {&value_, &S_u_, &config_weight_, &below_value_}) this->resize(*field, n);
+    for (auto* field : {&value_, &config_weight_, &below_value_}) this->resize(*field, n);
+    this->resize(S_u_, n * q());
     this->resize(F_, n * K_);
     for (auto* field : {&gradient_, &below_gradient_}) this->resize(*field, n * size);
     for (auto* field : {&score_, &config_shift_, &below_score_, &followed_})
@@ -97,11 +122,17 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     this->resize(config_y_, n * zs * size);
     moments_.resize(n);
     M_.resize(this->levels_.size());
-    for (Level& level : this->levels_) this->resize(M_[level.d], level.blocks * size);
+    for (Level& level : this->levels_) {
+      this->resize(M_[level.d], level.blocks * rows_of_M(level) * size);
+      this->resize(level.spread, level.blocks * qq());
+    }
     if (!inner_) return;
     inner_->open_all(slot, rows);
     for (Level& level : inner_->levels_) inner_->open_modes(level);
   }
+
+  // M of the roots is packed; that of their descendants, own effects x roots' effects.
+  int rows_of_M(const Level& level) { return this->is_top(level) ? qq() : Base::q(level) * q(); }
 
   void flush_all(NestedTotals& totals) {
     this->flush(totals);
@@ -137,10 +168,9 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     this->upwards([&](Level& level, std::size_t b) {
       typename Base::Factor f;
       this->factor(level, of(level.V, this->ss(), b), f);
-      level.Linv[b] = f.H.reciprocal[0];
-      if (!this->is_top(level))
-        this->scatter(f.V, this->ss(), 0, this->ss(), this->parents(level, b),
-                      this->parent(level).V.here);
+      if (this->is_top(level)) return this->store_factor(level, b, f);
+      this->scatter(f.V, this->ss(), 0, this->ss(), this->parents(level, b),
+                    this->parent(level).V.here);
     });
   }
 
@@ -161,8 +191,9 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   // Modes and shift of the forest above.
   void begin_at(NestedQuadrature& outer) {
     for (Level& level : this->levels_) {
-      std::copy_n(outer.levels_[level.d].u, level.blocks, level.u);
-      std::copy_n(outer.levels_[level.d].X.data(), level.blocks * this->zs(), level.X.data());
+      const std::size_t n = level.blocks * Base::q(level);
+      std::copy_n(outer.levels_[level.d].u, n, level.u);
+      std::copy_n(outer.levels_[level.d].X.data(), n * this->zs(), level.X.data());
     }
     const std::vector<vd>& shift = outer.top().shift;
     for (std::size_t b = 0; b < this->top().blocks; ++b)
@@ -174,7 +205,8 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   void follow() {
     const int zs = this->zs();
     this->downwards([&](Level& level, std::size_t b) {
-      vd change[kMaxZ];
+      const int q_d = Base::q(level);
+      vd change[kMaxZ], du[kMaxQ], *turned = of(level.turn, zs, b);
       this->gather_above(level, b, &Level::turn, this->boundary_.shift, zs, change);
       if (this->is_top(level))
         for (int c = 0; c < zs; ++c) {
@@ -182,10 +214,14 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
           change[c] -= of(followed_, zs, b)[c];
           of(followed_, zs, b)[c] = s;
         }
-      vd du{};
-      for (int c = 0; c < zs; ++c) du -= of(level.X, zs, b)[c] * change[c];
-      level.u[b] += du;
-      for (int c = 0; c < zs; ++c) of(level.turn, zs, b)[c] = change[c] + this->T(level, c, 0) * du;
+      const vd* X = of(level.X, q_d * zs, b);
+      std::copy_n(change, zs, turned);
+      for (int a = 0; a < q_d; ++a) {
+        du[a] = vd{};
+        for (int c = 0; c < zs; ++c) du[a] -= X[a * zs + c] * change[c];
+        level.u[b * q_d + a] += du[a];
+        for (int c = 0; c < zs; ++c) turned[c] += this->T(level, c, a) * du[a];
+      }
     });
   }
 
@@ -194,9 +230,11 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     const int zs = this->zs();
     Level& level = this->top();
     for (std::size_t b = 0; b < level.blocks; ++b)
-      for (int c = 0; c < zs; ++c)
-        of(config_shift_, zs, b)[c] =
-            of(level.shift, zs, b)[c] + x(j) * scale(b) * this->T(level, c, 0);
+      for (int c = 0; c < zs; ++c) {
+        vd s = of(level.shift, zs, b)[c];
+        for (int a = 0; a < q(); ++a) s += TR(b, c, a) * x(j, a);
+        of(config_shift_, zs, b)[c] = s;
+      }
     inner_->boundary_ = {config_shift_.data(), nullptr, nullptr};
     inner_->follow();
   }
@@ -214,67 +252,40 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     return true;
   }
 
-  // -c_j^2 / 2 + x_j^2 / 2 + log omega_j
+  // -|c_j|^2 / 2 + |x_j|^2 / 2 + log omega_j
   vd prior(std::size_t b, int j) {
-    const vd c = node(b, j);
-    return 0.5 * (x(j) * x(j) - c * c) + this->at_.log_weights[j];
+    vd c[kMaxQ], sum = splat(rule_.log_weights[j]);
+    node(b, j, c);
+    for (int a = 0; a < q(); ++a) sum += 0.5 * (x(j, a) * x(j, a) - c[a] * c[a]);
+    return sum;
   }
 
   // F becomes p.
   void mix(std::size_t b) {
-    vd *F = of(F_, K_, b), top = F[0], total{};
+    vd *F = of(F_, K_, b), top = F[0], total{}, scale = R(b, 0, 0);
     for (int j = 1; j < K_; ++j) top = select(F[j] > top, F[j], top);
     for (int j = 0; j < K_; ++j) {
       F[j] = exp_negative(F[j] - top);
       total += F[j];
     }
     for (int j = 0; j < K_; ++j) F[j] = F[j] / total;
-    value_[b] = top + logarithm(total) + logarithm(scale(b));
+    for (int a = 1; a < q(); ++a) scale *= R(b, a, a);
+    value_[b] = top + logarithm(total) + logarithm(scale);
   }
 
-  // F_j of leaves; with `keep` also r_j and w_j of every row, and sums S_j = sum r_j zeta,
-  // sum w_j zeta zeta' in node_sums_.
+  LeafNodes leaf_nodes() { return {rule_, q()}; }
+
+  // F_j of leaves; with `keep` also what `average` needs of every row, and in node_sums_ the sums
+  // S_j = sum r_j zeta and sum w_j zeta zeta'.
   void leaf_values(std::size_t b, bool keep) {
-    Level& level = this->leaf();
-    const int zs = this->zs(), ss = this->ss();
-    const LeafBlock& block = this->leaf_block(b);
-    const std::size_t first = block.tile[0];
-    const std::size_t tiles = block.tile[block.groups_in_lanes ? 1 : block.leaves] - first;
-    this->resize(node_sums_, static_cast<std::size_t>(K_) * (1 + zs + ss));
-    if (keep)
-      for (auto* array : {&r_nodes_, &w_nodes_}) this->resize(*array, tiles * K_);
-    vd in[2 * kMaxZ];
-    for (int c = 0; c < zs; ++c) {
-      in[c] = of(level.shift, zs, b)[c];
-      in[zs + c] = scale(b) * this->T(level, c, 0);
-    }
-    const auto pass = [&, this](std::size_t tile, std::size_t count, const vd* shift, vd* out) {
-      for (std::size_t t = tile; t < tile + count; ++t) {
-        const vd eta = this->predictor(t, shift);
-        vd step{};
-        for (int c = 0; c < zs; ++c) step += this->zeta(t, c) * shift[zs + c];
-        for (int j = 0; j < K_; ++j) {
-          const BinomialRow row =
-              binomial_row(eta + x(j) * step, this->data_.y[t], this->data_.n[t]);
-          out[j] += row.value;
-          if (!keep) continue;
-          r_nodes_[(t - first) * K_ + j] = row.r;
-          w_nodes_[(t - first) * K_ + j] = row.w;
-          add_node_sums(t, row.r, row.w, out + K_ + j * (zs + ss));
-        }
-      }
-    };
-    this->over_rows(b, in, 2 * zs, node_sums_.data(), keep ? K_ * (1 + zs + ss) : K_, pass);
-    for (int j = 0; j < K_; ++j) of(F_, K_, b)[j] = node_sums_[j] + prior(b, j);
-  }
-
-  void add_node_sums(std::size_t t, vd r, vd w, vd* out) const {
     const int zs = this->zs();
-    for (int c = 0; c < zs; ++c) {
-      out[c] += r * this->zeta(t, c);
-      const vd wz = w * this->zeta(t, c);
-      for (int e = 0; e <= c; ++e) out[zs + pair(c, e)] += wz * this->zeta(t, e);
-    }
+    this->resize(node_sums_, static_cast<std::size_t>(K_) * (1 + zs + this->ss()));
+    vd step[kMaxZ * kMaxQ];
+    for (int c = 0; c < zs; ++c)
+      for (int a = 0; a < q(); ++a) step[c * q() + a] = TR(b, c, a);
+    this->rows_->node_values(this->leaf_block(b), leaf_nodes(), of(this->leaf().shift, zs, b), step,
+                             keep, node_sums_.data());
+    for (int j = 0; j < K_; ++j) of(F_, K_, b)[j] = node_sums_[j] + prior(b, j);
   }
 
   // ---- derivatives -----------------------------------------------------------------------------
@@ -311,10 +322,13 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     });
     this->downwards([&](Level& level, std::size_t b) { this->descend(level, b); });
     this->upwards([&](Level& level, std::size_t b) {
-      vd* M = of(M_[level.d], this->size_, b);
+      vd* M = of(M_[level.d], rows_of_M(level) * this->size_, b);
       const vd* E = this->information(level, b);
-      // the last row of the path is the root's
-      this->find_M(level, b, E, [&] { return M; }, [](const vd*, int, int) {});
+      const int least = level.path - q();  // the last rows of the path are the root's
+      const auto room = [&](int i, int a) {
+        return M + (this->is_top(level) ? packed(i, a) : a * q() + i - least) * this->size_;
+      };
+      this->find_M(level, b, E, least, room, [](const vd*, int, int) {});
       if (!this->is_top(level)) this->pass_information(level, b, E);
     });
     this->downwards([&](Level& level, std::size_t b) {
@@ -334,7 +348,9 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     set_shift(j);
     for (std::size_t b = 0; b < level.blocks; ++b) {
       config_weight_[b] = level.weight[b] * of(F_, K_, b)[j];
-      turn_y(b, x(j), of(config_y_, zs * size, b));
+      vd* y = of(config_y_, zs * size, b);
+      std::copy_n(of(level.y, zs * size, b), zs * size, y);
+      for (int a = 0; a < q(); ++a) add_turn(b, a, x(j, a), y);
     }
     inner_->boundary_ = {config_shift_.data(), config_y_.data(), config_weight_.data()};
     if (!inner_->differentiate(totals)) return false;
@@ -354,49 +370,66 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     return true;
   }
 
-  // y of node x: ds / dpsi_k with the node's effect at c = u^ + x / L.
-  void turn_y(std::size_t b, double x, vd* out) {
-    std::copy_n(of(this->top().y, this->zs() * this->size_, b), this->zs() * this->size_, out);
-    add_turn(b, vd{} + x, out);
+  // Phi_k, element (a, c), a >= c, is M_k times this.
+  static double half(int a, int c) { return a == c ? 0.5 : 1.0; }
+  const vd* M_of_root(std::size_t b, int a, int c) {
+    return of(M_[this->top_], qq() * this->size_, b) + packed(a, c) * this->size_;
   }
 
-  // Adds x times d(T / L) / dpsi_k.
-  void add_turn(std::size_t b, vd x, vd* out) {
-    Level& level = this->top();
+  // Adds x times d(TR) / dpsi_k, column e: (TR)_k = T_k R - T R Phi_k'.
+  void add_turn(std::size_t b, int e, double x, vd* out) {
     const int size = this->size_;
-    const vd *M = of(M_[level.d], size, b), half = -0.5 * x * scale(b);
-    for (int c = 0; c < this->zs(); ++c) {
-      const vd t = half * this->T(level, c, 0);
-      for (int k = 0; k < size; ++k) out[c * size + k] += t * M[k];
+    for (int z = 0; z < this->zs(); ++z)
+      for (int c = 0; c <= e; ++c) {
+        const vd t = -x * half(e, c) * TR(b, z, c), *M = M_of_root(b, e, c);
+        for (int k = 0; k < size; ++k) out[z * size + k] += t * M[k];
+      }
+    const int d = this->top_;
+    for (int k = this->at_.below(d); k < this->at_.below(d + 1); ++k) {
+      const int a = this->theta_effect(k - this->at_.p, this->top());
+      if (a <= e) out[this->theta_z(k - this->at_.p) * size + k] += x * R(b, a, e);
     }
-    for (int k = this->at_.below(level.d); k < this->at_.below(level.d + 1); ++k)
-      out[this->theta_z(k - this->at_.p) * size + k] += x * scale(b);
   }
 
   // F: the children's part of F_jk, the last row of the squares; S: S_j.
   void add_node(std::size_t b, int j, vd* F, const vd* S) {
     Level& level = this->top();
     const int size = this->size_;
-    const vd p = of(F_, K_, b)[j], c = node(b, j);
-    const vd *M = of(M_[level.d], size, b), *u = solved(level, b);
-    const vd half = 0.5 * x(j) * scale(b) * c;
+    const vd p = of(F_, K_, b)[j], *u = solved(level, b);
+    vd c[kMaxQ];
+    node(b, j, c);
+    for (int a = 0; a < q(); ++a)
+      for (int k = 0; k < size; ++k) F[k] -= c[a] * u[a * size + k];
+    for (int e = 0; e < q(); ++e) {  // c_j'R Phi_k'x_j
+      vd cR{};
+      for (int a = 0; a <= e; ++a) cR += c[a] * R(b, a, e);
+      for (int a = e; a < q(); ++a) {
+        const vd t = half(a, e) * x(j, a) * cR, *M = M_of_root(b, a, e);
+        for (int k = 0; k < size; ++k) F[k] += t * M[k];
+      }
+    }
     vd* mean = of(gradient_, size, b);
-    for (int k = 0; k < size; ++k) {
-      F[k] += half * M[k] - c * u[k];
-      mean[k] += p * F[k];
-    }
+    for (int k = 0; k < size; ++k) mean[k] += p * F[k];
     this->weights_[this->n_squares_ - 1] = level.weight[b] * p;
+    add_moments(b, j, p, c, S);
+  }
+
+  void add_moments(std::size_t b, int j, vd p, const vd* c, const vd* S) {
     Moments& moments = moments_[b];
-    vd g = -c;
-    for (int e = 0; e < this->zs(); ++e) {
-      g += this->T(level, e, 0) * S[e];
-      moments.S[e] += p * S[e];
-      moments.Sx[e] += p * x(j) * S[e];
+    for (int z = 0; z < this->zs(); ++z) {
+      moments.S[z] += p * S[z];
+      for (int a = 0; a < q(); ++a) moments.Sx[z * kMaxQ + a] += p * x(j, a) * S[z];
     }
-    moments.x += p * x(j);
-    moments.xx += p * x(j) * x(j);
-    moments.g += p * g;
-    moments.gx += p * x(j) * g;
+    for (int e = 0; e < q(); ++e) {
+      vd g = -c[e];
+      for (int z = 0; z < this->zs(); ++z) g += this->T(this->top(), z, e) * S[z];
+      moments.x[e] += p * x(j, e);
+      moments.g[e] += p * g;
+      for (int a = 0; a < q(); ++a) {
+        moments.xx[e * kMaxQ + a] += p * (x(j, e) * x(j, a));
+        moments.gx[e * kMaxQ + a] += p * x(j, a) * g;
+      }
+    }
   }
 
   // Mean, c_jk, M_k and pairs of the tree's root; S_u and N; gradient.
@@ -404,128 +437,191 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
     Level& level = this->top();
     const int size = this->size_;
     const Moments& moments = moments_[b];
-    const vd weight = level.weight[b], half = 0.5 * scale(b);
-    const vd *M = of(M_[level.d], size, b), *u = solved(level, b);
-    vd* mean = of(gradient_, size, b);
-    const vd N = 1.0 + scale(b) * moments.gx;
-    level.spread[b] = N;
-    S_u_[b] = moments.g;
+    const vd weight = level.weight[b], *u = solved(level, b);
+    vd *mean = of(gradient_, size, b), *S_u = of(S_u_, q(), b), N[kMaxQ * kMaxQ];
+    find_N(b, N);
+    std::copy_n(moments.g, q(), S_u);
     this->add_square(mean, -weight, totals);
-    this->add_square(u, -weight, totals);
-    this->add_square(M, weight * (0.75 * N - 0.25 - half * half * moments.xx), totals);
-    const auto [left, right] = this->new_cross(1, totals);
-    std::copy_n(u, size, left);
-    for (int k = 0; k < size; ++k) right[k] = weight * half * moments.x * M[k];
+    for (int a = 0; a < q(); ++a) this->add_square(u + a * size, -weight, totals);
+    add_traces(b, N, totals);
+    const auto [left, right] = this->new_cross(q(), totals);
+    std::copy_n(u, q() * size, left);
+    for (int a = 0; a < q(); ++a) {
+      std::fill_n(right + a * size, size, vd{});
+      add_turned(b, a, moments.x, weight, right + a * size);
+    }
     for (int i = this->at_.below(level.d) - this->at_.p;
          i < this->at_.below(level.d + 1) - this->at_.p; ++i) {
       vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
-      const vd S = weight * moments.S[this->theta_z(i)];
-      const vd Sx = weight * half * moments.Sx[this->theta_z(i)];
-      for (int k = 0; k < size; ++k) pairs[k] += S * u[k] - Sx * M[k];
+      const int z = this->theta_z(i), e = this->theta_effect(i, level);
+      const vd S = weight * moments.S[z];
+      for (int k = 0; k < size; ++k) pairs[k] += S * u[e * size + k];
+      add_turned(b, e, &moments.Sx[z * kMaxQ], -weight, pairs);
     }
-    for (int k = 0; k < size; ++k) mean[k] -= 0.5 * M[k];
+    for (int a = 0; a < q(); ++a) {
+      const vd* M = M_of_root(b, a, a);
+      for (int k = 0; k < size; ++k) mean[k] -= 0.5 * M[k];
+    }
   }
 
-  // N M_k M_l of every descendant against the root of its tree.
+  // Adds weight times (R Phi_k'x)_e.
+  void add_turned(std::size_t b, int e, const vd* x, vd weight, vd* out) {
+    for (int c = e; c < q(); ++c)
+      for (int a = c; a < q(); ++a) {
+        const vd t = weight * half(a, c) * R(b, e, c) * x[a], *M = M_of_root(b, a, c);
+        for (int k = 0; k < this->size_; ++k) out[k] += t * M[k];
+      }
+  }
+
+  // N, and N_s in the level's spread.
+  void find_N(std::size_t b, vd* N) {
+    vd* spread = of(this->top().spread, qq(), b);
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        vd sum = vd{} + (a == c ? 1.0 : 0.0);
+        for (int e = 0; e <= a; ++e) sum += R(b, e, a) * moments_[b].gx[e * kMaxQ + c];
+        N[a * kMaxQ + c] = sum;
+        if (a <= c) spread[packed(a, c)] = 0.5 * sum;
+      }
+  }
+
+  // Symmetric part of <M_k, T_l>.
+  void add_traces(std::size_t b, const vd* N, NestedTotals& totals) {
+    const int size = this->size_, n = qq();
+    const vd weight = this->top().weight[b], *M = M_of_root(b, 0, 0);
+    vd form[kMaxM * kMaxM];
+    trace_form(b, N, form);
+    if (q() == 1) return this->add_square(M, weight * form[0], totals);
+    const auto [left, right] = this->new_cross(n, totals);
+    std::copy_n(M, n * size, left);
+    std::fill_n(right, n * size, vd{});
+    for (int i = 0; i < n; ++i)
+      for (int l = 0; l < n; ++l) {
+        const vd t = 0.5 * weight * form[i * n + l];
+        for (int k = 0; k < size; ++k) right[i * size + k] += t * M[l * size + k];
+      }
+  }
+
+  // T_l for every element of M_l, in the packed triangle that goes with M_k:
+  //   -tr(Phi_k Phi_l) + <N, Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l')'> = <M_k, T_l>,
+  //   T_l = -diag(Phi_l) / 2 + Phi(N'Phi_l') + Phi_l'Phi(N') + Phi(N')Phi_l
+  // (R_kl = R {Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l' - L^-1 H_kl L^-T)'}), and what
+  // -sum_j p_j c_jk'c_jl has of both: -<Phi_k, sum_j p_j x_j x_j' Phi_l R'R>.
+  void trace_form(std::size_t b, const vd* N, vd* form) {
+    const int n = q();
+    vd RR[kMaxQ * kMaxQ], T[kMaxQ * kMaxQ];
+    for (int a = 0; a < n; ++a)
+      for (int c = 0; c < n; ++c) {
+        RR[a * kMaxQ + c] = vd{};
+        for (int e = 0; e <= std::min(a, c); ++e) RR[a * kMaxQ + c] += R(b, e, a) * R(b, e, c);
+      }
+    const auto lower = [&](int a, int c) {  // Phi(N')
+      return a > c ? N[c * kMaxQ + a] : (a == c ? 0.5 * N[a * kMaxQ + a] : vd{});
+    };
+    for (int i = 0; i < n; ++i)
+      for (int l = 0; l <= i; ++l) {  // Phi_l has the one element h at (i, l)
+        const double h = half(i, l);
+        for (int a = 0; a < n; ++a)
+          for (int c = 0; c < n; ++c) {
+            vd t{};
+            if (c == i) t += (a > c ? 1.0 : (a == c ? 0.5 : 0.0)) * h * N[l * kMaxQ + a];
+            if (a == l) t += h * lower(i, c);
+            if (c == l) t += h * lower(a, i);
+            if (a == c && a == i && i == l) t -= 0.5 * h;
+            T[a * kMaxQ + c] = t;
+          }
+        for (int a = 0; a < n; ++a)
+          for (int c = 0; c <= a; ++c) {
+            const vd both = T[a * kMaxQ + c] + (a == c ? vd{} : T[c * kMaxQ + a]);
+            form[packed(a, c) * qq() + packed(i, l)] =
+                both - half(a, c) * h * moments_[b].xx[a * kMaxQ + i] * RR[l * kMaxQ + c];
+          }
+      }
+  }
+
+  // 2 <M_k, N_s M_l> of every descendant against the root of its tree.
   void add_descendants(NestedTotals& totals) {
+    const int size = this->size_, roots = q();
     for (int d = this->top_ - 1; d >= 0; --d) {
       Level& level = this->levels_[d];
       for (std::size_t b = 0; b < level.blocks; ++b) {
-        this->gather(this->parent(level).spread.data(), 1, 0, 1, this->parents(level, b),
-                     &level.spread[b]);
-        this->add_square(of(M_[d], this->size_, b), level.weight[b] * level.spread[b], totals);
+        vd* N = of(level.spread, qq(), b);
+        this->gather(this->parent(level).spread.data(), qq(), 0, qq(), this->parents(level, b), N);
+        for (int a = 0; a < Base::q(level); ++a) {
+          const vd* M = of(M_[d], rows_of_M(level) * size, b) + a * roots * size;
+          if (roots == 1) {
+            this->add_square(M, 2.0 * level.weight[b] * N[0], totals);
+            continue;
+          }
+          const auto [left, right] = this->new_cross(roots, totals);
+          std::copy_n(M, roots * size, left);
+          std::fill_n(right, roots * size, vd{});
+          for (int r = 0; r < roots; ++r)
+            for (int s = 0; s < roots; ++s) {
+              const vd t = level.weight[b] * N[packed(r, s)];
+              for (int k = 0; k < size; ++k) right[r * size + k] += t * M[s * size + k];
+            }
+        }
       }
     }
   }
 
   // ---- leaves ----------------------------------------------------------------------------------
 
-  // All nodes of a block of leaves; -sum_j p_j D_jk'W_jD_jl, where D_jk = x_k + zeta'(y_k + x_j
-  // turn_k).
+  // All nodes of a block of leaves; -sum_j p_j D_jk'W_jD_jl, where D_jk = x_k + zeta'(y_k + sum_a
+  // x_ja turn_ak).
   void differentiate_leaves(std::size_t b, NestedTotals& totals) {
-    Level& level = this->leaf();
-    const int zs = this->zs(), ss = this->ss(), size = this->size_, columns = this->at_.columns;
-    average_rows(b);
-    const vd* rx = &average_[2 * zs * columns];
-    const vd* y = of(level.y, zs * size, b);
-    turn_.assign(static_cast<std::size_t>(zs) * size, vd{});
-    add_turn(b, vd{} + 1.0, turn_.data());
-    vd W[3][kMaxS] = {};
+    const int zs = this->zs(), ss = this->ss(), size = this->size_, width = this->at_.width();
+    this->resize(average_, static_cast<std::size_t>(zs * (1 + q()) + K_) * width);
+    this->rows_->average(this->leaf_block(b), leaf_nodes(), of(F_, K_, b), this->leaf().weight[b],
+                         average_.data());
+    const vd* rx = &average_[zs * (1 + q()) * width];
+    // y, then the turn of every effect
+    Y_.assign(static_cast<std::size_t>(1 + q()) * zs * size, vd{});
+    std::copy_n(of(this->leaf().y, zs * size, b), zs * size, Y_.data());
+    for (int a = 0; a < q(); ++a) add_turn(b, a, 1.0, &Y_[(1 + a) * zs * size]);
+    W_.assign(packed_size(1 + q()) * ss, vd{});
     for (int j = 0; j < K_; ++j) {
       const vd* S = &node_sums_[K_ + j * (zs + ss)];
       vd* F = this->new_squares(1, totals);
-      std::copy_n(rx + j * columns, this->at_.p, F);
+      this->copy_beta(rx + j * width, 1.0, F);
       std::fill(F + this->at_.p, F + size, vd{});
-      for (int c = 0; c < zs; ++c)
-        for (int k = 0; k < size; ++k)
-          F[k] += S[c] * (y[c * size + k] + x(j) * turn_[c * size + k]);
+      for (int a = 0; a <= q(); ++a)
+        for (int c = 0; c < zs; ++c) {
+          const vd t = power(j, a) * S[c], *Y = &Y_[(a * zs + c) * size];
+          for (int k = 0; k < size; ++k) F[k] += t * Y[k];
+        }
       add_node(b, j, F, S);
-      vd p = of(F_, K_, b)[j];
-      for (int power = 0; power < 3; ++power, p *= x(j))
-        for (int s = 0; s < ss; ++s) W[power][s] += p * S[zs + s];
-    }
-    add_curvature(b, W, totals);
-  }
-
-  void add_curvature(std::size_t b, const vd (*W)[kMaxS], NestedTotals& totals) {
-    Level& level = this->leaf();
-    const int zs = this->zs(), size = this->size_, columns = this->at_.columns, p = this->at_.p;
-    const vd *y = of(level.y, zs * size, b), weight = level.weight[b];
-    const auto [left, right] = this->new_cross(2 * zs, totals);
-    std::copy_n(y, zs * size, left);
-    std::copy_n(turn_.data(), zs * size, left + zs * size);
-    for (int c = 0; c < 2 * zs; ++c) {
-      vd* g = right + c * size;
-      for (int k = 0; k < p; ++k) g[k] = -weight * average_[c * columns + k];
-      std::fill(g + p, g + size, vd{});
-    }
-    for (int c = 0; c < zs; ++c)
-      for (int e = 0; e < zs; ++e) {
-        vd *g = right + c * size, *g1 = right + (zs + c) * size;
-        const vd w0 = 0.5 * weight * W[0][pair(c, e)], w1 = weight * W[1][pair(c, e)];
-        const vd w2 = 0.5 * weight * W[2][pair(c, e)];
-        for (int k = 0; k < size; ++k) {
-          g[k] -= w0 * y[e * size + k] + w1 * turn_[e * size + k];
-          g1[k] -= w2 * turn_[e * size + k];
+      for (int a = 0; a <= q(); ++a)
+        for (int e = 0; e <= a; ++e) {
+          const vd p = of(F_, K_, b)[j] * (power(j, a) * power(j, e));
+          for (int s = 0; s < ss; ++s) W_[packed(a, e) * ss + s] += p * S[zs + s];
         }
-      }
+    }
+    add_curvature(b, totals);
   }
 
-  // With wbar = sum_j p_j w_j and w1 = sum_j p_j x_j w_j of every row: (wbar zeta | w1 zeta |
-  // r_j)'[X, Z] in average_; -wbar waits in the weights of the rows.
-  void average_rows(std::size_t b) {
-    Level& level = this->leaf();
-    const int zs = this->zs(), columns = this->at_.columns, height = 2 * zs + K_;
-    const std::size_t first = this->leaf_block(b).tile[0];
-    this->resize(average_, static_cast<std::size_t>(height) * columns);
-    this->resize(left_nodes_, kChunkTiles * height);
-    p_.assign(of(F_, K_, b), of(F_, K_, b) + K_);
-    p_.push_back(level.weight[b]);
-    const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* p, vd* out) {
-      for (std::size_t t0 = tile; t0 < tile + tiles; t0 += kChunkTiles) {
-        const std::size_t count = std::min(kChunkTiles, tile + tiles - t0);
-        for (std::size_t i = 0; i < count; ++i) {
-          const std::size_t t = t0 + i;
-          vd w{}, w1{}, *left = &left_nodes_[i * height];
-          for (int j = 0; j < K_; ++j) {
-            const vd pw = p[j] * w_nodes_[(t - first) * K_ + j];
-            w += pw;
-            w1 += pw * x(j);
-            left[2 * zs + j] = r_nodes_[(t - first) * K_ + j];
-          }
-          for (int c = 0; c < zs; ++c) {
-            left[c] = w * this->zeta(t, c);
-            left[zs + c] = w1 * this->zeta(t, c);
-          }
-          this->rows_->weight[t - this->rows_->first] -= p[K_] * w;
-        }
-        add_cross(left_nodes_.data(), height, this->data_.x + t0 * columns, columns, columns, count,
-                  out, columns, [](vd x) { return x; });
+  // 1, then x_j
+  double power(int j, int a) { return a == 0 ? 1.0 : x(j, a - 1); }
+
+  void add_curvature(std::size_t b, NestedTotals& totals) {
+    const int zs = this->zs(), ss = this->ss(), size = this->size_, width = this->at_.width();
+    const int rows = (1 + q()) * zs;
+    const vd weight = this->leaf().weight[b];
+    const auto [left, right] = this->new_cross(rows, totals);
+    std::copy_n(Y_.data(), rows * size, left);
+    for (int i = 0; i < rows; ++i) {
+      vd* g = right + i * size;
+      this->copy_beta(&average_[i * width], -weight, g);
+      std::fill(g + this->at_.p, g + size, vd{});
+      for (int l = 0; l < rows; ++l) {
+        const vd w = -0.5 * weight * W_[packed(i / zs, l / zs) * ss + packed(i % zs, l % zs)];
+        for (int k = 0; k < size; ++k) g[k] += w * Y_[l * size + k];
       }
-    };
-    this->over_rows(b, p_.data(), K_ + 1, average_.data(), height * columns, pass);
+    }
   }
 
+  const NodeRule& rule_;
   int K_;
   std::unique_ptr<NestedQuadrature> inner_;  // of the level below; leaves have none
   // fields of the roots: F_j, then p_j; value; gradient; total derivative by s; S_u
@@ -537,7 +633,7 @@ class NestedQuadrature : public ForestDerivatives<Z, 1> {
   std::vector<vd> below_value_, below_gradient_, below_score_;
   std::vector<vd> followed_;  // s of the present modes
   // of one block of leaves
-  std::vector<vd> node_sums_, r_nodes_, w_nodes_, average_, left_nodes_, p_, turn_;
+  std::vector<vd> node_sums_, average_, Y_, W_;
 };
 
 }  // namespace multilogit

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from multilogit.errors import OptionError, Status
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood
-from multilogit.likelihood.nested import NestedLikelihood, is_nested
+from multilogit.likelihood.nested import NestedLikelihood, is_nested, serpentine
 from multilogit.newton import maximise
 
 Array = NDArray[np.float64]
@@ -376,28 +376,34 @@ def test_bitwise_equal_for_every_number_of_threads() -> None:
 # -- quadrature -------------------------------------------------------------------------------
 
 SCALARS: list[Blocks] = [((1,),), ((1,), (1,)), ((1,), (1,), (1,))]
+VECTORS: list[Blocks] = [((2,),), ((2,), (1,)), ((1,), (2,)), ((1, 1), (2,)), ((2,), (1,), (2,))]
 
 
-def integral(data: Problem) -> float:
-    """The log marginal likelihood of two scalar levels, by the trapezoidal rule on a wide grid."""
-    u = np.linspace(-8.0, 8.0, 161)
+def grid(q: int, points: int) -> tuple[Array, Array]:
+    """A wide grid in q dimensions, and weights of the standard normal there: trapezoidal rule."""
+    u = np.linspace(-8.0, 8.0, points)
     weight = np.exp(-0.5 * u * u) * (u[1] - u[0]) / np.sqrt(2.0 * np.pi)
+    every = np.stack([axis.ravel() for axis in np.meshgrid(*[u] * q)], axis=1)
+    weights = np.stack([axis.ravel() for axis in np.meshgrid(*[weight] * q)], axis=1)
+    return every, weights.prod(axis=1)
+
+
+def integral(data: Problem, points: int = 161) -> float:
+    """The log marginal likelihood of two levels, in sums over grids that know no modes."""
     assert data.offset is not None
     eta0 = data.x @ data.psi[: data.p] + data.offset
-    leaf, root = (z[:, 0] * Lambda[0, 0] for z, Lambda in zip(data.z, data.Lambdas(), strict=True))
+    leaf, root = (z @ Lambda for z, Lambda in zip(data.z, data.Lambdas(), strict=True))
+    (u, leaf_weight), (v, root_weight) = (grid(z.shape[1], points) for z in data.z)
     total = 0.0
     for r in np.unique(data.codes[1]):
-        logs = np.zeros(u.size)  # at every value of the root's effect
+        logs = np.zeros(len(v))  # at every value of the root's effects
         for g in np.unique(data.codes[0][data.codes[1] == r]):
             mine = data.codes[0] == g
-            eta = (eta0[mine] + np.multiply.outer(u, root[mine]))[
-                :, None
-            ]  # root's u, leaf's u, rows
-            eta = eta + np.multiply.outer(u, leaf[mine])
+            eta = (eta0[mine] + v @ root[mine].T)[:, None] + u @ leaf[mine].T  # root, leaf, rows
             rows = data.y[mine] * eta - data.trials[mine] * np.logaddexp(0.0, eta)
-            logs += np.log(np.exp(rows.sum(axis=2)) @ weight)
-        total += np.log(np.exp(logs) @ weight)
-    return total
+            logs += np.log(np.exp(rows.sum(axis=2)) @ leaf_weight)
+        total += np.log(np.exp(logs) @ root_weight)
+    return float(total)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -416,8 +422,21 @@ def test_quadrature_converges_to_the_integral(seed: int) -> None:
         assert errors[2] < 0.1 * errors[1] < 0.1 * errors[0]
 
 
-@pytest.mark.parametrize("blocks", SCALARS)
-@pytest.mark.parametrize("nodes", [2, 5])
+@pytest.mark.parametrize("blocks", [((2,), (1,)), ((1,), (2,))])
+def test_quadrature_of_vectors_converges_to_the_integral(blocks: Blocks) -> None:
+    data = problem(3, blocks, roots=1, rows=4)
+    exact = integral(data, points=41)
+    errors = [
+        abs(data.likelihood(nodes=nodes).evaluate(data.psi).value - exact)
+        for nodes in (1, 4, 11, 25)
+    ]
+    assert errors[-1] <= 1e-8
+    assert errors[2] < 0.1 * errors[1] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "nodes"), [*((b, k) for b in SCALARS for k in (2, 5)), *((b, 3) for b in VECTORS)]
+)
 @settings(max_examples=4)
 @given(seed=st.integers(0, 10**6), extras=st.booleans())
 def test_quadrature_has_exact_derivatives(
@@ -450,20 +469,22 @@ def test_quadrature_over_large_leaves_and_different_columns() -> None:
     close(at.hessian, hessian, 1e-7)
 
 
-@pytest.mark.parametrize("blocks", SCALARS)
+@pytest.mark.parametrize("blocks", [*SCALARS, *VECTORS])
 def test_one_node_is_laplace(blocks: Blocks) -> None:
     data = problem(33, blocks, roots=5)
     one_node = data.likelihood()
-    one_node._data.set_nodes(np.zeros(1), np.zeros(1))
+    effects = [sum(level) for level in blocks]
+    one_node._data.set_nodes([np.zeros((1, q)) for q in effects], [np.zeros(1) for _ in effects])
     agree(one_node, data.likelihood(), data.psi)
 
 
-def test_one_level_of_quadrature_is_the_grouped_likelihood() -> None:
-    data = problem(17, ((1,),), roots=40, rows=70)
+@pytest.mark.parametrize("level", [(1,), (2,), (1, 1)])
+def test_one_level_of_quadrature_is_the_grouped_likelihood(level: tuple[int, ...]) -> None:
+    data = problem(17, (level,), roots=40, rows=70)
     grouped = GroupedLikelihood(
         columns(data.x),
         columns(data.z[0]),
-        (1,),
+        level,
         data.y,
         data.trials,
         data.codes[0],
@@ -501,11 +522,14 @@ def test_quadrature_does_not_depend_on_order_or_threads() -> None:
     np.testing.assert_array_equal(threaded.hessian, here.hessian)
 
 
-def test_quadrature_needs_one_effect_at_every_level() -> None:
-    data = problem(3, ((1,), (2,)))
-    with pytest.raises(OptionError, match="one random effect at every level"):
-        data.likelihood(nodes=5)
-    assert data.likelihood(nodes=1).evaluate(data.psi).status is Status.OK
+@pytest.mark.parametrize(("nodes", "q"), [(4, 1), (5, 2), (4, 2), (3, 3), (2, 4)])
+def test_every_node_of_a_rule_is_next_to_the_one_before(nodes: int, q: int) -> None:
+    points, log_weights = serpentine(nodes, q)
+    line = np.unique(points[:, 0])
+    steps = np.abs(np.diff(np.searchsorted(line, points), axis=0)).sum(axis=1)
+    assert np.all(steps == 1)
+    assert len(np.unique(points, axis=0)) == nodes**q
+    assert np.exp(log_weights) @ (points[:, 0] ** 2) == pytest.approx(1.0, rel=1e-13)
 
 
 # -- modes ------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class GroupedData:
         """Value, gradient, Hessian, whether all modes were found, inner iterations."""
 
 class NestedData:
-    """Rows of nested grouping factors in tiles, and their Laplace likelihood (core/nested.hpp).
+    """Rows of nested grouping factors in tiles, and their marginal likelihood (core/nested.hpp).
 
     Lists by level go from the leaves to the roots.
     """
@@ -92,24 +92,37 @@ class NestedData:
         self,
         columns: list[NDArray[np.float64]],
         p: int,
-        y: NDArray[np.float64],
+        categorical: bool,
+        y: list[NDArray[np.float64]],
         n: NDArray[np.float64],
         offset: NDArray[np.float64] | None,
         codes: list[NDArray[np.int32]],
         groups: list[int],
     ) -> None:
-        """The first p columns are X; codes of level d lie in 0 .. groups[d] - 1; all are copied."""
+        """The first p columns are X; codes of level d lie in 0 .. groups[d] - 1; all are copied.
+
+        y: successes, or, categorical, the counts of every category but the baseline.
+        """
 
     def set_structure(
-        self, z: list[int], effects: list[int], row: list[int], column: list[int]
+        self,
+        z: list[int],
+        logits: list[int],
+        effects: list[int],
+        row: list[int],
+        column: list[int],
     ) -> None:
-        """Level d has effects[d] columns of Z: z; theta_k is ``Lambda[row[k], column[k]]``."""
+        """Level d has effects[d] effects; effect a has column z[a] of the data, logit logits[a];
+        theta_k is ``Lambda[row[k], column[k]]``.
+        """
 
-    def set_nodes(self, nodes: NDArray[np.float64], log_weights: NDArray[np.float64]) -> None:
-        """Quadrature at every level by these ascending nodes; empty: Laplace."""
+    def set_nodes(
+        self, nodes: list[NDArray[np.float64]], log_weights: list[NDArray[np.float64]]
+    ) -> None:
+        """Quadrature by the nodes of each level, shape ``(count, q_d)``; no lists: Laplace."""
 
-    def set_response(self, y: NDArray[np.float64], n: NDArray[np.float64]) -> None:
-        """Replace successes and trials."""
+    def set_response(self, y: list[NDArray[np.float64]], n: NDArray[np.float64]) -> None:
+        """Replace counts and trials."""
 
     def set_modes(self, u: list[NDArray[np.float64]]) -> None:
         """Start the next evaluation from u, for each level of shape ``(groups, q_d)``."""
@@ -128,7 +141,8 @@ class NestedData:
         """Value, gradient, Hessian, whether all modes were found, inner iterations."""
 
 def crossed_plan(
-    p: int,
+    x_columns: int,
+    logits: int,
     codes: list[NDArray[np.int32]],
     levels: list[int],
     effects: list[int],
@@ -143,16 +157,21 @@ class CrossedData:
         self,
         x: list[NDArray[np.float64]],
         z: list[NDArray[np.float64]],
+        logit: list[int],
         y: NDArray[np.float64],
         n: NDArray[np.float64],
         offset: NDArray[np.float64] | None,
         codes: list[NDArray[np.int32]],
         levels: list[int],
         effects: list[int],
+        categorical: bool,
         memory: float,
         keep: str,
     ) -> None:
-        """Columns of z factor by factor, ``effects[f]`` of each; everything is copied.
+        """Columns of z factor by factor, ``effects[f]`` of each, and their logits.
+
+        y: ``(n, C)``, F-ordered: successes (C = 1), or counts of the categories but the baseline
+        where ``categorical``. Everything is copied.
 
         keep: the remainder ``"dense"``, ``"sparse"`` or as is ``"best"`` in ``memory`` bytes.
         """

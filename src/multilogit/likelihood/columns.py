@@ -36,6 +36,12 @@ def _same(a: Column, b: Column) -> bool:
     return bool(a[0] == b[0] and a[-1] == b[-1] and np.array_equal(a, b))
 
 
+def response_columns(y: Column | Matrix) -> list[Column]:
+    """One contiguous column for every logit of a response, of shape ``(n,)`` or ``(n, C)``."""
+    columns = [y] if y.ndim == 1 else list(y.T)
+    return [np.ascontiguousarray(column) for column in columns]
+
+
 def root_mean_square(column: Column) -> float:
     """The root mean square of a column; 1 for a column of zeros, so that it can be divided by."""
     # einsum, not dot: on long vectors dot wakes every thread of the BLAS

@@ -3,16 +3,18 @@
     η = Xβ + o + Σ_d Z_d b_d,   b_d = Λ_d(θ)u_d,   u_d ~ N(0, I),   ψ = (β, θ)
 
 Level 0 holds the leaves (pupils in classes: the classes), the last level the roots (their
-schools); every group of a level lies within one group of the next. Value, gradient and Hessian
-are exact and cost time in proportion to the rows: the groups are eliminated from the leaves to
-the roots, as ``core/nested_forest.hpp`` says; quadrature is in ``core/nested_quadrature.hpp``;
-the mathematics is in ``docs/mathematics``.
+schools); every group of a level lies within one group of the next. Responses are binomial or
+multinomial; multinomial, η has a component for each logit, and every random effect is one of one
+logit. Value, gradient and Hessian are exact and cost time in proportion to the rows: the groups
+are eliminated from the leaves to the roots, as ``core/nested_forest.hpp`` says; quadrature is in
+``core/nested_quadrature.hpp``; the mathematics is in ``docs/mathematics``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import cache
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,12 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.likelihood.columns import root_mean_square, share_columns, unpack_symmetric
+from multilogit.likelihood.columns import (
+    response_columns,
+    root_mean_square,
+    share_columns,
+    unpack_symmetric,
+)
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import product_rule
 from multilogit.likelihood.mixed import Column, Order
@@ -56,17 +63,21 @@ class NestedLikelihood:
         For every level the sizes of the blocks of correlated effects, in the order of its
         columns.
     y, trials
-        Shape ``(n,)``: successes and trials, frequency weights multiplied in.
+        Shape ``(n,)``: successes and trials, frequency weights multiplied in. With ``logits``,
+        ``y`` has shape ``(n, C)``, F-ordered: the counts of all categories but the baseline.
     codes_by_level
         For every level, shape ``(n,)`` int32 in ``0 .. n_groups - 1``.
     n_groups_by_level
         For every level its number of groups.
     offset
         Shape ``(n,)`` or None.
+    logits
+        For every level the logit, 0 … C − 1, of each of its effects: a multinomial response.
+        None: a binomial one.
     nodes
-        1: Laplace's approximation. K > 1: adaptive Gauss–Hermite quadrature with K nodes at
-        every level, each level within the one above: K^D times the rows for D levels. There
-        must be one effect at every level.
+        1: Laplace's approximation. K > 1: adaptive Gauss–Hermite quadrature with K nodes for
+        every effect, each level within the one above: K^q times the rows for q effects, those
+        of all levels together.
     threads
         Worker threads at most, over the groups of the last level; the result does not depend
         on it.
@@ -74,16 +85,15 @@ class NestedLikelihood:
     Raises
     ------
     OptionError
-        If a level is not nested in the next one, or ``nodes`` > 1 and a level has several
-        effects.
+        If a level is not nested in the next one.
 
     Notes
     -----
     One level alone is the model of
     :class:`~multilogit.likelihood.grouped.GroupedLikelihood`. The columns are copied once,
-    into the core's tiles. The value leaves out the binomial coefficients. The modes û found by
-    one evaluation are the start of the next, so values at the same ψ may differ in the last
-    digits when reached along different ways.
+    into the core's tiles. The value leaves out the binomial or multinomial coefficients. The
+    modes û found by one evaluation are the start of the next, so values at the same ψ may differ
+    in the last digits when reached along different ways.
     """
 
     def __init__(
@@ -91,12 +101,13 @@ class NestedLikelihood:
         x: Sequence[Column],
         z_by_level: Sequence[Sequence[Column]],
         blocks_by_level: Sequence[Sequence[int]],
-        y: Column,
+        y: Column | Matrix,
         trials: Column,
         codes_by_level: Sequence[Codes],
         n_groups_by_level: Sequence[int],
         *,
         offset: Column | None = None,
+        logits: Sequence[Sequence[int]] | None = None,
         nodes: int = 1,
         threads: int = 1,
     ) -> None:
@@ -108,16 +119,25 @@ class NestedLikelihood:
                     f"roots, or treat the factors as crossed."
                 )
         z = [column for columns in z_by_level for column in columns]
-        self.p = len(x)
+        responses = response_columns(y)
+        self.p = len(x) * len(responses)
         self.structure = CovarianceStructure.of_blocks(
             [size for blocks in blocks_by_level for size in blocks]
         )
         self.threads = threads
         self.z_scale = np.array([root_mean_square(column) for column in z])
         self._effects = [len(columns) for columns in z_by_level]
+        self._logits = [0] * len(z) if logits is None else list(chain(*logits))
         columns, self._z_index = share_columns(list(x), z)
         self._data = _core.NestedData(
-            columns, self.p, y, trials, offset, list(codes_by_level), list(n_groups_by_level)
+            columns,
+            len(x),
+            logits is not None,
+            responses,
+            trials,
+            offset,
+            list(codes_by_level),
+            list(n_groups_by_level),
         )
         self.order: Order = ()
         self.restart()
@@ -129,23 +149,9 @@ class NestedLikelihood:
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
 
     def set_nodes(self, nodes: int) -> None:
-        """Nodes per effect from now on; 1: Laplace's approximation.
-
-        Raises
-        ------
-        OptionError
-            If there are to be several nodes, and a level has several effects.
-        """
-        if nodes > 1 and max(self._effects) > 1:
-            raise OptionError(
-                f"nodes={nodes}: quadrature for nested factors needs one random effect at every "
-                f"level; here a level has {max(self._effects)}. Use nodes=1 (Laplace's "
-                "approximation), or leave out random slopes."
-            )
-        points, log_weights = product_rule(nodes, 1)
-        if nodes == 1:  # the same number by a shorter way
-            points, log_weights = points[:0], log_weights[:0]
-        self._data.set_nodes(points.ravel(), log_weights)
+        """Nodes per effect from now on; 1: Laplace's approximation."""
+        rules = [] if nodes == 1 else [serpentine(nodes, q) for q in self._effects]
+        self._data.set_nodes([points for points, _ in rules], [weights for _, weights in rules])
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
         """Let row a of Λ belong to column ``order[a]`` of Z from now on.
@@ -161,6 +167,7 @@ class NestedLikelihood:
         self.order = order
         self._data.set_structure(
             [self._z_index[a] for a in order],
+            [self._logits[a] for a in order],
             self._effects,
             self.structure.rows.tolist(),
             self.structure.columns.tolist(),
@@ -173,9 +180,9 @@ class NestedLikelihood:
         """Root mean square of the columns of Z, in the present order of the effects."""
         return self.z_scale[list(self.order)]
 
-    def set_response(self, y: Column, trials: Column) -> None:
+    def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
-        self._data.set_response(y, trials)
+        self._data.set_response(response_columns(y), trials)
 
     def restart(self) -> None:
         """Forget the modes and any reordering: what comes next depends on nothing before."""
@@ -203,3 +210,18 @@ class NestedLikelihood:
             (np.asarray(score), unpack_symmetric(np.asarray(information), q))
             for (score, information), q in zip(self._data.moments(beta), self._effects, strict=True)
         )
+
+
+@cache
+def serpentine(nodes: int, q: int) -> tuple[Matrix, Vector]:
+    """The product rule in an order in which every node is next to the one before.
+
+    The conditional modes of the levels below are followed from node to node.
+    """
+    points, log_weights = product_rule(nodes, q)
+    index = np.indices((nodes,) * q).reshape(q, -1)
+    for axis in range(1, q):  # back and forth
+        back = np.arange(nodes**q) // nodes ** (q - axis) % 2 == 1
+        index[axis, back] = nodes - 1 - index[axis, back]
+    order = np.ravel_multi_index(tuple(index), (nodes,) * q)
+    return np.ascontiguousarray(points[order]), log_weights[order]
