@@ -158,6 +158,18 @@ def test_what_does_not_belong_is_refused(
     assert [file.name for file in tmp_path.iterdir()] == ["fit.json"]
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("training/columns/1", "another"), ("random/0/names/0", "another")],
+)
+def test_what_does_not_fit_together_is_named_when_it_is_used(
+    good: dict[str, Any], load: Callable[[Any], ml.Fit], place: str, value: str
+) -> None:
+    fit = load(changed(good, place, value))
+    with pytest.raises(ml.DataError, match=r"no column 'another'.*the file is damaged"):
+        fit.predict(NEW)
+
+
 def test_the_document_that_is_changed_is_good(
     good: dict[str, Any], load: Callable[[Any], ml.Fit]
 ) -> None:

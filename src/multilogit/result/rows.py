@@ -137,15 +137,24 @@ def assembled(
     Columns that were dropped as aliased, and effects without a variance of their own, are left
     out. Without codes (the level is not conditional) every row has the code −1.
     """
-    place = {name: k for k, name in enumerate(fixed.names)}
-    x = tuple(fixed.columns[place[name]] for name in fit.labels.columns)
+    x = _chosen(dict(zip(fixed.names, fixed.columns, strict=True)), fit.labels.columns)
     factors = []
     for effects in fit.random if level != "population" else ():
-        named = columns_by_name(random, effects.group)
-        columns = tuple(named[name] for name, _ in effect_terms(effects, fit.labels))
+        names = [name for name, _ in effect_terms(effects, fit.labels)]
+        columns = _chosen(columns_by_name(random, effects.group), names)
         own = codes.get(effects.group)
         factors.append(FactorRows(columns, np.full(n, -1, np.int32) if own is None else own))
     return Rows(n, x, tuple(factors), offset)
+
+
+def _chosen(made: Mapping[str, Column], names: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of these names."""
+    if missing := [name for name in names if name not in made]:
+        raise DataError(
+            f"The formula makes no column {missing[0]!r} of these data: it does not belong to "
+            "the estimates. If the model was read from a file, the file is damaged."
+        )
+    return tuple(made[name] for name in names)
 
 
 def columns_by_name(blocks: Sequence[RandomBlock], group: str) -> dict[str, Column]:

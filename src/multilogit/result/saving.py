@@ -25,6 +25,7 @@ from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.inference.variance import positions
 from multilogit.predict.modes import ModeUncertainty
 from multilogit.result.measures import Measures
+from multilogit.result.names import logit_names
 from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, TrainingRecord
 from multilogit.storage.arrays import read_array, write_array, write_number
@@ -283,6 +284,9 @@ def _read_effects(node: Node, labels: Labels, first: int) -> RandomEffects:
     n, q = len(labels.levels[group]), len(names)
     if sum(blocks) != q:
         parts["blocks"].fail(f"must add up to the {q} names.")
+    prefixes = tuple(f"logit[{logit}] " if logit else "" for logit in logit_names(labels))
+    if not all(name.startswith(prefixes) for name in names):
+        parts["names"].fail("must name the logits of the effects.")
     return RandomEffects(
         group=group,
         names=names,
