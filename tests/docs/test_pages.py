@@ -101,6 +101,15 @@ def test_housing(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(shown[1]) < 1e-12
 
 
+def test_verbagg(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("verbagg.py")
+    printed = capsys.readouterr().out
+    assert "-6233.432" in printed  # the TMB template of the reference bank
+    shown = re.search(r"baseline 'yes': (\S+)", printed)
+    assert shown is not None
+    assert float(shown[1]) < 1e-10
+
+
 def test_admissions(capsys: pytest.CaptureFixture[str]) -> None:
     if not ADMISSIONS.exists():
         pytest.skip("the table is not here")
