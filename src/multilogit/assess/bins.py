@@ -11,8 +11,9 @@ from multilogit.predict import Vector
 def equal_parts(x: Vector, parts: int, weights: Vector | None = None) -> NDArray[np.intp]:
     """Bin of every row, from 0, by quantiles of x; equal values share a bin.
 
-    The bins are those of R's ``cut(x, quantile(x, 0:parts / parts))``: a value of which there
-    are m observations below belongs to bin ⌈parts · m/(N − 1)⌉.
+    They end at the quantiles k/parts, which belong to the bin below, as in R's
+    ``cut(x, quantile(x, 0:parts / parts))`` (but ties at the minimum may fill a bin of their
+    own): a value of which there are m observations below belongs to bin ⌈parts · m/(N − 1)⌉.
 
     Parameters
     ----------

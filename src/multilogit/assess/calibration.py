@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from multilogit.assess.bins import equal_parts
 from multilogit.estimate import information_inverse
-from multilogit.evaluation import Evaluation
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import maximise
 from multilogit.predict import Matrix, Vector
+
+Clusters = NDArray[np.int64]
 
 _CERTAIN = 1e-12
 
@@ -29,7 +31,7 @@ class Recalibration:
     in_the_large
         a with b held at 1: 0 where predictions are right on average.
     intercept_se, slope_se, in_the_large_se
-        Standard errors; all trials are independent.
+        Their standard errors.
     """
 
     intercept: float
@@ -40,41 +42,63 @@ class Recalibration:
     in_the_large_se: float
 
 
-def recalibrate(pi: Vector, y: Vector, trials: Vector) -> Recalibration:
-    """Maximum likelihood of a and b.
+def recalibrate(
+    pi: Vector, y: Vector, trials: Vector, clusters: Clusters | None = None
+) -> Recalibration:
+    """Maximum likelihood of a and b; NaN where there is none.
 
     Parameters
     ----------
     pi, y, trials
         Shape ``(n,)``: probabilities, successes and trials, frequency weights multiplied in.
-        NaN for all where there is no maximum.
+    clusters
+        Shape ``(n,)``: trials of different clusters are independent, and standard errors are
+        those of the sandwich; None: all trials are independent.
     """
     score = logit(np.clip(pi, _CERTAIN, 1.0 - _CERTAIN))
     one = np.ones_like(score)
-    both = _fit(FixedLikelihood([one, score], y, trials))
-    alone = _fit(FixedLikelihood([one], y, trials, score))
-    return Recalibration(
-        *(both[0][0], both[0][1], alone[0][0]), *(both[1][0], both[1][1], alone[1][0])
-    )
+    (a, b), (a_se, b_se) = _fit([one, score], y, trials, None, clusters)
+    (large,), (large_se,) = _fit([one], y, trials, score, clusters)
+    return Recalibration(*map(float, (a, b, large, a_se, b_se, large_se)))
 
 
-def _fit(likelihood: FixedLikelihood) -> tuple[Vector, Vector]:
-    """Estimates and standard errors."""
+def _fit(
+    columns: list[Vector],
+    y: Vector,
+    trials: Vector,
+    offset: Vector | None,
+    clusters: Clusters | None,
+) -> tuple[Vector, Vector]:
+    """Estimates and standard errors of a logistic regression."""
+    likelihood = FixedLikelihood(columns, y, trials, offset)
     size = likelihood.n_parameters
     solution = maximise(likelihood, np.zeros(size))
     if not solution.converged:
         return np.full(size, np.nan), np.full(size, np.nan)
-    there: Evaluation = solution.evaluation
-    variance = information_inverse(there.hessian, np.ones(size, dtype=bool)).diagonal()
-    return solution.psi, np.sqrt(variance)
+    variance = information_inverse(solution.evaluation.hessian, np.ones(size, dtype=bool))
+    if clusters is not None:
+        X = np.column_stack(columns)
+        eta = X @ solution.psi + (0.0 if offset is None else offset)
+        scores = X * (y - trials * expit(eta))[:, None]
+        totals = np.column_stack([np.bincount(clusters, column) for column in scores.T])
+        G = max(len(totals), 2)
+        variance = variance @ (totals.T @ totals) @ variance * (G / (G - 1.0))
+    return solution.psi, np.sqrt(variance.diagonal())
 
 
-def calibration_table(pi: Vector, y: Vector, trials: Vector, bins: int, z: float) -> pd.DataFrame:
+def calibration_table(
+    pi: Vector,
+    y: Vector,
+    trials: Vector,
+    bins: int,
+    z: float,
+    clusters: Clusters | None = None,
+) -> pd.DataFrame:
     """Mean probability and observed share in bins of about equally many trials.
 
     Parameters
     ----------
-    pi, y, trials
+    pi, y, trials, clusters
         As in :func:`recalibrate`.
     bins
         At most so many; equal probabilities share one.
@@ -86,15 +110,37 @@ def calibration_table(pi: Vector, y: Vector, trials: Vector, bins: int, z: float
     DataFrame
         ``bin``, ``trials``, ``predicted`` (mean π), ``observed`` (share), ``lower``, ``upper``.
     """
+    kept = trials > 0.0
+    pi, y, trials = pi[kept], y[kept], trials[kept]
     place = equal_parts(pi, bins, trials)
     n = np.asarray(np.bincount(place, trials), dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        predicted = np.bincount(place, trials * pi) / n
-        observed = np.bincount(place, y) / n
-        lower, upper = wilson(observed, n, z)
-    numbers = np.arange(1, n.size + 1)
-    columns = {"bin": numbers, "trials": n, "predicted": predicted, "observed": observed}
-    return pd.DataFrame(columns | {"lower": lower, "upper": upper})
+    predicted = np.bincount(place, trials * pi) / n
+    observed = np.bincount(place, y) / n
+    worth = n
+    if clusters is not None:
+        worth = _worth(observed, n, y - trials * observed[place], place, clusters[kept])
+    lower, upper = wilson(observed, worth, z)
+    columns = {"trials": n, "predicted": predicted, "observed": observed}
+    columns |= {"lower": lower, "upper": upper}
+    return pd.DataFrame({"bin": np.arange(1, n.size + 1)} | columns)
+
+
+def _worth(
+    share: Vector, n: Vector, errors: Vector, place: NDArray[np.intp], clusters: Clusters
+) -> Vector:
+    """Independent trials that a share of n clustered ones is worth, at most n.
+
+    s(1 − s) over the variance of the share, Σ over clusters of squared sums of errors, over n².
+    """
+    G = int(clusters.max(initial=0)) + 1
+    cells, member = np.unique(place * G + clusters, return_inverse=True)
+    squares = np.bincount(member, errors) ** 2
+    bins = cells // G
+    present = np.bincount(bins, minlength=n.size).astype(np.float64)
+    variance = np.bincount(bins, squares, n.size) / n**2 * present / np.maximum(present - 1.0, 1.0)
+    known = (variance > 0.0) & (present > 1.0)
+    worth = np.divide(share * (1.0 - share), variance, out=n.copy(), where=known)
+    return np.asarray(np.minimum(worth, n))
 
 
 def wilson(share: Vector, n: Vector, z: float) -> tuple[Vector, Vector]:

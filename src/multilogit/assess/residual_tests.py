@@ -54,7 +54,7 @@ Counts = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class Tested:
     """One test.
 
     Attributes
@@ -92,7 +92,7 @@ class Residuals:
 
     u: Matrix
     fitted: Matrix
-    tests: tuple[TestResult, ...]
+    tests: tuple[Tested, ...]
 
 
 def residuals_given(
@@ -127,17 +127,17 @@ def residuals_given(
         u.append(quantile_residuals(observed.astype(float), trials, p, rng.random(trials.size)))
         fitted.append(p)
         D, p_value = kolmogorov_smirnov(u[-1])
-        tests.append(TestResult("uniformity", category, D, np.nan, p_value))
+        tests.append(Tested("uniformity", category, D, np.nan, p_value))
         outside = int(np.count_nonzero(np.minimum(u[-1], 1.0 - u[-1]) < TAIL))
         p_value = binomial_upper_p(outside, trials.size, 2.0 * TAIL)
         expected = 2.0 * TAIL * trials.size
-        tests.append(TestResult("outliers", category, outside, expected, p_value))
+        tests.append(Tested("outliers", category, outside, expected, p_value))
         mean, variance = trials * p, trials * p * (1.0 - p)
         bins = equal_parts(p if by is None else by, BINS)
         tests += _count_tests(category, observed, simulated, mean, variance, trials, bins)
     for k, (factor, b) in enumerate(zip(model.factors, effects, strict=False)):
         D, p_value = kolmogorov_smirnov(ndtr(standardised(factor, b).ravel()))
-        tests.append(TestResult("random effects", k, D, np.nan, p_value))
+        tests.append(Tested("random effects", k, D, np.nan, p_value))
     return Residuals(np.column_stack(u), np.column_stack(fitted), tuple(tests))
 
 
@@ -161,10 +161,10 @@ def simulated_residuals(
         distances = _distances(ranks)
         p_value = monte_carlo_p(distances[0], distances[1:], upper=True)
         expected = float(distances[1:].mean())
-        tests.append(TestResult("uniformity", category, distances[0], expected, p_value))
+        tests.append(Tested("uniformity", category, distances[0], expected, p_value))
         outside = ((ranks == 0) | (ranks == len(draws))).sum(axis=1)
         p_value = monte_carlo_p(outside[0], outside[1:], upper=True)
-        tests.append(TestResult("outliers", category, outside[0], outside[1:].mean(), p_value))
+        tests.append(Tested("outliers", category, outside[0], outside[1:].mean(), p_value))
         mean, variance = pool.mean(axis=0), pool.var(axis=0)
         share = mean / np.maximum(trials, 1.0)
         fitted.append(share)
@@ -193,7 +193,7 @@ def _count_tests(
     variance: Vector,
     trials: Vector,
     bins: NDArray[np.intp],
-) -> Iterator[TestResult]:
+) -> Iterator[Tested]:
     """Tests of statistics of the counts, among those of simulated counts."""
     n_bins = int(bins.max(initial=0)) + 1
     by_bin = np.maximum(np.bincount(bins, variance, n_bins), 1e-300)
@@ -216,7 +216,7 @@ def _count_tests(
         drawn = np.array([statistic(y) for y in simulated])
         value = statistic(observed)
         p_value = monte_carlo_p(value, drawn, upper=upper)
-        yield TestResult(name, category, value, float(drawn.mean()), p_value)
+        yield Tested(name, category, value, float(drawn.mean()), p_value)
 
 
 def _random_ranks(pool: Counts, rng: np.random.Generator) -> NDArray[np.int32]:

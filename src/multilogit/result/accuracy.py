@@ -139,10 +139,10 @@ def calibration(data: Judged, level: str, bins: int, confidence: float) -> Calib
     tables, lines = [], []
     for j in data.chosen():
         pi, y, trials = data.pi[:, j], data.counts[:, j], data.trials
-        table = calibrate.calibration_table(pi, y, trials, bins, z)
+        table = calibrate.calibration_table(pi, y, trials, bins, z, data.clusters)
         table.insert(0, "category", data.categories[j])
         tables.append(table)
-        line = calibrate.recalibrate(pi, y, trials)
+        line = calibrate.recalibrate(pi, y, trials, data.clusters)
         for name in ("intercept", "slope", "in_the_large"):
             value, se = getattr(line, name), getattr(line, f"{name}_se")
             lines.append((data.categories[j], name, value, se, value - z * se, value + z * se))
@@ -213,7 +213,8 @@ def _new_counts(column: Column, new: object, trials: object, labels: Labels) -> 
         known = ", ".join(map(repr, categories))
         raise DataError(f"y= has the value {unknown[0]!r}; the categories of the fit are {known}.")
     own = np.array([*(categories.index(text) for text in texts), -1])[found.codes]
-    counts = (own[:, None] == np.arange(len(categories))).astype(np.float64)
+    matches = own[:, None] == np.arange(len(categories))
+    counts: NDArray[np.float64] = matches.astype(np.float64)
     counts[own < 0] = np.nan
     return counts
 
@@ -221,7 +222,8 @@ def _new_counts(column: Column, new: object, trials: object, labels: Labels) -> 
 def _out_of(new: object, trials: object, n: int) -> NDArray[np.float64]:
     if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
         trials = np.full(n, trials)
-    return column_or_array(trials, "trials", read_table(new)).floats()
+    given: NDArray[np.float64] = column_or_array(trials, "trials", read_table(new)).floats()
+    return given
 
 
 # ------------------------------------------------------------------ goodness of fit

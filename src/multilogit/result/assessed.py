@@ -313,7 +313,7 @@ class Assessed(Tables):
         y: object = None,
         *,
         bins: int = 10,
-        level: PredictionLevel = "conditional",
+        level: PredictionLevel = "marginal",
         confidence: float = 0.95,
         new_groups: NewGroups = "error",
         offset: object = None,
@@ -323,9 +323,13 @@ class Assessed(Tables):
 
         Parameters
         ----------
-        new, y, level, new_groups, offset, trials
+        new, y, new_groups, offset, trials
             As in :meth:`roc`. A single-level maximum likelihood fit has intercept 0 and slope
             1 on its own data by construction.
+        level
+            Which probabilities: those averaged over the random effects by default. On the
+            fit's own data conditional probabilities look too little extreme (slope above 1)
+            even if the model is right, since conditional modes are shrunken.
         bins
             Bins of about equally many trials; fewer where probabilities coincide.
         confidence
@@ -335,7 +339,8 @@ class Assessed(Tables):
         -------
         Calibration
             ``table``: observed shares by bin with Wilson's intervals; ``line``: intercept and
-            slope of logistic recalibration. Both take trials as independent.
+            slope of logistic recalibration. For the fit's own data, predicted without their
+            random effects, groups are the independent units.
 
         Raises
         ------

@@ -63,7 +63,7 @@ def _by_category(
     pearson: NDArray[np.float64],
 ) -> dict[str, NDArray[np.float64]]:
     names = fit.labels.categories
-    columns = {}
+    columns: dict[str, NDArray[np.float64]] = {}
     if fit.random:
         columns |= {f".fixed[{name}]": model.fixed[:, c] for c, name in enumerate(names[1:])}
     columns |= {f".fitted[{name}]": eta[:, c] for c, name in enumerate(names[1:])}
