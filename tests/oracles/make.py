@@ -223,7 +223,15 @@ def values(fit: dict[str, Any]) -> dict[str, float]:
     return estimates(fit)["beta"]  # type: ignore[no-any-return]
 
 
+def extras(bank: Path) -> dict[str, Any]:
+    """Profile intervals and likelihood ratio tests, as R prints them."""
+    names = ("confint__cbpp__herd", "confint__glm_birthwt__main", "confint__glm_endometrial__main")
+    names += ("lrt__cbpp", "lrt__contraception")
+    return {name: read(bank, f"extras__{name}") for name in names}
+
+
 def main(bank: Path) -> None:
+    write("extras", extras(bank))
     for name in MIXED:
         write(name, mixed(bank, name))
     for name, conditional in STRUCTURES:

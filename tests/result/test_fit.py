@@ -122,7 +122,8 @@ def test_wald_intervals(cbpp: Fit) -> None:
     expected = math.log(0.642261448442879) + math.sqrt(0.0772956709629019) * half
     np.testing.assert_allclose(np.log(table.loc["sd_(Intercept)|herd"]), expected)
     assert list(cbpp.confint(parm="theta_").index) == ["sd_(Intercept)|herd"]
-    assert list(cbpp.confint(parm=["period3", "beta_"]).index) == ["period3", *TERMS]
+    others = [name for name in TERMS if name != "period3"]
+    assert list(cbpp.confint(parm=["period3", "beta_"]).index) == ["period3", *others]
     wider = cbpp.confint(level=0.99)
     assert (wider["lower"] < table["lower"]).all()
     assert (wider["upper"] > table["upper"]).all()

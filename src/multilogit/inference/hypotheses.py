@@ -2,9 +2,9 @@
 
     hypotheses := equation {("," | ";") equation}
     equation   := sum {"=" sum}                    a sum alone is tested against 0
-    sum        := ["+" | "-"] product {("+" | "-") product}
+    sum        := product {("+" | "-") product}
     product    := factor {("*" | "/") factor}      linear: at most one factor is no number
-    factor     := number | name | "`" name "`" | "(" sum ")"
+    factor     := number | name | "`" name "`" | "(" sum ")" | ("+" | "-") factor
 
 A name is the longest name of a coefficient that starts where the reader is, so that
 ``(Intercept)``, ``I(age**2)`` and ``logit[bus] price`` need no quotes; backticks name exactly
@@ -148,10 +148,7 @@ class _Reader:
         return [(row, label)]
 
     def sum(self) -> _Linear:
-        sign = self.sign()
         total = self.product()
-        if sign is not None:
-            total = self.times(total, sign)
         while (sign := self.sign()) is not None:
             at = self.skip()
             part = self.product()
@@ -192,6 +189,8 @@ class _Reader:
 
     def factor(self) -> _Linear:
         at = self.skip()
+        if (sign := self.sign()) is not None:
+            return self.times(self.factor(), sign)
         if self.peek() == "`":
             return self.quoted()
         name = self.name_here()

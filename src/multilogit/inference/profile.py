@@ -357,16 +357,17 @@ class _Side:
         return 2.0 * f / below if below > 0.0 else None
 
     def _out_of_reach(self, near: Point, step: float | None) -> bool:
-        """Whether no distance is enough: the profile is flat, and rises or has been flat long.
+        """Whether no distance is enough: the profile is flat, and rises or levels off.
 
-        A supremum at infinity is approached from below. Coming from there, a profile falls.
+        A supremum at infinity is approached from below. Coming from there, a profile falls, and
+        ever faster.
         """
         unit = self.coordinate.unit
         if near is self.estimate or abs(near.slope) * unit > _FLAT or math.isfinite(self.bound):
             return False
         rises = self.direction * near.slope >= 0.0
-        long = abs(near.c - self.estimate.c) > _LONG * unit
-        return (rises or long) and (step is None or step > _FAR * unit)
+        level = near.curvature >= 0.0 and abs(near.c - self.estimate.c) > _LONG * unit
+        return (rises or level) and (step is None or step > _FAR * unit)
 
     # -- points --------------------------------------------------------------------------
 
