@@ -36,6 +36,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("formula",),
     ("inference",),
     ("predict",),
+    ("margins",),
     ("assess",),
     ("separability",),
     ("evidence",),

@@ -17,6 +17,7 @@ from multilogit.errors import DataError, FormulaError
 from multilogit.formula.coding import build_columns
 from multilogit.formula.derivative import differentiate, expression_slope
 from multilogit.formula.evaluate import Environment, State, numbers
+from multilogit.formula.functions import FACTORS
 from multilogit.formula.safety import suggestion
 from multilogit.formula.spec import Bar, FormulaSpec, Name, Variable
 
@@ -216,9 +217,10 @@ class Design:
         return NewColumns(fixed, tuple(blocks), {}, total, variables.n_rows, variables.rows)
 
     def levels_of(self, column: str) -> list[str] | None:
-        """Levels of a column of the data that the model uses as categories; None: as numbers."""
+        """Levels of a column that the formula uses as categories; None where it uses numbers."""
         for variable in self.spec.right_variables():
-            if [name.text for name in variable.columns] == [column]:
+            coded = variable.expression.partition("(")[0] in FACTORS
+            if variable.columns[0].text == column and (variable.kind == "column" or coded):
                 levels = self.learnt.states.get(variable.expression, {}).get("levels")
                 if levels:
                     return list(levels)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from multilogit.margins.adjust import Adjustment
+from multilogit.margins.grid import Others
 from multilogit.predict import Kind, Level, NewGroups
+from multilogit.predict.tangent import Scale
+from multilogit.result import margins
+from multilogit.result.margins import ContrastScale
 from multilogit.result.prediction import Request, predict
 from multilogit.result.tables import Tables
 
@@ -86,3 +92,140 @@ class Predicted(Tables):
         """
         request = Request(kind, level, new_groups, bool(se), interval)
         return predict(self, new, request, offset, trials)
+
+    def marginal_effects(
+        self,
+        variables: str | Sequence[str] | Mapping[str, object] | None = None,
+        *,
+        at: object = None,
+        level: Level = "population",
+        scale: Scale = "response",
+        others: Others = "observed",
+        new: object = None,
+        interval: float = 0.95,
+    ) -> pd.DataFrame:
+        """How predictions change with the variables, on average.
+
+        Of a numeric variable the average of the derivative; of a categorical or boolean one
+        the average change against the first level.
+
+        Parameters
+        ----------
+        variables
+            Names of columns of the data; default: all that the fixed effects read. A dict
+            gives values to compare instead: ``{"age": [20, 30]}`` is the change from 20 to 30.
+        at
+            Values at which other variables are held, ``{"urban": "Y"}``; several values,
+            ``{"age": [20, 40]}``, make a row for every combination.
+        level
+            ``"population"``, ``"marginal"`` or ``"conditional"``, as in :meth:`predict`.
+        scale
+            ``"response"``: probabilities; ``"link"``: log odds.
+        others
+            What is averaged over: ``"observed"``: the rows of the data, each with its own
+            values of all other variables; ``"typical"``: one row, numbers at their mean,
+            categories at their most frequent level; ``"balanced"``: numbers at their mean,
+            all combinations of levels, equally weighted.
+        new
+            Data to average over; default: the data of the fit, weighted by their trials and
+            frequency weights.
+        interval
+            Confidence level.
+
+        Returns
+        -------
+        DataFrame
+            One row per variable and change (and category, as ``outcome``): the settings of
+            ``at``, ``variable``, ``contrast`` (``"dY/dX"``, or ``"b - a"``), ``estimate``,
+            ``se`` (delta method, exact derivatives), ``statistic``, ``p_value``, ``lower``,
+            ``upper``.
+
+        Raises
+        ------
+        OptionError
+            A variable, level or option that there is not.
+        DataError
+            A derivative that is not finite; new data that cannot be used.
+        """
+        request = margins.Request(level, scale, others, interval, at)
+        return margins.marginal_effects(self, variables, new, request)
+
+    def adjusted_predictions(
+        self,
+        at: object = None,
+        *,
+        level: Level = "population",
+        scale: Scale = "response",
+        others: Others = "observed",
+        new: object = None,
+        interval: float = 0.95,
+    ) -> pd.DataFrame:
+        """Average predictions with some variables held: marginal means.
+
+        Parameters
+        ----------
+        at
+            Values by variable; several make a row for every combination. Names alone,
+            ``"livch"`` or ``["livch", "urban"]``, stand for all levels of categorical
+            variables.
+        level, scale, others, new, interval
+            As in :meth:`marginal_effects`. ``others="balanced"`` and ``scale="link"`` give
+            the means of R's emmeans.
+
+        Returns
+        -------
+        DataFrame
+            The settings of ``at``, ``outcome`` for several categories, ``estimate``, ``se``,
+            ``lower``, ``upper``. Intervals of probabilities are inside (0, 1).
+
+        Raises
+        ------
+        OptionError, DataError
+            As :meth:`marginal_effects`.
+        """
+        request = margins.Request(level, scale, others, interval, at)
+        return margins.adjusted_predictions(self, new, request)
+
+    def contrasts(
+        self,
+        variable: str | Mapping[str, object],
+        *,
+        scale: ContrastScale = "response",
+        adjust: Adjustment = "holm",
+        at: object = None,
+        level: Level = "population",
+        others: Others = "observed",
+        new: object = None,
+        interval: float = 0.95,
+    ) -> pd.DataFrame:
+        """All pairwise comparisons of :meth:`adjusted_predictions` at the values of a variable.
+
+        Parameters
+        ----------
+        variable
+            A categorical variable, or values to compare: ``{"age": [20, 30, 40]}``.
+        scale
+            ``"response"``: differences of probabilities; ``"link"``: of log odds;
+            ``"odds_ratio"``: their exponential (tests and intervals are those of the log).
+        adjust
+            For the number of comparisons: ``"none"``, ``"bonferroni"``, ``"holm"`` (with
+            Bonferroni's intervals), ``"tukey"`` (the range of as many normal variables as
+            there are values). Each setting of ``at`` and each category is a family.
+        at, level, others, new, interval
+            As in :meth:`marginal_effects`.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`marginal_effects`, without ``variable``; p-values and intervals are
+            adjusted. ``"b - a"`` is the value at b minus that at a (on the scale of odds
+            ratios their ratio).
+
+        Raises
+        ------
+        OptionError, DataError
+            As :meth:`marginal_effects`.
+        """
+        ratio = scale == "odds_ratio"
+        request = margins.Request(level, "link" if ratio else scale, others, interval, at)  # type: ignore[arg-type]
+        return margins.contrasts(self, variable, new, request, adjust, ratio)

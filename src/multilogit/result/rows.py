@@ -167,7 +167,11 @@ def columns_by_name(blocks: Sequence[RandomBlock], group: str) -> dict[str, Colu
     }
 
 
-def refuse_new_levels(group: str, labels: NDArray[np.object_]) -> None:
+def refuse_new_levels(
+    group: str,
+    labels: NDArray[np.object_],
+    remedy: str = 'Use new_groups="population" to predict them with random effects 0.',
+) -> None:
     """Name the levels of a grouping factor that the fit has not seen, if there are any.
 
     Raises
@@ -181,6 +185,5 @@ def refuse_new_levels(group: str, labels: NDArray[np.object_]) -> None:
     named = ", ".join(map(repr, levels[:10])) + (", ..." if len(levels) > 10 else "")
     what = "a level" if len(levels) == 1 else f"{len(levels)} levels"
     raise DataError(
-        f"The new data have {what} of {group!r} that the fit has not seen: {named}. "
-        'Use new_groups="population" to predict them with random effects 0.'
+        f"The new data have {what} of {group!r} that the fit has not seen: {named}. {remedy}"
     )
