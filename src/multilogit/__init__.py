@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multilogit.comparison import Comparison, compare
     from multilogit.errors import (
         DataError,
+        DataNotSavedError,
         Diagnostic,
         FormulaError,
         InputError,
@@ -47,6 +48,7 @@ _HOME = {
     "Comparison": "comparison",
     "CovarianceRelativeEntropy": "prior",
     "DataError": "errors",
+    "DataNotSavedError": "errors",
     "Diagnostic": "errors",
     "Fit": "result",
     "FormulaError": "errors",
@@ -80,6 +82,7 @@ __all__ = [
     "Comparison",
     "CovarianceRelativeEntropy",
     "DataError",
+    "DataNotSavedError",
     "Diagnostic",
     "Fit",
     "FormulaError",

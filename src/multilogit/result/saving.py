@@ -121,12 +121,12 @@ def _checked_header(node: Node) -> dict[str, Node]:
     """The parts of a document, if it is a model of a version that can be read."""
     found = node.value if isinstance(node.value, dict) else {}
     if found.get("format") != FORMAT:
-        node.fail("It is not a model saved by multilogit.")
+        node.fail("is not a model saved by multilogit.")
     schema = node.child("schema", found.get("schema")).count(1)
     if schema > SCHEMA:
         written = str(found.get("multilogit"))[:20]
         node.fail(
-            f"It was written by multilogit {written} in schema {schema}; this is multilogit "
+            f"was written by multilogit {written} in schema {schema}; this is multilogit "
             f"{__version__}, which reads schemas up to {SCHEMA}. Install a newer version."
         )
     return node.record(

@@ -34,8 +34,8 @@ class Node:
     place: str = ""
 
     def fail(self, reason: str) -> NoReturn:
-        """Refuse the value."""
-        raise ModelFileError(f"{self.place}: {reason}" if self.place else reason)
+        """Refuse the value: ``reason`` is what is to be said of it."""
+        raise ModelFileError(f"{self.place}: {reason}" if self.place else f"It {reason}")
 
     def child(self, key: str | int, value: Any) -> Node:
         """A part of this value."""
