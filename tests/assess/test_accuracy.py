@@ -213,6 +213,10 @@ def test_new_data(fit: Fit) -> None:
     expected = roc_curve(pi, y, 1 - y)
     for given_y in ("y", new["y"], np.array(["0", "1"])[new["y"]]):
         assert fit.roc(new, given_y, **options).auc == pytest.approx(expected.auc)
+    roc = fit.roc(new, "y", **options)
+    assert roc.areas["se"][0] == pytest.approx(roc_curve(pi, y, 1 - y, new["g"] - 1000).se)
+    without = fit.roc(new.drop(columns="g"), "y", **options)
+    assert without.areas["se"][0] == pytest.approx(expected.se)
     assert fit.scores(new, "y", **options)["brier"] == pytest.approx(np.mean((y - pi) ** 2))
     line = fit.calibration(new, "y", bins=4).line
     assert line["estimate"][1] == pytest.approx(1.0, abs=0.4)

@@ -19,7 +19,7 @@ from multilogit.errors import DataError, OptionError
 from multilogit.formula.design import column_or_array
 from multilogit.inference.wald import critical_value
 from multilogit.predict import Level, probabilities
-from multilogit.result.arrays import clusters_of, fitted_probabilities, model_of
+from multilogit.result.arrays import clusters_of, fitted_probabilities, model_of, topmost
 from multilogit.result.findings import Calibration, GoodnessOfFit, Roc
 from multilogit.result.measures import Measures
 from multilogit.result.rows import check_choice
@@ -164,7 +164,12 @@ def check_bins(bins: object) -> None:
 
 
 def judged_new(
-    pi: pd.Series | pd.DataFrame, new: object, y: object, trials: object, labels: Labels
+    fit: Measures,
+    pi: pd.Series | pd.DataFrame,
+    level: Level,
+    new: object,
+    y: object,
+    trials: object,
 ) -> Judged:
     """Predictions of new data and their response; rows with missing values are left out.
 
@@ -179,11 +184,27 @@ def judged_new(
         raise OptionError("y= is needed with new=: the response of the new data.")
     values = np.asarray(pi, dtype=np.float64)
     values = np.column_stack([1.0 - values, values]) if values.ndim == 1 else values
+    labels = fit.labels
     counts = _new_counts(_response_column(new, y), new, trials, labels)
     if counts.shape != values.shape:
         raise DataError(f"y= has {len(counts)} values; new= has {len(values)} rows.")
     complete = np.isfinite(values).all(axis=1) & np.isfinite(counts).all(axis=1)
-    return Judged(values[complete], counts[complete], labels.categories)
+    clusters = None if level == "conditional" else _new_clusters(fit, new)
+    clusters = None if clusters is None else clusters[complete]
+    return Judged(values[complete], counts[complete], labels.categories, clusters)
+
+
+def _new_clusters(fit: Measures, new: object) -> NDArray[np.int64] | None:
+    """Clusters of new data, as :func:`clusters_of`; None where they lack a grouping factor."""
+    table = read_table(new)
+    groups = [[column.text for column in bar.group.columns] for bar in fit.design.spec.bars]
+    if not groups or any(name not in table for names in groups for name in names):
+        return None
+    codes = []
+    for names in groups:
+        parts = np.column_stack([factor_of(table.column(name)).codes for name in names])
+        codes.append(np.unique(parts, axis=0, return_inverse=True)[1].astype(np.int32).ravel())
+    return topmost(sorted(codes, key=lambda code: -int(code.max(initial=0))))
 
 
 def _response_column(new: object, y: object) -> Column:

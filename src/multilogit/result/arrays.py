@@ -82,7 +82,11 @@ def clusters_of(frame: ModelFrame) -> NDArray[np.int64] | None:
     if not frame.random:
         return np.arange(frame.response.trials.shape[0])
     groupings = frame.groupings or {}
-    codes = [groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)]
+    return topmost([groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)])
+
+
+def topmost(codes: Sequence[Codes]) -> NDArray[np.int64] | None:
+    """The last of nested factors, the one of most levels first; None where they are crossed."""
     nested = all(is_nested(lower, upper) for lower, upper in pairwise(codes))
     return codes[-1].astype(np.int64) if nested else None
 

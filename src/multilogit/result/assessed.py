@@ -293,9 +293,9 @@ class Assessed(Tables):
         Returns
         -------
         Roc
-            ``auc``, ``areas``, ``table``. Standard errors are DeLong's; for the fit's own
-            data, predicted without their random effects, groups are taken as the independent
-            units (Obuchowski 1997).
+            ``auc``, ``areas``, ``table``. Standard errors are DeLong's; at levels other than
+            ``"conditional"``, where the groups of the data are known, these are taken as the
+            independent units (Obuchowski 1997).
 
         Raises
         ------
@@ -339,8 +339,7 @@ class Assessed(Tables):
         -------
         Calibration
             ``table``: observed shares by bin with Wilson's intervals; ``line``: intercept and
-            slope of logistic recalibration. For the fit's own data, predicted without their
-            random effects, groups are the independent units.
+            slope of logistic recalibration. Independent units as in :meth:`roc`.
 
         Raises
         ------
@@ -502,7 +501,7 @@ class Assessed(Tables):
         if new is not None:
             request = Request("response", level, new_groups, se=False, interval=None)
             pi = predict(self, new, request, offset, None)
-            return accuracy.judged_new(pi, new, y, trials, self.labels)
+            return accuracy.judged_new(self, pi, level, new, y, trials)
         if any(given is not None for given in (y, offset, trials)):
             raise OptionError("y=, offset= and trials= belong to new data; give them as new=.")
         return accuracy.judged(self, level, what)
