@@ -113,6 +113,24 @@ def single(rows: int, p: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y, **x})
 
 
+def categorical(
+    rows: int, categories: int, p: int, seed: int, groups: int = 0, sd: float = 0.0
+) -> pd.DataFrame:
+    """Categories a, b, …, with random intercepts of every logit, correlated ½, where groups are."""
+    rng = np.random.default_rng(seed)
+    x = covariates(rng, rows, p)
+    eta = np.zeros((rows, categories))
+    eta[:, 1:] = rng.normal(0.0, 0.4, categories - 1)
+    eta[:, 1:] += np.column_stack(list(x.values())) @ rng.normal(0.0, 0.4, (p, categories - 1))
+    data = pd.DataFrame(x)
+    if groups:
+        data["g"] = rng.integers(groups, size=rows)
+        effects = rng.normal(0.0, sd / np.sqrt(2.0), (groups, categories))
+        eta += effects[data["g"]]
+    labels = np.array([chr(ord("a") + k) for k in range(categories)])
+    return data.assign(y=labels[(eta + rng.gumbel(size=eta.shape)).argmax(axis=1)])
+
+
 def names(p: int) -> str:
     return " + ".join(f"x{k + 1}" for k in range(p))
 
@@ -161,6 +179,18 @@ CASES = (
         f"y ~ {names(20)}",
         lambda: single(1_000_000, 20, 3),
         {"glum": 4.0, "statsmodels": None, "sklearn": None},
+    ),
+    Case(
+        "multinomial_200k_10",
+        f"y ~ {names(10)}",
+        lambda: categorical(200_000, 4, 10, 6),
+        {"statsmodels": 3.0, "sklearn": 3.0},
+    ),
+    Case(
+        "multinomial_12k_400",
+        f"y ~ {names(2)} + (1 | g)",
+        lambda: categorical(12_000, 3, 2, 7, groups=400, sd=1.0),
+        {},
     ),
 )
 

@@ -65,7 +65,10 @@ def statsmodels(nodes: int) -> Fit:
     import statsmodels.api as sm
 
     def fit(data: pd.DataFrame, formula: str) -> float:
-        result = sm.Logit(data["y"], sm.add_constant(data[predictors(formula)])).fit(disp=0)
+        x = sm.add_constant(data[predictors(formula)])
+        labels, y = np.unique(data["y"], return_inverse=True)
+        model = sm.Logit(y, x) if labels.size == 2 else sm.MNLogit(y, x)
+        result = model.fit(disp=0)
         result.bse  # noqa: B018
         return result.llf
 
@@ -78,7 +81,10 @@ def sklearn(nodes: int) -> Fit:
     def fit(data: pd.DataFrame, formula: str) -> float:
         x = data[predictors(formula)]
         model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(x, data["y"])
-        return bernoulli(model.decision_function(x), data["y"])
+        if len(model.classes_) == 2:
+            return bernoulli(model.decision_function(x), data["y"])
+        seen = np.searchsorted(model.classes_, data["y"])
+        return float(model.predict_log_proba(x)[np.arange(seen.size), seen].sum())
 
     return fit
 
