@@ -78,7 +78,7 @@ class BinomialRows : public UnitRows<Q, S> {
   void multiply_columns(const vd* Lv, Flat& flat, std::vector<S>& cross) {
     const int height = 2 * q() + s();
     cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
-    left_.resize(kChunkTiles * height);
+    vd* const lefts = Base::room(height);
     flat.expect(rows_.x, rows_.tiles);
     vd* weight = flat.weight[0].data() + flat.waiting;
     vd* r = flat.r[0].data() + flat.waiting;
@@ -92,7 +92,7 @@ class BinomialRows : public UnitRows<Q, S> {
         const vd omega = w4_[t] - w3_[t] * av;
         weight[t] = omega - wbar[t];
         r[t] = rbar[t];
-        vd* left = &left_[i * height];
+        vd* left = lefts + i * height;
         for (int a = 0; a < q(); ++a) {
           left[a] = w_[t] * z(t, a);
           left[q() + a] = omega * z(t, a);
@@ -100,7 +100,7 @@ class BinomialRows : public UnitRows<Q, S> {
           for (int c = 0; c <= a; ++c) left[2 * q() + packed(a, c)] = w3z * z(t, c);
         }
       }
-      add_cross(left_.data(), height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
+      add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
                 at_.columns, detail::over_rows<S>);
     }
     flat.arrived(at_, rows_.tiles);
@@ -152,19 +152,19 @@ class BinomialRows : public UnitRows<Q, S> {
   void multiply_node_columns(int nodes, std::vector<S>& cross) {
     const int height = q() + q() * q() + nodes;
     cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
-    left_.resize(kChunkTiles * height);
+    vd* const lefts = Base::room(height);
     for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
       const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
       for (std::size_t i = 0; i < tiles; ++i) {
         const std::size_t t = t0 + i;
-        vd* left = &left_[i * height];
+        vd* left = lefts + i * height;
         for (int a = 0; a < q(); ++a) {
           left[a] = wbar_[t] * z(t, a);
           for (int b = 0; b < q(); ++b) left[q() + b * q() + a] = w1_[t * kMaxQ + b] * z(t, a);
         }
         for (int j = 0; j < nodes; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes + j];
       }
-      add_cross(left_.data(), height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
+      add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
                 at_.columns, detail::over_rows<S>);
     }
   }
@@ -186,7 +186,6 @@ class BinomialRows : public UnitRows<Q, S> {
   }
 
   std::vector<vd> eta0_, r_, w_, w3_, w4_;  // per tile
-  std::vector<vd> left_;                    // a chunk of tiles x weights
   std::vector<vd> r_nodes_, w_nodes_;       // tiles x nodes
   std::vector<vd> rbar_, wbar_, w1_;        // tiles; w1: x kMaxQ
   bool averaged_ = false;

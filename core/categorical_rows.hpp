@@ -131,12 +131,12 @@ class CategoricalRows : public UnitRows<Q, S> {
   // Omega = kappa4(., ., V) - kappa3(., ., z'Lv); Omega - Wbar and rbar go to `flat`.
   void multiply_columns(const vd* Lv, Flat& flat, std::vector<S>& cross) {
     const int seconds = size(products_.second), height = 2 * seconds + size(products_.third);
-    start_products(height);
+    vd* const lefts = start_products(height);
     flat.expect(rows_.x, rows_.tiles);
     for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
       const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
-      for (std::size_t i = 0; i < tiles; ++i) fill_left(t0 + i, Lv, &left_[i * height], flat);
-      add_products(height, t0, tiles);
+      for (std::size_t i = 0; i < tiles; ++i) fill_left(t0 + i, Lv, lefts + i * height, flat);
+      add_products(lefts, height, t0, tiles);
     }
     flat.arrived(at_, rows_.tiles);
     cross.resize(static_cast<std::size_t>(2 * q() + s()) * at_.regressors());
@@ -193,17 +193,17 @@ class CategoricalRows : public UnitRows<Q, S> {
   void multiply_node_columns(int nodes, std::vector<S>& cross) {
     const int seconds = size(products_.second), before = (1 + q()) * seconds;
     const int height = before + nodes * C();
-    start_products(height);
+    vd* const lefts = start_products(height);
     for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
       const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
       for (std::size_t i = 0; i < tiles; ++i) {
         const std::size_t t = t0 + i;
-        vd* left = &left_[i * height];
+        vd* left = lefts + i * height;
         for (int b = 0; b <= q(); ++b)
           fill_seconds(t, &wbar_[(t * (1 + q()) + b) * pairs()], left + b * seconds);
         std::copy_n(&r_nodes_[t * nodes * C()], nodes * C(), left + before);
       }
-      add_products(height, t0, tiles);
+      add_products(lefts, height, t0, tiles);
     }
     cross.resize(static_cast<std::size_t>(q() + q() * q() + nodes) * at_.regressors());
     for (int b = 0; b <= q(); ++b) expand(products_.second_of, b * seconds, b * q(), cross);
@@ -279,14 +279,14 @@ class CategoricalRows : public UnitRows<Q, S> {
   }
 
   // Weights x columns: products of `height` weights with all columns.
-  void start_products(int height) {
+  vd* start_products(int height) {
     products_sum_.assign(static_cast<std::size_t>(height) * at_.columns, S{});
-    left_.resize(kChunkTiles * height);
+    return Base::room(height);
   }
 
-  void add_products(int height, std::size_t t0, std::size_t tiles) {
-    add_cross(left_.data(), height, Base::x(t0), at_.columns, at_.columns, tiles,
-              products_sum_.data(), at_.columns, detail::over_rows<S>);
+  void add_products(const vd* lefts, int height, std::size_t t0, std::size_t tiles) {
+    add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, products_sum_.data(),
+              at_.columns, detail::over_rows<S>);
   }
 
   // Rows of `cross` from `first_row` on: number i, logit c is product first + product_of[i * C +
@@ -307,7 +307,6 @@ class CategoricalRows : public UnitRows<Q, S> {
   Products products_;
   std::vector<vd> eta0_, r_, pi_, Vpi_, t_;  // tiles x C
   std::vector<vd> w_, V_;                    // tiles x pairs of logits
-  std::vector<vd> left_;                     // a chunk of tiles x weights
   std::vector<S> products_sum_;              // weights x columns
   std::vector<vd> r_nodes_, w_nodes_;        // tiles x nodes x C, x pairs
   std::vector<vd> rbar_, wbar_;              // tiles x C, tiles x (1 + q) x pairs: Wbar, W1_a

@@ -34,26 +34,30 @@ template <class S>
 struct Totals {
   S value{};
   std::vector<S> gradient;  // p + m; the part X'r of the first p is in `Flat`
-  std::vector<S> hessian;   // (p + m)^2, upper triangle; without X'(Omega - W)X
+  std::vector<S> hessian;   // stride^2, upper triangle of p + m; without X'(Omega - W)X
+  std::size_t stride;
 
-  explicit Totals(int size) : gradient(size), hessian(static_cast<std::size_t>(size) * size) {}
+  explicit Totals(int size)
+      : gradient(size),
+        hessian(whole_blocks(size) * whole_blocks(size)),
+        stride(whole_blocks(size)) {}
 };
 
 template <int Q, class S, template <int, class> class Response>
 class GroupUnit {
  public:
-  GroupUnit(const Point& at, int size)
+  explicit GroupUnit(const Point& at)
       : at_(at),
-        size_(size),
+        size_(whole_blocks(at.size())),
         response_(at),
-        derivative_u_(static_cast<std::size_t>(kMaxQ) * size),
-        y_(static_cast<std::size_t>(kMaxQ) * size),
-        n_(static_cast<std::size_t>(kMaxQ) * size),
-        g_(static_cast<std::size_t>(kMaxQ) * size),
-        pw_(static_cast<std::size_t>(kMaxQ) * size),
-        dw_(static_cast<std::size_t>(kMaxQ) * size),
-        dw3_(static_cast<std::size_t>(kMaxS) * size),
-        m_(static_cast<std::size_t>(kMaxS) * size) {}
+        derivative_u_(static_cast<std::size_t>(at.q) * size_),
+        y_(static_cast<std::size_t>(at.q) * size_),
+        n_(static_cast<std::size_t>(at.q) * size_),
+        g_(static_cast<std::size_t>(at.q) * size_),
+        pw_(static_cast<std::size_t>(at.q) * size_),
+        dw_(static_cast<std::size_t>(at.q) * size_),
+        dw3_(static_cast<std::size_t>(packed_size(at.q)) * size_),
+        m_(static_cast<std::size_t>(packed_size(at.q)) * size_) {}
 
   // Z'r and Z'WZ (packed) of the unit's groups at b = 0: component by component, lane by lane.
   void moments(const RowTiles& rows, int groups, double* out) {
@@ -342,20 +346,6 @@ class GroupUnit {
 
   // ---- sums over groups ------------------------------------------------------------------------
 
-  // out_kl += a_k b_l + b_k a_l over the upper triangle.
-  void add_symmetric(const S* a, const S* b, S* out) const {
-    for (int k = 0; k < size_; ++k)
-      for (int l = k; l < size_; ++l) out[k * size_ + l] += a[k] * b[l] + b[k] * a[l];
-  }
-
-  // out_kl += a_k a_l times a factor.
-  void add_square(const S* a, S factor, S* out) const {
-    for (int k = 0; k < size_; ++k) {
-      const S ak = factor * a[k];
-      for (int l = k; l < size_; ++l) out[k * size_ + l] += ak * a[l];
-    }
-  }
-
   // What log|H| contributes to X_kl, l = theta_i = Lambda[a, b]; of two thetas X_kl + X_lk counts.
   S theta_pair(int k, int i) const {
     const int a = at_.theta_row[i], b = at_.theta_column[i];
@@ -381,7 +371,7 @@ class GroupUnit {
     for (int a = 0; a < q(); ++a) {
       u_[a] = read(&modes.u[a * modes.groups + g], groups);
       if (modes.derivatives.empty()) continue;
-      for (int k = 0; k < size_; ++k)
+      for (int k = 0; k < at_.size(); ++k)
         if (at_.change[k] != 0.0)
           u_[a] +=
               at_.change[k] *
@@ -396,7 +386,7 @@ class GroupUnit {
       for (int c = 0; c <= a; ++c)
         write(K_[a * kMaxQ + c], &modes.covariance[pair(a, c) * modes.groups + g], groups);
       if (modes.derivatives.empty()) continue;
-      for (int k = 0; k < size_; ++k)
+      for (int k = 0; k < at_.size(); ++k)
         write(at(derivative_u_, a, k),
               &modes.derivatives[(static_cast<std::size_t>(k) * q() + a) * modes.groups + g],
               groups);
@@ -414,7 +404,7 @@ class GroupUnit {
   }
 
   const Point& at_;
-  int size_;
+  int size_;  // p + m in whole blocks: parameters beyond p + m do not exist, their numbers are 0
   int inner_iterations_ = 0;
   Response<Q, S> response_;
   vd form_[kMaxQ * kMaxQ];  // Lambda G Lambda', in lanes

@@ -25,7 +25,10 @@ void reduce(const Totals<S>& totals, SlotSum& out) {
   out.value += total(totals.value);
   for (std::size_t i = 0; i < out.gradient.size(); ++i)
     out.gradient[i] += total(totals.gradient[i]);
-  for (std::size_t i = 0; i < out.hessian.size(); ++i) out.hessian[i] += total(totals.hessian[i]);
+  const std::size_t size = out.gradient.size();
+  for (std::size_t k = 0; k < size; ++k)
+    for (std::size_t l = k; l < size; ++l)
+      out.hessian[k * size + l] += total(totals.hessian[k * totals.stride + l]);
 }
 
 // The slots in their order; the Hessian becomes full.
@@ -52,7 +55,7 @@ template <class Large, class Small>
 struct Worker {
   Large large;
   Small small;
-  explicit Worker(const Point& point) : large(point, point.size()), small(point, point.size()) {}
+  explicit Worker(const Point& point) : large(point), small(point) {}
 };
 
 // The Hessian's upper triangle of beta from X'diag(w)X of every pair of logits.
@@ -132,8 +135,8 @@ SlotSum GroupedData::sum_units(Worker& worker, std::size_t first, std::size_t la
 template <class Large, class Small>
 void GroupedData::moments_of_units(double* score, double* information) {
   const int q = point_.q, s = packed_size(q);
-  Large large(point_, point_.size());
-  Small small(point_, point_.size());
+  Large large(point_);
+  Small small(point_);
   std::vector<double> sums(static_cast<std::size_t>(kLanes) * (q + s));
   for (const Unit& unit : layout_.units) {
     if (unit.groups_in_lanes)

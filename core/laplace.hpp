@@ -48,18 +48,15 @@ class LaplaceUnit : public GroupUnit<Q, S, Response> {
   // -P'WP + N'U - T / 2, apart from X'diag(omega - w)X: for all pairs the low-rank part
   // U'Y + Y'U + M'M / 2 with Y = N / 2 + Lambda'G, then what only pairs with a theta have.
   void add_hessian(Totals<S>& totals) {
-    const int size = this->size_;
-    S* out = totals.hessian.data();
-    for (int a = 0; a < this->q(); ++a) {
-      S* y = &this->y_[a * size];
-      for (int k = 0; k < size; ++k) y[k] += 0.5 * this->n_[a * size + k];
-      this->add_symmetric(&this->derivative_u_[a * size], y, out);
-    }
-    for (int ab = 0; ab < this->s(); ++ab) this->add_square(&this->m_[ab * size], S{} + 0.5, out);
+    const S *u = this->derivative_u_.data(), *m = this->m_.data();
+    S* y = this->y_.data();
+    for (std::size_t i = 0; i < this->y_.size(); ++i) y[i] = 2.0 * y[i] + this->n_[i];  // 2 Y
+    add_outers<S>({{u, y, this->q()}, {y, u, this->q()}, {m, m, this->s()}}, 0.5, this->size_,
+                  totals.hessian.data());
     const Point& at = this->at_;
     for (int i = 0; i < at.m(); ++i) {
       const S u = this->u_[at.theta_column[i]];
-      for (int k = 0; k < size; ++k) {
+      for (int k = 0; k < at.size(); ++k) {
         const double share = k >= at.p ? 0.5 : 1.0;
         const S pwp = share * u * this->at(this->pw_, at.theta_row[i], k);
         this->add_pair(k, i, this->theta_pair(k, i) - pwp, totals);

@@ -28,8 +28,8 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   using Base::kMaxS;
 
  public:
-  QuadratureUnit(const Point& at, int size)
-      : Base(at, size),
+  explicit QuadratureUnit(const Point& at)
+      : Base(at),
         nodes_(static_cast<int>(at.log_weights.size())),
         F_(nodes_),
         p_(nodes_),
@@ -37,12 +37,16 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
         g_(c_.size()),
         Rz_(c_.size()),
         Wzz_(static_cast<std::size_t>(nodes_) * kMaxS),
-        Fk_(static_cast<std::size_t>(nodes_) * size),
-        mean_(size),
-        ck_(static_cast<std::size_t>(kMaxQ) * size),
-        Hc_(ck_.size()),
-        turn_(static_cast<std::size_t>(kMaxQ) * kMaxQ * size),
-        p_lanes_(nodes_) {}
+        Fk_(static_cast<std::size_t>(nodes_) * this->size_),
+        mean_(this->size_),
+        features_(static_cast<std::size_t>(at.q + packed_size(at.q)) * this->size_),
+        partner_(features_.size()),
+        traces_(this->m_.size()),
+        p_lanes_(nodes_) {
+    for (int a = 0; a < q(); ++a) feature_.push_back({a, -1});
+    for (int b = 0; b < q(); ++b)
+      for (int a = 0; a <= b; ++a) feature_.push_back({a, b});
+  }
 
   // Adds the unit's contribution; false when the modes were not found.
   bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
@@ -60,8 +64,8 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
     this->weigh_rows(S_u, flat);
     this->response_.multiply_node_columns(nodes_, node_cross_);
     this->differentiate_modes();
-    differentiate_turns();
-    differentiate_nodes(totals);
+    find_features();
+    differentiate_nodes();
     add_gradient(totals);
     add_hessian(totals);
     this->store(modes, first_group, groups);
@@ -154,69 +158,65 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
     return a == d ? 0.5 * m : std::sqrt(0.5) * m;
   }
 
-  // R_k = -R Phi_k', element (a, b).
-  void differentiate_turns() {
-    const int size = this->size_;
-    for (int k = 0; k < size; ++k)
-      for (int a = 0; a < q(); ++a)
-        for (int b = 0; b < q(); ++b) {
-          S sum{};
-          for (int d = a; d <= b; ++d) sum += R(a, d) * phi(b, d, k);
-          turn_[(a * kMaxQ + b) * size + k] = -sum;
-        }
-  }
-  const S* turn(int a, int b) const { return &turn_[(a * kMaxQ + b) * this->size_]; }
+  // c_jk = u_k + R_k x_j is linear in the same few numbers of parameter k for every node, its
+  // features phi_fk: u_k[a], with x(j, f) = 1, and R_k[a, b], a <= b, with x(j, f) = x_jb:
+  //   c_jk[a] = sum_f [row(f) = a] x(j, f) phi_fk.
+  struct Feature {
+    int row, node;  // a and b; b = -1: u_k
+  };
+  static constexpr int kMaxFeatures = kMaxQ + kMaxS;
+  int features() const { return q() + this->s(); }
+  double x(int j, const Feature& f) const { return f.node < 0 ? 1.0 : x(j, f.node); }
+  const S* phi(int f) const { return &features_[f * this->size_]; }
 
-  // c_jk = u_k + R_k x_j of node j, for all parameters.
-  void differentiate_node(int j) {
-    const int size = this->size_;
-    for (int a = 0; a < q(); ++a) {
-      S* c = &ck_[a * size];
-      const S* u = &this->derivative_u_[a * size];
-      std::copy(u, u + size, c);
-      for (int b = a; b < q(); ++b) {
-        const S* Rk = turn(a, b);
-        for (int k = 0; k < size; ++k) c[k] += Rk[k] * x(j, b);
+  // u_k, and R_k = -R Phi_k'.
+  void find_features() {
+    std::copy(this->derivative_u_.begin(), this->derivative_u_.end(), features_.begin());
+    for (int f = q(); f < features(); ++f) {
+      const auto [a, b] = feature_[f];
+      for (int k = 0; k < this->size_; ++k) {
+        S sum{};
+        for (int d = a; d <= b; ++d) sum += R(a, d) * phi(b, d, k);
+        features_[f * this->size_ + k] = -sum;
       }
     }
   }
 
-  // F_jk = r_j'P_k(c_j) + g_j'c_jk, and their mean; the parts of gradient and Hessian that need
-  // c_jk: -sum_j p_j c_jk'H_j c_jl with H_j = I + A'W_jA, and the pairs with a theta.
-  void differentiate_nodes(Totals<S>& totals) {
+  // F_jk = r_j'P_k(c_j) + g_j'c_jk and their mean.
+  void differentiate_nodes() {
     const Point& at = this->at_;
     const int size = this->size_;
     std::fill(mean_.begin(), mean_.end(), S{});
     for (int j = 0; j < nodes_; ++j) {
-      differentiate_node(j);
       S* F = &Fk_[static_cast<std::size_t>(j) * size];
       for (int k = 0; k < at.p; ++k) F[k] = rx(j, k);
       for (int i = 0; i < at.m(); ++i)
         F[at.p + i] = Rz_[j * kMaxQ + at.theta_row[i]] * c_[j * kMaxQ + at.theta_column[i]];
-      for (int a = 0; a < q(); ++a)
-        for (int k = 0; k < size; ++k) F[k] += g_[j * kMaxQ + a] * ck_[a * size + k];
+      for (int k = at.size(); k < size; ++k) F[k] = S{};
+      for (int f = 0; f < features(); ++f) {
+        const S g = g_[j * kMaxQ + feature_[f].row] * x(j, feature_[f]);
+        for (int k = 0; k < size; ++k) F[k] += g * phi(f)[k];
+      }
       for (int k = 0; k < size; ++k) mean_[k] += p_[j] * F[k];
-      add_node_curvature(j, totals);
-      for (int i = 0; i < at.m(); ++i) add_node_pairs(j, i, totals);
     }
   }
 
-  void add_node_curvature(int j, Totals<S>& totals) {
-    const int size = this->size_;
+  // B with sum_j p_j c_jk'H_j c_jl = phi_k'B phi_l, H_j = I + A'W_jA.
+  void find_curvature() {
+    const int size = features();
+    curvature_.assign(static_cast<std::size_t>(size) * size, S{});
     S H[kMaxQ * kMaxQ];
-    node_H(j, H);
-    for (int a = 0; a < q(); ++a)
-      for (int k = 0; k < size; ++k) {
-        S sum{};
-        for (int d = 0; d < q(); ++d) sum += H[a * kMaxQ + d] * ck_[d * size + k];
-        Hc_[a * size + k] = -p_[j] * sum;
+    for (int j = 0; j < nodes_; ++j) {
+      node_H(j, H);
+      for (int f = 0; f < size; ++f) {
+        const S* row = &H[feature_[f].row * kMaxQ];
+        const S px = p_[j] * x(j, feature_[f]);
+        for (int e = 0; e <= f; ++e)
+          curvature_[f * size + e] += px * x(j, feature_[e]) * row[feature_[e].row];
       }
-    for (int a = 0; a < q(); ++a)
-      for (int k = 0; k < size; ++k) {
-        const S c = ck_[a * size + k];
-        S* out = &totals.hessian[static_cast<std::size_t>(k) * size];
-        for (int l = k; l < size; ++l) out[l] += c * Hc_[a * size + l];
-      }
+    }
+    for (int f = 0; f < size; ++f)
+      for (int e = 0; e < f; ++e) curvature_[e * size + f] = curvature_[f * size + e];
   }
 
   void node_H(int j, S* H) const {
@@ -230,34 +230,42 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
       }
   }
 
-  // l = theta_i = Lambda[a, b]: r_j'Z_l c_jk - (Z_l c_j)'W_j (A c_jk [+ Z_k c_j / 2])
-  void add_node_pairs(int j, int i, Totals<S>& totals) {
-    const Point& at = this->at_;
-    const int size = this->size_, a = at.theta_row[i], b = at.theta_column[i];
-    const S* W = &Wzz_[j * kMaxS];
-    const S cb = c_[j * kMaxQ + b], r = Rz_[j * kMaxQ + a];
-    S WL[kMaxQ];
-    for (int d = 0; d < q(); ++d) {
-      WL[d] = S{};
-      for (int e = d; e < q(); ++e) WL[d] += W[Base::pair(a, e)] * this->Lambda(e, d);
-    }
-    for (int k = 0; k < size; ++k) {
-      S pair = r * ck_[b * size + k];
-      for (int d = 0; d < q(); ++d) pair -= cb * WL[d] * ck_[d * size + k];
-      if (k >= at.p) {
-        const int row = at.theta_row[k - at.p], column = at.theta_column[k - at.p];
-        pair -= 0.5 * cb * c_[j * kMaxQ + column] * W[Base::pair(a, row)];
+  // With l = theta_i = Lambda[a, b], sum_j p_j {r_j'Z_l c_jk - (Z_l c_j)'W_j A c_jk} = sum_f form_f
+  // phi_fk.
+  void find_pair_form(int i, S* form) const {
+    const int a = this->at_.theta_row[i], b = this->at_.theta_column[i];
+    std::fill(form, form + features(), S{});
+    for (int j = 0; j < nodes_; ++j) {
+      S slope[kMaxQ];
+      for (int d = 0; d < q(); ++d) {
+        S WL{};
+        for (int e = d; e < q(); ++e) WL += node_W(j, a, e) * this->Lambda(e, d);
+        slope[d] = -c_[j * kMaxQ + b] * WL;
       }
-      this->add_pair(k, i, p_[j] * pair, totals);
+      slope[b] += Rz_[j * kMaxQ + a];
+      for (int f = 0; f < features(); ++f)
+        form[f] += p_[j] * slope[feature_[f].row] * x(j, feature_[f]);
     }
   }
+
+  // sum_j p_j (Z_k c_j)'W_j Z_l c_j, k = theta_h, l = theta_i.
+  S pair_weight(int h, int i) const {
+    const Point& at = this->at_;
+    S sum{};
+    for (int j = 0; j < nodes_; ++j)
+      sum += p_[j] * c_[j * kMaxQ + at.theta_column[h]] * c_[j * kMaxQ + at.theta_column[i]] *
+             node_W(j, at.theta_row[h], at.theta_row[i]);
+    return sum;
+  }
+
+  S node_W(int j, int a, int b) const { return Wzz_[j * kMaxS + Base::pair(a, b)]; }
 
   // ---- sums over groups ------------------------------------------------------------------------
 
   // sum_j p_j F_jk - tr(M_k) / 2; X'rbar is summed in `flat`.
   void add_gradient(Totals<S>& totals) {
     const Point& at = this->at_;
-    for (int k = 0; k < this->size_; ++k) {
+    for (int k = 0; k < at.size(); ++k) {
       S gradient = mean_[k];
       for (int a = 0; a < q(); ++a) gradient -= 0.5 * this->at(this->m_, Base::pair(a, a), k);
       if (k < at.p)
@@ -266,50 +274,65 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
     }
   }
 
+  // Cov_p(F_k, F_l) - phi_k'B phi_l + the products of u, R and y with each other, of M and T; then
+  // what only pairs with a theta have.
   void add_hessian(Totals<S>& totals) {
-    S* out = totals.hessian.data();
     const int size = this->size_;
-    for (int j = 0; j < nodes_; ++j) {  // Cov_p(F_k, F_l)
+    for (int j = 0; j < nodes_; ++j) {
+      const S root = square_root(2.0 * p_[j]);
       S* F = &Fk_[static_cast<std::size_t>(j) * size];
-      for (int k = 0; k < size; ++k) F[k] -= mean_[k];
-      this->add_square(F, p_[j], out);
+      for (int k = 0; k < size; ++k) F[k] = root * (F[k] - mean_[k]);
     }
-    add_cross_terms(out);
-    for (int a = 0; a < q(); ++a)
-      this->add_symmetric(&this->derivative_u_[a * size], &this->y_[a * size], out);
-    add_traces(out);
+    find_partners();
+    for (int l = 0; l < size; ++l) find_trace_form(l);
+    const S *F = Fk_.data(), *f = features_.data(), *g = partner_.data();
+    const S *m = this->m_.data(), *t = traces_.data();
+    add_outers<S>({{F, F, nodes_},
+                   {f, g, features()},
+                   {g, f, features()},
+                   {m, t, this->s()},
+                   {t, m, this->s()}},
+                  0.5, size, totals.hessian.data());
+    for (int i = 0; i < this->at_.m(); ++i) add_theta_pairs(i, totals);
+  }
+
+  void add_theta_pairs(int i, Totals<S>& totals) {
     const Point& at = this->at_;
-    for (int i = 0; i < at.m(); ++i)
-      for (int k = 0; k < size; ++k) {
-        S x = this->theta_pair(k, i);
-        if (k < at.p) x -= weighted_column(k, i);
-        this->add_pair(k, i, x, totals);
-      }
-  }
-
-  // -sum_j p_j x_k'W_j A c_jl: the part of c_jl that is linear in u_l, and that in R_l.
-  void add_cross_terms(S* out) {
-    const int size = this->size_;
-    std::vector<S>& left = ck_;
-    for (int a = 0; a < q(); ++a) {
-      fill_left(a, -1, &left[0]);
-      this->add_symmetric(left.data(), &this->derivative_u_[a * size], out);
-      for (int b = a; b < q(); ++b) {
-        fill_left(a, b, &left[0]);
-        this->add_symmetric(left.data(), turn(a, b), out);
-      }
+    S form[kMaxFeatures];
+    find_pair_form(i, form);
+    for (int k = 0; k < at.size(); ++k) {
+      S x = this->theta_pair(k, i);
+      for (int f = 0; f < features(); ++f) x += form[f] * phi(f)[k];
+      x -= k < at.p ? weighted_column(k, i) : 0.5 * pair_weight(k - at.p, i);
+      this->add_pair(k, i, x, totals);
     }
   }
 
-  // -(x_k'W z Lambda)_a with W = wbar (b < 0) or w1_b; zero for theta.
-  void fill_left(int a, int b, S* left) const {
+  // partner_f = 2 (y_a [f is u_a] - sum_j p_j x_k'W_j A c_jl's share of phi_fl) - B phi, so that
+  // half of phi'partner + partner'phi is what is wanted.
+  void find_partners() {
+    const int size = this->size_;
+    find_curvature();
+    for (int f = 0; f < features(); ++f) {
+      S* partner = &partner_[f * size];
+      fill_weighted_columns(feature_[f], partner);
+      if (f < q())
+        for (int k = 0; k < size; ++k) partner[k] += 2.0 * this->y_[f * size + k];
+      for (int e = 0; e < features(); ++e)
+        for (int k = 0; k < size; ++k) partner[k] -= curvature_[f * features() + e] * phi(e)[k];
+    }
+  }
+
+  // -2 (x_k'W z Lambda)_a with W = wbar or w1_b; zero for theta.
+  void fill_weighted_columns(const Feature& f, S* out) const {
     const int p = this->at_.p;
     for (int k = 0; k < p; ++k) {
       S sum{};
-      for (int c = a; c < q(); ++c) sum -= this->Lambda(c, a) * (b < 0 ? wz(c, k) : w1z(b, c, k));
-      left[k] = sum;
+      for (int c = f.row; c < q(); ++c)
+        sum += this->Lambda(c, f.row) * (f.node < 0 ? wz(c, k) : w1z(f.node, c, k));
+      out[k] = -2.0 * sum;
     }
-    std::fill(left + p, left + this->size_, S{});
+    std::fill(out + p, out + this->size_, S{});
   }
 
   // sum_j p_j x_k'W_j z_a c_j[b] for theta_i = Lambda[a, b]
@@ -324,20 +347,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   // T_l = -diag(Phi_l) / 2 + Phi(N'Phi_l') + Phi_l'Phi(N') + Phi(N')Phi_l. (From
   // R_kl = R {Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l' - L^-1 H_kl L^-T)'}, the N - I of
   // R'sum p_j g_j x_j' and the derivatives of -log|L|.)
-  void add_traces(S* out) {
-    const int size = this->size_, s = this->s();
-    std::vector<S>& packed = traces_;
-    packed.resize(static_cast<std::size_t>(kMaxS) * size);
-    for (int l = 0; l < size; ++l) trace_form(l, packed);
-    for (int ab = 0; ab < s; ++ab)
-      for (int k = 0; k < size; ++k) {
-        const S mk = 0.5 * this->m_[ab * size + k], tk = 0.5 * packed[ab * size + k];
-        for (int l = k; l < size; ++l)
-          out[k * size + l] += mk * packed[ab * size + l] + tk * this->m_[ab * size + l];
-      }
-  }
-
-  void trace_form(int l, std::vector<S>& packed) {
+  void find_trace_form(int l) {
     S P[kMaxQ * kMaxQ], V[kMaxQ * kMaxQ], T[kMaxQ * kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d < q(); ++d) {
@@ -355,7 +365,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
       }
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d <= a; ++d)
-        packed[Base::pair(a, d) * this->size_ + l] =
+        traces_[Base::pair(a, d) * this->size_ + l] =
             a == d ? T[a * kMaxQ + a] : std::sqrt(0.5) * (T[a * kMaxQ + d] + T[d * kMaxQ + a]);
   }
 
@@ -364,7 +374,9 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   int nodes_;
   std::vector<S> F_, p_, c_, g_, Rz_, Wzz_;  // nodes x components
   std::vector<S> Fk_, mean_;                 // nodes x parameters; parameters
-  std::vector<S> ck_, Hc_, turn_, traces_;   // components x parameters
+  std::vector<Feature> feature_;
+  std::vector<S> curvature_;                    // features x features
+  std::vector<S> features_, partner_, traces_;  // features, features, pairs x parameters
   std::vector<vd> p_lanes_;
   std::vector<S> node_cross_;  // weights x regressors
   S N_[kMaxQ * kMaxQ];

@@ -138,6 +138,13 @@ class UnitRows {
   const vd* x(std::size_t t) const { return rows_.x + t * at_.columns; }
   vd z(std::size_t t, int a) const { return x(t)[at_.z_column[a]]; }
 
+  // Room for a chunk of tiles x `height` weights; it never shrinks, so that nothing is cleared.
+  vd* room(int height) {
+    const std::size_t needed = kChunkTiles * static_cast<std::size_t>(height);
+    if (left_.size() < needed) left_.resize(needed);
+    return left_.data();
+  }
+
   void finish_sums(const vd* rz, const vd* wzz, S* Rz, S* Wzz) const {
     for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
     for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
@@ -145,6 +152,9 @@ class UnitRows {
 
   const Point& at_;
   RowTiles rows_{};
+
+ private:
+  std::vector<vd> left_;
 };
 
 }  // namespace multilogit
