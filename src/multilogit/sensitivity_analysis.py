@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from multilogit.errors import OptionError
-from multilogit.estimate.priors import prior_context
 from multilogit.fitting import fit_frame
 from multilogit.prior import BoundPrior, Prior, RelativeEntropy, ShannonEntropy, SumPrior
-from multilogit.prior.options import default_strength, positive
+from multilogit.prior.options import positive, strength_by_size
 from multilogit.result import Fit
 
 _EntropyPrior = RelativeEntropy | ShannonEntropy
@@ -83,7 +82,7 @@ def prior_strength(fit: Fit) -> float | None:
         return None
     strength = found[0].strength
     if strength is None:
-        return default_strength(prior_context(fit.frame, None, fit.options))
+        return strength_by_size(len(fit.labels.columns), len(fit.labels.categories))
     return strength if isinstance(strength, float) else None
 
 

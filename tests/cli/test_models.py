@@ -54,6 +54,14 @@ def test_a_fit_is_saved_and_shown(folder: Path) -> None:
     assert run("show", folder / "bad.json").exit_code == 1
 
 
+def test_a_saved_prior_is_shown(folder: Path, tmp_path: Path) -> None:
+    arguments = ("fit", folder / "data.csv", FORMULA, "--prior", "relative-entropy")
+    fitted = json.loads(run(*arguments, "--json", "--output", tmp_path / "fit.json").stdout)
+    shown = json.loads(run("show", tmp_path / "fit.json", "--json").stdout)
+    assert shown == fitted
+    assert shown["strength"] == 2.0
+
+
 @pytest.mark.parametrize("level", ["conditional", "population", "marginal"])
 def test_predictions_are_those_of_the_fit(folder: Path, level: str) -> None:
     result = run("predict", folder / "fit.json", folder / "new.csv", "--level", level)

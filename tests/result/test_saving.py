@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +231,40 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "other.json").symlink_to(tmp_path / "link.json")
     fit.save(tmp_path / "other.json")
     assert (tmp_path / "other.json").is_symlink()
+
+
+def test_effects_and_contrasts_of_new_data_are_the_same(tmp_path: Path) -> None:
+    fit = fitted("single")
+    again, new = saved(fit, tmp_path), table(40, seed=3)
+    for of in (
+        lambda f: f.marginal_effects(new=new),
+        lambda f: f.contrasts("kind", new=new),
+        lambda f: f.adjusted_predictions(at={"kind": ["a", "b"]}, new=new),
+        lambda f: f.simulate(3, seed=1, new=new),
+        lambda f: f.test_terms(),
+        lambda f: f.odds_ratios(),
+    ):
+        pd.testing.assert_frame_equal(of(again), of(fit), check_exact=True)
+
+
+def test_a_robust_covariance_is_saved(tmp_path: Path) -> None:
+    fit = fitted("aggregated").with_vcov("cluster")
+    again = saved(fit, tmp_path)
+    pd.testing.assert_series_equal(again.se, fit.se, check_exact=True)
+    assert str(again.summary()) == str(fit.summary())
+
+
+METHODS = [
+    name
+    for name, _ in inspect.getmembers(ml.Fit, inspect.isfunction)
+    if not name.startswith("_") and name not in ("save", "report")
+]
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"contrasts": ("kind",), "test": ("x = 0",)}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("model", ["single", "slopes"])
+def test_every_method_works_or_asks_for_data(name: str, model: str, tmp_path: Path) -> None:
+    again = saved(fitted(model), tmp_path)
+    with contextlib.suppress(ml.DataNotSavedError, OptionError):
+        assert getattr(again, name)(*ARGUMENTS.get(name, ())) is not None

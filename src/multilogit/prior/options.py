@@ -73,4 +73,9 @@ def default_strength(context: PriorContext) -> float:
     Jeffreys' prior of a saturated model adds ½ to each of the J counts of its p cells, pJ/2 in
     all: the same amount of information.
     """
-    return 0.5 * context.p * context.n_categories
+    return strength_by_size(context.p, context.n_categories)
+
+
+def strength_by_size(p: int, n_categories: int) -> float:
+    """The same, for p columns and J categories."""
+    return 0.5 * p * n_categories
