@@ -48,11 +48,12 @@ void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool
 void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& logits,
                    const std::vector<int>& effects, std::vector<int> row, std::vector<int> column) {
   const int q = static_cast<int>(z.size());
-  require(1 <= q && q <= kMaxEffects, "between 1 and 16 random effects per row");
+  require(1 <= q && q <= kMaxPath, "between 1 and 32 random effects per row");
   require(static_cast<int>(effects.size()) == self.levels() &&
               std::accumulate(effects.begin(), effects.end(), 0) == q,
           "effects must add up to the length of z, one number per level");
-  for (const int n : effects) require(n > 0, "every level must have effects");
+  for (const int n : effects)
+    require(0 < n && n <= kMaxEffects, "between 1 and 16 random effects at every level");
   for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
   require(logits.size() == z.size(), "z and logits must have equal lengths");
   for (const int c : logits) require(0 <= c && c < self.logits(), "logits must name columns of y");

@@ -147,7 +147,7 @@ class BinomialLeaves : public LeafRows {
   }
 
  private:
-  static constexpr int kMaxZ = Z > 0 ? Z : kMaxEffects;
+  static constexpr int kMaxZ = Z > 0 ? Z : kMaxPath;
   static constexpr int kMaxS = packed_size(kMaxZ);
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
 

@@ -18,7 +18,7 @@ class CategoricalLeaves : public LeafRows {
   }
 
   void score(const LeafBlock& block, const vd* shift, vd* R, vd* V) override {
-    vd out[kMaxEffects + packed_size(kMaxEffects)];
+    vd out[kMaxPath + packed_size(kMaxPath)];
     const auto pass = [=, this](std::size_t tile, std::size_t tiles, const vd* s, vd* sums) {
       vd eta[kMaxLogits], pi[kMaxLogits], r[kMaxLogits], w[packed_size(kMaxLogits)];
       for (std::size_t t = tile; t < tile + tiles; ++t) {

@@ -41,7 +41,6 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   }
 
  protected:
-  using Base::kMaxPath;
   using Base::kMaxQ;
   using Base::kMaxS;
   using Base::kMaxZ;

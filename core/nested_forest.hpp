@@ -63,10 +63,9 @@ struct Boundary {
 template <int Z, int Q>
 class Forest {
  public:
-  static constexpr int kMaxZ = Z > 0 ? Z : kMaxEffects;
+  static constexpr int kMaxZ = Z > 0 ? Z : kMaxPath;
   static constexpr int kMaxS = packed_size(kMaxZ);
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
-  static constexpr int kMaxPath = kMaxEffects;
 
   // A field of all nodes of a level, seen from the first block of the window.
   struct Kept {

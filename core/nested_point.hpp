@@ -19,6 +19,9 @@
 
 namespace multilogit {
 
+// Most random effects of a row, those of all levels together.
+constexpr int kMaxPath = 32;
+
 // Nodes of the standard normal in the dimension of a level's effects, and log weights whose
 // exponentials add up to 1. One after the other they are near each other.
 struct NodeRule {

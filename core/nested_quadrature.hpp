@@ -75,17 +75,20 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   }
 
  private:
-  static constexpr int kMaxM = packed_size(kMaxQ);
-
-  // Sums over the nodes x_j, weighted by p_j.
+  // Sums over the nodes x_j of a tree, weighted by p_j; matrices are row-major, q columns.
   struct Moments {
-    vd x[kMaxQ] = {}, g[kMaxQ] = {}, S[kMaxZ] = {};
-    vd xx[kMaxQ * kMaxQ] = {}, gx[kMaxQ * kMaxQ] = {}, Sx[kMaxZ * kMaxQ] = {};
+    vd *x, *g, *S, *xx, *gx, *Sx;
   };
 
   // Effects of the roots of these trees; pairs of them.
   int q() { return Base::q(this->top()); }
   int qq() { return packed_size(q()); }
+  std::size_t moment_count() { return 2 * q() * (1 + q()) + this->zs() * (1 + q()); }
+  Moments moments(std::size_t b) {
+    vd* x = moments_.data() + b * moment_count();
+    vd *g = x + q(), *xx = g + q(), *gx = xx + q() * q(), *S = gx + q() * q();
+    return {x, g, S, xx, gx, S + this->zs()};
+  }
   double x(int j, int a) { return rule_.nodes[j * q() + a]; }
   vd* solved(Level& level, std::size_t b) { return level.derivatives + b * q() * this->size_; }
   // R = L^-T, a <= c; TR.
@@ -120,7 +123,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     for (auto* field : {&score_, &config_shift_, &below_score_, &followed_})
       this->resize(*field, n * zs);
     this->resize(config_y_, n * zs * size);
-    moments_.resize(n);
+    this->resize(moments_, n * moment_count());
     M_.resize(this->levels_.size());
     for (Level& level : this->levels_) {
       this->resize(M_[level.d], level.blocks * rows_of_M(level) * size);
@@ -299,7 +302,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     for (std::size_t b = 0; b < this->top().blocks; ++b) {
       if (!inner_) leaf_values(b, true);
       mix(b);
-      moments_[b] = Moments{};
+      std::fill_n(moments(b).x, moment_count(), vd{});
       std::fill_n(of(gradient_, this->size_, b), this->size_, vd{});
       if (!inner_) differentiate_leaves(b, totals);
     }
@@ -309,7 +312,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     this->add_second_derivatives(true, S_u_.data(), totals);
     for (std::size_t b = 0; b < this->top().blocks; ++b)
       for (int c = 0; c < this->zs(); ++c)
-        of(score_, this->zs(), b)[c] = moments_[b].S[c] + of(this->top().Sz, this->zs(), b)[c];
+        of(score_, this->zs(), b)[c] = moments(b).S[c] + of(this->top().Sz, this->zs(), b)[c];
     return true;
   }
 
@@ -415,19 +418,19 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   }
 
   void add_moments(std::size_t b, int j, vd p, const vd* c, const vd* S) {
-    Moments& moments = moments_[b];
+    const Moments sums = moments(b);
     for (int z = 0; z < this->zs(); ++z) {
-      moments.S[z] += p * S[z];
-      for (int a = 0; a < q(); ++a) moments.Sx[z * kMaxQ + a] += p * x(j, a) * S[z];
+      sums.S[z] += p * S[z];
+      for (int a = 0; a < q(); ++a) sums.Sx[z * q() + a] += p * x(j, a) * S[z];
     }
     for (int e = 0; e < q(); ++e) {
       vd g = -c[e];
       for (int z = 0; z < this->zs(); ++z) g += this->T(this->top(), z, e) * S[z];
-      moments.x[e] += p * x(j, e);
-      moments.g[e] += p * g;
+      sums.x[e] += p * x(j, e);
+      sums.g[e] += p * g;
       for (int a = 0; a < q(); ++a) {
-        moments.xx[e * kMaxQ + a] += p * (x(j, e) * x(j, a));
-        moments.gx[e * kMaxQ + a] += p * x(j, a) * g;
+        sums.xx[e * q() + a] += p * (x(j, e) * x(j, a));
+        sums.gx[e * q() + a] += p * x(j, a) * g;
       }
     }
   }
@@ -436,11 +439,11 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   void finish_tree(std::size_t b, NestedTotals& totals) {
     Level& level = this->top();
     const int size = this->size_;
-    const Moments& moments = moments_[b];
+    const Moments sums = moments(b);
     const vd weight = level.weight[b], *u = solved(level, b);
     vd *mean = of(gradient_, size, b), *S_u = of(S_u_, q(), b), N[kMaxQ * kMaxQ];
     find_N(b, N);
-    std::copy_n(moments.g, q(), S_u);
+    std::copy_n(sums.g, q(), S_u);
     this->add_square(mean, -weight, totals);
     for (int a = 0; a < q(); ++a) this->add_square(u + a * size, -weight, totals);
     add_traces(b, N, totals);
@@ -448,15 +451,15 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     std::copy_n(u, q() * size, left);
     for (int a = 0; a < q(); ++a) {
       std::fill_n(right + a * size, size, vd{});
-      add_turned(b, a, moments.x, weight, right + a * size);
+      add_turned(b, a, sums.x, weight, right + a * size);
     }
     for (int i = this->at_.below(level.d) - this->at_.p;
          i < this->at_.below(level.d + 1) - this->at_.p; ++i) {
       vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
       const int z = this->theta_z(i), e = this->theta_effect(i, level);
-      const vd S = weight * moments.S[z];
+      const vd S = weight * sums.S[z];
       for (int k = 0; k < size; ++k) pairs[k] += S * u[e * size + k];
-      add_turned(b, e, &moments.Sx[z * kMaxQ], -weight, pairs);
+      add_turned(b, e, &sums.Sx[z * q()], -weight, pairs);
     }
     for (int a = 0; a < q(); ++a) {
       const vd* M = M_of_root(b, a, a);
@@ -479,7 +482,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
         vd sum = vd{} + (a == c ? 1.0 : 0.0);
-        for (int e = 0; e <= a; ++e) sum += R(b, e, a) * moments_[b].gx[e * kMaxQ + c];
+        for (int e = 0; e <= a; ++e) sum += R(b, e, a) * moments(b).gx[e * q() + c];
         N[a * kMaxQ + c] = sum;
         if (a <= c) spread[packed(a, c)] = 0.5 * sum;
       }
@@ -489,15 +492,15 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   void add_traces(std::size_t b, const vd* N, NestedTotals& totals) {
     const int size = this->size_, n = qq();
     const vd weight = this->top().weight[b], *M = M_of_root(b, 0, 0);
-    vd form[kMaxM * kMaxM];
-    trace_form(b, N, form);
-    if (q() == 1) return this->add_square(M, weight * form[0], totals);
+    form_.resize(n * n);
+    trace_form(b, N, form_.data());
+    if (q() == 1) return this->add_square(M, weight * form_[0], totals);
     const auto [left, right] = this->new_cross(n, totals);
     std::copy_n(M, n * size, left);
     std::fill_n(right, n * size, vd{});
     for (int i = 0; i < n; ++i)
       for (int l = 0; l < n; ++l) {
-        const vd t = 0.5 * weight * form[i * n + l];
+        const vd t = 0.5 * weight * form_[i * n + l];
         for (int k = 0; k < size; ++k) right[i * size + k] += t * M[l * size + k];
       }
   }
@@ -534,7 +537,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
           for (int c = 0; c <= a; ++c) {
             const vd both = T[a * kMaxQ + c] + (a == c ? vd{} : T[c * kMaxQ + a]);
             form[packed(a, c) * qq() + packed(i, l)] =
-                both - half(a, c) * h * moments_[b].xx[a * kMaxQ + i] * RR[l * kMaxQ + c];
+                both - half(a, c) * h * moments(b).xx[a * q() + i] * RR[l * kMaxQ + c];
           }
       }
   }
@@ -626,14 +629,14 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   std::unique_ptr<NestedQuadrature> inner_;  // of the level below; leaves have none
   // fields of the roots: F_j, then p_j; value; gradient; total derivative by s; S_u
   std::vector<vd> F_, value_, gradient_, score_, S_u_;
-  std::vector<Moments> moments_;
+  std::vector<vd> moments_;
   std::vector<std::vector<vd>> M_;  // by level: M_k of a node against its root
   // the children's boundary, and sums over children
   std::vector<vd> config_shift_, config_y_, config_weight_;
   std::vector<vd> below_value_, below_gradient_, below_score_;
   std::vector<vd> followed_;  // s of the present modes
   // of one block of leaves
-  std::vector<vd> node_sums_, average_, Y_, W_;
+  std::vector<vd> node_sums_, average_, Y_, W_, form_;
 };
 
 }  // namespace multilogit

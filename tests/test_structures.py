@@ -372,6 +372,25 @@ def test_nested_quadrature_is_the_integral_on_two_grids() -> None:
     close(fit.loglik, nested_integral(data, np.array(beta), sd_child, sd_school), 1e-8)
 
 
+def test_nested_quadrature_with_slopes() -> None:
+    rng = np.random.default_rng(7)
+    child = np.repeat(np.arange(200), 6)
+    school, x = child // 20, rng.normal(size=child.size)
+    b = rng.normal(size=(200, 2)) @ np.array([[1.2, 0.5], [0.0, 0.8]])
+    eta = 0.3 + x + b[child, 0] + b[child, 1] * x + rng.normal(size=10)[school]
+    y = (rng.random(child.size) < 1 / (1 + np.exp(-eta))).astype(int)
+    data = pd.DataFrame({"y": y, "x": x, "child": child, "school": school})
+    formula = "y ~ x + (1 | school) + (1 + x | school:child)"
+    laplace, few, more = (ml.fit(formula, data, nodes=nodes) for nodes in (1, 5, 9))
+    assert few.converged
+    assert more.converged
+    [warning] = laplace.diagnostics
+    assert warning.code == "laplace-accuracy"
+    assert more.loglik > laplace.loglik + 5.0
+    assert abs(more.loglik - few.loglik) < 0.1 * (more.loglik - laplace.loglik)
+    close(few.coef, more.coef, 0.1 * more.se.min())
+
+
 # --------------------------------------------------------------------------- identities
 
 

@@ -81,8 +81,8 @@ def fit(
     nodes
         1: Laplace approximation of the marginal likelihood. K > 1: adaptive Gauss–Hermite
         quadrature with K nodes per random effect, K^q per group, for one grouping factor or
-        nested ones with one random effect each; not for crossed factors. ``"auto"``: more and
-        more nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a
+        nested ones (q: the effects of all levels together); not for crossed factors. ``"auto"``:
+        more and more nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a
         diagnostic say how many.
     weights, offset, trials
         Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known

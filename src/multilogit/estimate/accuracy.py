@@ -33,7 +33,7 @@ _STABLE_LOGLIK = 1e-3
 _STABLE_ESTIMATES = 0.01
 """Changes from one rung to the next that count as none: of ℓ, and of ψ in standard errors."""
 _CHECK_NODES = {1: 15, 2: 7, 3: 5}
-_CHECK_NODES_NESTED = {2: 5, 3: 3}
+_CHECK_NODES_NESTED = {2: 5, 3: 3, 4: 3}
 """By the number q of random effects; with more, Laplace's approximation is not checked."""
 _FEW_TRIALS = 20
 _LARGE_SD = 1.5
@@ -164,8 +164,7 @@ def _check_nodes(likelihood: GroupedLikelihood | NestedLikelihood, rows: int) ->
     if isinstance(likelihood, GroupedLikelihood):
         nodes, most = _CHECK_NODES.get(q), _MOST_CHECKED
     else:
-        one_each = q == len(likelihood.factors())
-        nodes, most = _CHECK_NODES_NESTED.get(q) if one_each else None, _MOST_CHECKED_NESTED
+        nodes, most = _CHECK_NODES_NESTED.get(q), _MOST_CHECKED_NESTED
     return None if nodes is None or rows * nodes**q > most else nodes
 
 

@@ -169,7 +169,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
 def _check_quadrature(
     factors: Sequence[FactorEffects], nested: bool, nodes: int | Literal["auto"]
 ) -> None:
-    """Quadrature is for one factor, or nested ones with one effect each, and bounded."""
+    """Quadrature is for one factor or nested ones, and bounded."""
     named = ", ".join(repr(factor.group) for factor in factors)
     if not nested:
         raise OptionError(
@@ -177,13 +177,6 @@ def _check_quadrature(
             "quadrature is available for one grouping factor or nested ones. Use nodes=1, "
             "Laplace's approximation."
         )
-    for factor in factors:
-        if len(factors) > 1 and factor.q > 1:
-            raise OptionError(
-                f"nodes={nodes!r}: {factor.group!r} has {factor.q} random effects; "
-                f"quadrature for nested factors ({named}) needs one at every level. Use nodes=1, "
-                "Laplace's approximation, or leave out the random slopes."
-            )
     q = sum(factor.q for factor in factors)
     if nodes != "auto" and nodes**q > MOST_PRODUCT_NODES:
         raise OptionError(

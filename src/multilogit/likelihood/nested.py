@@ -34,6 +34,8 @@ from multilogit.likelihood.mixed import Column, Order
 
 Codes = NDArray[np.int32]
 
+_MOST_EFFECTS = 32
+
 
 def is_nested(codes_a: Codes, codes_b: Codes) -> bool:
     """Whether every group of factor a lies within one group of factor b.
@@ -85,7 +87,8 @@ class NestedLikelihood:
     Raises
     ------
     OptionError
-        If a level is not nested in the next one.
+        If a level is not nested in the next one, or there are more than 32 random effects in
+        all.
 
     Notes
     -----
@@ -119,6 +122,11 @@ class NestedLikelihood:
                     f"roots, or treat the factors as crossed."
                 )
         z = [column for columns in z_by_level for column in columns]
+        if len(z) > _MOST_EFFECTS:
+            raise OptionError(
+                f"Nested factors have {len(z)} random effects, those of all levels together; at "
+                f"most {_MOST_EFFECTS} are available. Leave out levels or slopes."
+            )
         responses = response_columns(y)
         self.p = len(x) * len(responses)
         self.structure = CovarianceStructure.of_blocks(
@@ -150,6 +158,7 @@ class NestedLikelihood:
 
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
+        self.depends_on_order = nodes > 1 and max(self.structure.blocks) > 1
         rules = [] if nodes == 1 else [serpentine(nodes, q) for q in self._effects]
         self._data.set_nodes([points for points, _ in rules], [weights for _, weights in rules])
 
