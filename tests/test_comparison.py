@@ -91,7 +91,7 @@ def test_the_mixture_has_the_degrees_of_freedom_of_the_difference(
     )
     both = ml.compare(contraception["glm"], contraception["m2"])
     assert both.table["reference"].iloc[1] == "0.5 chi2(2) + 0.5 chi2(3)"
-    assert "upper bound" in both.notes[0]
+    assert "upper bound" in both.notes[1]
     correlation = ml.compare(contraception["double"], contraception["m2"])
     assert correlation.table["reference"].iloc[1] == "chi2(1)"
     assert not correlation.notes

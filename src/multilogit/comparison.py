@@ -18,6 +18,11 @@ from multilogit.result import Fit, RandomEffects
 _WRONG_WAY = 1e-3
 """A larger model whose 2ℓ is lower by more than this is not at its maximum."""
 
+_MIXTURE = (
+    "0.5 chi2(d - 1) + 0.5 chi2(d): a variance is on its boundary under the hypothesis (Self & "
+    "Liang 1987; Stram & Lee 1994)."
+)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
@@ -196,16 +201,12 @@ def _test(
 def _note(
     name0: str, fit0: Fit, name1: str, statistic: float, n_variances: int, notes: list[str]
 ) -> None:
-    if n_variances:
-        few = "one variance" if n_variances == 1 else f"{n_variances} variances"
+    if n_variances and _MIXTURE not in notes:
+        notes.append(_MIXTURE)
+    if n_variances > 1:
         notes.append(
-            f"{name0} against {name1}: {few} on the boundary, mixture of chi2 distributions "
-            "(Self & Liang 1987; Stram & Lee 1994)"
-            + (
-                "."
-                if n_variances == 1
-                else "; with several variances the p-value is an upper bound."
-            )
+            f"{name0} against {name1}: {n_variances} variances are on the boundary at once; the "
+            "p-value is an upper bound."
         )
     if statistic < -_WRONG_WAY:
         notes.append(

@@ -42,6 +42,8 @@ _ROOT = 1e-7
 _HIGHER = 1e-5
 """A point of the profile that is higher than the maximum by this, and by |Q| / 10⁸, is one of
 another maximum."""
+_CROWDED = 0.05
+"""Points nearer to a root than this, in ζ, tell nothing new."""
 _MOST_ESCAPES = 3
 _MOST_POINTS = 60
 _MOST_RETREATS = 12
@@ -254,6 +256,12 @@ def _solve(information: Matrix, b: Vector) -> Vector:
     return solved[0]
 
 
+def _worth_keeping(zeta: float, targets: Sequence[float]) -> bool:
+    """Whether a point is a root, or not just a step of the search for one."""
+    distance = min(abs(zeta - target) for target in targets)
+    return distance <= _ROOT or distance > _CROWDED
+
+
 class _Side:
     """One side of a profile: from the estimate outwards."""
 
@@ -272,7 +280,8 @@ class _Side:
             end = self._find(target)
             if end != "reached":
                 break
-        return [self._row(point) for point in self.points[1:]], end
+        rows = [self._row(point) for point in self.points[1:]]
+        return [row for row in rows if _worth_keeping(abs(row[1]), targets)], end
 
     # -- one target ----------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ _FEW_CLUSTERS = 30
 def robust_covariance(fit: Measures, kind: str, groups: object) -> RobustCovariance | None:
     """The covariance as :meth:`multilogit.result.Fit.with_vcov` describes it; None: the model's."""
     chosen = "CR1" if kind == "cluster" else kind
+    chosen = chosen if chosen == "hessian" else str(chosen).upper()
     known = ("hessian", "cluster", *HETEROSKEDASTIC, *CLUSTERED)
     if chosen not in known:
         raise OptionError(f"kind={kind!r}: choose one of {', '.join(map(repr, known))}.")
