@@ -170,6 +170,34 @@ def test_what_does_not_fit_together_is_named_when_it_is_used(
         fit.predict(NEW)
 
 
+@pytest.mark.parametrize("depth", [50, 300, 700, 900, 5_000, 200_000])
+def test_nested_values_are_read_or_refused(
+    good: dict[str, Any], load: Callable[[Any], ml.Fit], depth: int
+) -> None:
+    fact = "[" * depth + "]" * depth
+    noticed = '[{"code": "c", "severity": "info", "message": "m", "remedy": "r", "facts": {"f": '
+    text = json.dumps(changed(good, "diagnostics", 0)).replace(
+        '"diagnostics": 0', f'"diagnostics": {noticed}{fact}}}}}]'
+    )
+    with contextlib.suppress(ModelFileError):
+        assert load(text.encode()).diagnostics[0].code == "c"
+        assert depth < 5_000
+
+
+def test_texts_from_a_file_are_escaped_in_html(
+    good: dict[str, Any], load: Callable[[Any], ml.Fit]
+) -> None:
+    script = "<script>alert(1)</script>"
+    notice = {"code": "c", "severity": "warning", "message": script, "remedy": "", "facts": {}}
+    document = changed(good, "diagnostics", [notice])
+    document = changed(document, "training/categories", ["no", script])
+    document = changed(document, "random/0/names", [script])
+    document = changed(document, "training/columns/1", script)
+    html = load(document)._repr_html_()
+    assert "<script>" not in html
+    assert html.count("&lt;script&gt;") >= 4
+
+
 def test_the_document_that_is_changed_is_good(
     good: dict[str, Any], load: Callable[[Any], ml.Fit]
 ) -> None:

@@ -404,6 +404,8 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         return fields_of(read_json(source.read_bytes()))
     except ModelFileError as error:
         raise ModelFileError(f"Cannot load {str(source)!r}. {error}") from None
+    except RecursionError:
+        raise ModelFileError(f"Cannot load {str(source)!r}. It is nested too deeply.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelFileError(f"Cannot read {str(source)!r}: {reason}.") from None
