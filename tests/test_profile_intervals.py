@@ -325,3 +325,9 @@ def test_progress_and_interrupts() -> None:
     seen: list[tuple[int, int]] = []
     fit.profile(progress=lambda done, total: seen.append((done, total)))
     assert seen == [(k, 5) for k in range(5)]
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    assert list(fit.profile(progress=stop).curves) == ["(Intercept)", "period2"]

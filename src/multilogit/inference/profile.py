@@ -281,7 +281,8 @@ class _Side:
             if end != "reached":
                 break
         rows = [self._row(point) for point in self.points[1:]]
-        return [row for row in rows if _worth_keeping(abs(row[1]), targets)], end
+        inside = [row for row in rows[:-1] if _worth_keeping(abs(row[1]), targets)]
+        return inside + rows[-1:], end
 
     # -- one target ----------------------------------------------------------------------
 

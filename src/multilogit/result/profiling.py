@@ -96,13 +96,16 @@ def curves(
             "around. Look at fit.diagnostics."
         )
     model = objective_of(fit, "A profile")
-    found = {}
-    for parameter in parameters:
-        tick(parameter.label)
-        curve = _curve(fit, model, parameter, targets)
-        found[parameter.label] = curve
-        if "interrupted" in curve.ends:
-            break
+    found: dict[str, Curve] = {}
+    try:
+        for parameter in parameters:
+            tick(parameter.label)
+            curve = found[parameter.label] = _curve(fit, model, parameter, targets)
+            if "interrupted" in curve.ends:
+                break
+    except KeyboardInterrupt:
+        if not found:
+            raise
     return found
 
 
