@@ -14,6 +14,15 @@ namespace multilogit {
 
 namespace {
 
+using Counts = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
+
+std::vector<const double*> pointers(const Counts& counts) {
+  std::vector<const double*> out;
+  for (std::size_t j = 0; j < counts.shape(1); ++j)
+    out.push_back(counts.data() + j * counts.shape(0));
+  return out;
+}
+
 std::vector<const double*> pointers(const std::vector<Vector>& columns, std::size_t rows) {
   std::vector<const double*> out;
   for (const Vector& column : columns) {
@@ -49,13 +58,26 @@ std::vector<FactorCodes> factors(const std::vector<Codes>& codes,
 }
 
 void construct(CrossedData* self, const std::vector<Vector>& x, const std::vector<Vector>& z,
-               const Vector& y, const Vector& n, const std::optional<Vector>& offset,
-               const std::vector<Codes>& codes, const std::vector<std::size_t>& levels,
-               const std::vector<int>& effects, double memory, const std::string& keep) {
+               const std::vector<int>& logit, const Counts& y, const Vector& n,
+               const std::optional<Vector>& offset, const std::vector<Codes>& codes,
+               const std::vector<std::size_t>& levels, const std::vector<int>& effects,
+               bool categorical, double memory, const std::string& keep) {
   const std::size_t rows = y.shape(0);
   require(n.shape(0) == rows && (!offset || offset->shape(0) == rows),
           "y, n and offset must have equal lengths");
-  const auto x_columns = pointers(x, rows), z_columns = pointers(z, rows);
+  require(1 <= y.shape(1) && y.shape(1) <= kMaxRowLogits, "y must have between 1 and 16 columns");
+  require(categorical || y.shape(1) == 1, "a binomial y must have one column");
+  require(logit.size() == z.size(), "logit and z must have equal lengths");
+  for (const int c : logit)
+    require(0 <= c && static_cast<std::size_t>(c) < y.shape(1), "logit must name columns of y");
+  CrossedColumns data;
+  data.x = pointers(x, rows);
+  data.z = pointers(z, rows);
+  data.logit = logit;
+  data.counts = pointers(y);
+  data.trials = n.data();
+  data.offset = offset ? offset->data() : nullptr;
+  data.categorical = categorical;
   const auto by_factor = factors(codes, levels, effects, rows);
   std::size_t q = 0;
   for (const int effect : effects) q += static_cast<std::size_t>(effect);
@@ -63,12 +85,12 @@ void construct(CrossedData* self, const std::vector<Vector>& x, const std::vecto
   require(keep == "best" || keep == "dense" || keep == "sparse", "keep: best, dense or sparse");
   const Keep kept = keep == "dense" ? Keep::dense : keep == "sparse" ? Keep::sparse : Keep::best;
   nb::gil_scoped_release release;
-  new (self) CrossedData(x_columns, z_columns, y.data(), n.data(),
-                         offset ? offset->data() : nullptr, by_factor, rows, memory, kept);
+  new (self) CrossedData(data, by_factor, rows, memory, kept);
 }
 
-nb::tuple plan(int p, const std::vector<Codes>& codes, const std::vector<std::size_t>& levels,
-               const std::vector<int>& effects, double memory) {
+nb::tuple plan(int x_columns, int logits, const std::vector<Codes>& codes,
+               const std::vector<std::size_t>& levels, const std::vector<int>& effects,
+               double memory) {
   require(!codes.empty(), "codes must have a value per factor");
   const std::size_t rows = codes[0].shape(0);
   const auto by_factor = factors(codes, levels, effects, rows);
@@ -76,7 +98,7 @@ nb::tuple plan(int p, const std::vector<Codes>& codes, const std::vector<std::si
   {
     nb::gil_scoped_release release;
     CrossedLayout layout(by_factor, rows);
-    plan = plan_crossed(layout, p, memory, Keep::best);
+    plan = plan_crossed(layout, x_columns, logits, memory, Keep::best);
   }
   return nb::make_tuple(plan.bytes, plan.sparse);
 }
@@ -101,11 +123,12 @@ void turn(CrossedData& self, const std::vector<int>& z, const Matrix& turn) {
   self.turn(z, turn.data());
 }
 
-void set_response(CrossedData& self, const Vector& y, const Vector& n) {
+void set_response(CrossedData& self, const Counts& y, const Vector& n) {
   require(y.shape(0) == self.layout().rows && n.shape(0) == self.layout().rows,
           "y and n must be as long as the data");
+  require(y.shape(1) == static_cast<std::size_t>(self.logits()), "y must have a column per logit");
   const std::lock_guard lock(self.busy);
-  self.set_response(y.data(), n.data());
+  self.set_response(pointers(y), n.data());
 }
 
 nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t threads) {
@@ -168,12 +191,12 @@ nb::tuple moments(CrossedData& self, const Vector& beta, int factor) {
 }  // namespace
 
 void bind_crossed(nb::module_& m) {
-  m.def("crossed_plan", &plan, nb::arg("p"), nb::arg("codes"), nb::arg("levels"),
-        nb::arg("effects"), nb::arg("memory"));
+  m.def("crossed_plan", &plan, nb::arg("x_columns"), nb::arg("logits"), nb::arg("codes"),
+        nb::arg("levels"), nb::arg("effects"), nb::arg("memory"));
   nb::class_<CrossedData>(m, "CrossedData")
-      .def("__init__", &construct, nb::arg("x"), nb::arg("z"), nb::arg("y"), nb::arg("n"),
-           nb::arg("offset").none(), nb::arg("codes"), nb::arg("levels"), nb::arg("effects"),
-           nb::arg("memory"), nb::arg("keep"))
+      .def("__init__", &construct, nb::arg("x"), nb::arg("z"), nb::arg("logit"), nb::arg("y"),
+           nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"), nb::arg("levels"),
+           nb::arg("effects"), nb::arg("categorical"), nb::arg("memory"), nb::arg("keep"))
       .def_prop_ro("bytes", &CrossedData::bytes)
       .def_prop_ro("sparse", &CrossedData::sparse)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("row"), nb::arg("column"))

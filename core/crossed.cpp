@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "binomial.hpp"
 #include "crossed_derivatives.hpp"
 #include "crossed_lanes.hpp"
+#include "crossed_rows.hpp"
 
 namespace multilogit {
 
@@ -28,28 +28,38 @@ Ranges equal_ranges(std::size_t items, std::size_t wanted, const Cumulative& wor
 
 // ---- data -------------------------------------------------------------------------------------
 
-CrossedData::CrossedData(const std::vector<const double*>& x, const std::vector<const double*>& z,
-                         const double* y, const double* n, const double* offset,
-                         const std::vector<FactorCodes>& factors, std::size_t rows, double memory,
-                         Keep keep)
+CrossedData::CrossedData(const CrossedColumns& data, const std::vector<FactorCodes>& factors,
+                         std::size_t rows, double memory, Keep keep)
     : layout_(factors, rows),
-      plan_(plan_crossed(layout_, static_cast<int>(x.size()), memory, keep)),
-      p_(static_cast<int>(x.size())),
-      q_(static_cast<int>(z.size())),
-      tiles_((rows + kLanes - 1) / kLanes) {
-  const std::size_t padded = tiles_ * kLanes;
-  x_.resize(rows * p_);
+      categorical_(data.categorical),
+      C_(static_cast<int>(data.counts.size())),
+      x_columns_(static_cast<int>(data.x.size())),
+      p_(C_ * x_columns_),
+      q_(static_cast<int>(data.z.size())),
+      tiles_((rows + kLanes - 1) / kLanes),
+      padded_(tiles_ * kLanes),
+      logit_(data.logit) {
+  plan_ = plan_crossed(layout_, x_columns_, C_, memory, keep);
+  x_.resize(rows * x_columns_);
   z_.resize(rows * q_);
   for (std::size_t i = 0; i < rows; ++i) {
-    for (int k = 0; k < p_; ++k) x_[i * p_ + k] = x[k][layout_.order[i]];
-    for (int a = 0; a < q_; ++a) z_[i * q_ + a] = z[a][layout_.order[i]];
+    for (int k = 0; k < x_columns_; ++k) x_[i * x_columns_ + k] = data.x[k][layout_.order[i]];
+    for (int a = 0; a < q_; ++a) z_[i * q_ + a] = data.z[a][layout_.order[i]];
   }
-  for (auto* array : {&y_, &n_, &eta0_, &r_, &w_, &w3_, &w4_, &h_}) array->resize(padded);
-  if (offset) {
+  n_.resize(padded_);
+  for (auto* array : {&y_, &eta0_, &r_}) array->resize(C_ * padded_);
+  w_.resize(packed_size(C_) * padded_);
+  if (categorical_) {
+    pi_.resize(C_ * padded_);
+  } else {
+    w3_.resize(padded_);
+    w4_.resize(padded_);
+  }
+  if (data.offset) {
     offset_.resize(rows);
-    for (std::size_t i = 0; i < rows; ++i) offset_[i] = offset[layout_.order[i]];
+    for (std::size_t i = 0; i < rows; ++i) offset_[i] = data.offset[layout_.order[i]];
   }
-  set_response(y, n);
+  set_response(data.counts, data.trials);
 
   std::vector<int> first(factors.size() + 1);  // of the caller's effects
   for (std::size_t f = 0; f < factors.size(); ++f) first[f + 1] = first[f] + factors[f].effects;
@@ -70,8 +80,10 @@ CrossedData::CrossedData(const std::vector<const double*>& x, const std::vector<
 // What is large, once it is sure to fit.
 void CrossedData::allocate() {
   const int q_E = layout_.effects[0];
-  a_.resize(layout_.rows * q_);
-  s_.resize(layout_.rows * q_);
+  a_.resize(layout_.rows * C_ * q_);
+  s_.resize(a_.size());
+  V_.resize(layout_.rows * packed_size(C_));
+  t_.resize(layout_.rows * C_);
   Hinv_.resize(layout_.groups * q_E * q_E);
   cov_E_.resize(Hinv_.size());
   log_pivots_.resize(layout_.groups);
@@ -92,11 +104,11 @@ void CrossedData::allocate() {
                             : dense_remainder(layout_.remainder);
 }
 
-void CrossedData::set_response(const double* y, const double* n) {
+void CrossedData::set_response(const std::vector<const double*>& counts, const double* trials) {
   known_psi_.clear();
   for (std::size_t i = 0; i < layout_.rows; ++i) {
-    y_[i] = y[layout_.order[i]];
-    n_[i] = n[layout_.order[i]];
+    for (int c = 0; c < C_; ++c) y_[c * padded_ + i] = counts[c][layout_.order[i]];
+    n_[i] = trials[layout_.order[i]];
   }
 }
 
@@ -115,9 +127,11 @@ void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int
     while (theta_column_.back() >= first(theta_factor_.back() + 1)) ++theta_factor_.back();
   }
   vectors_ = (size() + 1 + kLanes - 1) / kLanes;
-  P_.assign(layout_.rows * vectors_, vd{});
+  P_.assign(layout_.rows * C_ * vectors_, vd{});
   for (std::size_t i = 0; i < layout_.rows; ++i)
-    std::copy_n(x_.data() + i * p_, p_, doubles(P_) + i * vectors_ * kLanes + m());
+    for (int c = 0; c < C_; ++c)
+      std::copy_n(x_.data() + i * x_columns_, x_columns_,
+                  doubles(P_) + (i * C_ + c) * vectors_ * kLanes + m() + c * x_columns_);
   U_.assign(layout_.variables() * vectors_, vd{});
   std::fill(u_.begin(), u_.end(), 0.0);
   last_psi_.clear();
@@ -188,20 +202,25 @@ void CrossedData::moments(const double* beta, int f, double* score, double* info
   std::fill_n(score, layout_.levels[own] * q, 0.0);
   std::fill_n(information, layout_.levels[own] * q * q, 0.0);
   last_psi_.clear();
+  known_psi_.clear();
   for (std::size_t t = 0; t < tiles_; ++t) {
-    const std::size_t i0 = t * kLanes;
-    const BinomialScore row = binomial_score(load(&eta0_[i0]), load(&y_[i0]), load(&n_[i0]));
-    for (std::size_t i = i0; i < std::min(i0 + kLanes, layout_.rows); ++i) {
-      const std::size_t variable = this->variable(i)[own];
-      const std::size_t level =
-          own == 0 ? variable / q
-                   : layout_.block_level[layout_.block[variable - layout_.eliminated_effects]];
-      const double* z = &z_[i * q_];
-      for (int a = 0; a < q; ++a) {
-        score[level * q + a] += row.r[i - i0] * z[column[a]];
-        for (int b = 0; b < q; ++b)
-          information[(level * q + a) * q + b] += row.w[i - i0] * z[column[a]] * z[column[b]];
-      }
+    double eta[kMaxRowLogits * kLanes];
+    for (int c = 0; c < C_; ++c)
+      std::copy_n(&eta0_[c * padded_ + t * kLanes], kLanes, eta + c * kLanes);
+    score_tile(t, eta);
+  }
+  for (std::size_t i = 0; i < layout_.rows; ++i) {
+    const std::size_t variable = this->variable(i)[own];
+    const std::size_t level =
+        own == 0 ? variable / q
+                 : layout_.block_level[layout_.block[variable - layout_.eliminated_effects]];
+    const double* z = &z_[i * q_];
+    for (int a = 0; a < q; ++a) {
+      const int c = logit_[column[a]];
+      score[level * q + a] += residual(i, c) * z[column[a]];
+      for (int b = 0; b < q; ++b)
+        information[(level * q + a) * q + b] +=
+            weight(i, c, logit_[column[b]]) * z[column[a]] * z[column[b]];
     }
   }
 }
@@ -216,22 +235,24 @@ void CrossedData::move_to(const double* psi) {
   prepare_rows(psi);
   for (std::size_t i = 0; i < layout_.rows; ++i) {
     const double* z = &z_[i * q_];
-    double* a = &a_[i * q_];
+    double* A = &a_[i * C_ * q_];
+    std::fill_n(A, C_ * q_, 0.0);
     for (int f = 0; f < layout_.factors; ++f)
-      for (int b = first(f); b < first(f + 1); ++b) {
-        a[b] = 0.0;
-        for (int c = b; c < first(f + 1); ++c) a[b] += Lambda_[c * q_ + b] * z[z_index_[c]];
-      }
+      for (int b = first(f); b < first(f + 1); ++b)
+        for (int e = b; e < first(f + 1); ++e)
+          A[logit(e) * q_ + b] += Lambda_[e * q_ + b] * z[z_index_[e]];
   }
 }
 
 // eta0 = X beta + o
 void CrossedData::prepare_rows(const double* beta) {
-  for (std::size_t i = 0; i < layout_.rows; ++i) {
-    double eta = offset_.empty() ? 0.0 : offset_[i];
-    for (int k = 0; k < p_; ++k) eta += x_[i * p_ + k] * beta[k];
-    eta0_[i] = eta;
-  }
+  for (int c = 0; c < C_; ++c, beta += x_columns_)
+    for (std::size_t i = 0; i < layout_.rows; ++i) {
+      const double* x = &x_[i * x_columns_];
+      double eta = offset_.empty() ? 0.0 : offset_[i];
+      for (int k = 0; k < x_columns_; ++k) eta += x[k] * beta[k];
+      eta0_[c * padded_ + i] = eta;
+    }
 }
 
 // u + sum_k u_k dpsi_k

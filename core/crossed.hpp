@@ -12,6 +12,10 @@
 //
 //   (H^-1)_RR = S^-1,   (H^-1)_gR = -K_g S^-1,   (H^-1)_gg = H_gg^-1 + K_g S^-1 K_g'
 //
+// A categorical response has C logits in a row (core/categorical.hpp), a binomial one C = 1: A_i is
+// C x q, W_i C x C; w3 d becomes kappa3(., ., d), w3 h the vector t = kappa3(., V_i) with V_i = A_i
+// H^-1 A_i'. All that depends on the kind of response is in crossed_rows.hpp.
+//
 // Derivatives by all parameters are computed side by side, a parameter in each lane: theta first,
 // then beta; one more lane is for v = H^-1 A'(w3 h), whose A v takes the place of d eta.
 #pragma once
@@ -25,13 +29,15 @@
 #include "crossed_layout.hpp"
 #include "crossed_plan.hpp"
 #include "crossed_remainder.hpp"
+#include "packed.hpp"
 #include "simd.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
 
-// Most effects of one row, over all factors.
+// Most effects of one row, over all factors, and most logits.
 constexpr int kMaxRowEffects = 32;
+constexpr int kMaxRowLogits = 16;
 
 // Consecutive ranges of about equal work: range s is first[s] .. first[s + 1] - 1.
 struct Ranges {
@@ -39,13 +45,22 @@ struct Ranges {
   std::size_t count() const { return first.size() - 1; }
 };
 
+// Columns of the data.
+struct CrossedColumns {
+  std::vector<const double*> x, z;
+  std::vector<int> logit;             // of each column of Z
+  std::vector<const double*> counts;  // successes, or a column for every logit
+  const double* trials = nullptr;
+  const double* offset = nullptr;  // null when there is none
+  bool categorical = false;
+};
+
 class CrossedData {
  public:
   // Everything is copied. A remainder that is kept dense for speed is kept sparse if else `memory`
   // bytes would not do; whether they do says `bytes`, before anything large is allocated.
-  CrossedData(const std::vector<const double*>& x, const std::vector<const double*>& z,
-              const double* y, const double* n, const double* offset,
-              const std::vector<FactorCodes>& factors, std::size_t rows, double memory, Keep keep);
+  CrossedData(const CrossedColumns& data, const std::vector<FactorCodes>& factors, std::size_t rows,
+              double memory, Keep keep);
 
   struct Result {
     double value = 0.0;
@@ -61,7 +76,7 @@ class CrossedData {
                      const std::vector<int>& column);
   // The same, but the modes become turn u (q x q, a block per factor).
   void turn(const std::vector<int>& z, const double* turn);
-  void set_response(const double* y, const double* n);
+  void set_response(const std::vector<const double*>& counts, const double* trials);
 
   // l(psi), its gradient and Hessian at psi = (beta, theta). Unless `full`, or where it costs
   // little, the remainder's part of tr(H^-1 H_k H^-1 H_l) is in the Hessian for pairs of thetas
@@ -75,6 +90,7 @@ class CrossedData {
   // Of factor f at b = 0: Z'r, levels x q_f, and Z'WZ, levels x q_f x q_f.
   void moments(const double* beta, int f, double* score, double* information);
 
+  int logits() const { return C_; }
   int p() const { return p_; }
   int q() const { return q_; }
   int m() const { return static_cast<int>(theta_row_.size()); }
@@ -95,6 +111,28 @@ class CrossedData {
   void prepare_rows(const double* beta);
   void predict_modes(const double* psi);
 
+  // a row, and what its response says of it
+  const double* effects_of(std::size_t i) const { return &a_[i * C_ * q_]; }
+  double residual(std::size_t i, int c) const { return r_[c * padded_ + i]; }
+  // Where C is known to the compiler these are simple; 0: it is not.
+  template <int C = 0>
+  int logit(int effect) const {
+    return C == 1 ? 0 : logit_[z_index_[effect]];
+  }
+  template <int C = 0>
+  double weight(std::size_t i, int c, int d) const {
+    return C == 1 ? w_[i] : w_[packed(c, d) * padded_ + i];
+  }
+  void predict_tile(std::size_t t, const std::vector<double>& u, double* eta) const;
+  void score_tile(std::size_t t, const double* eta);
+  double differentiate_tile(std::size_t t, const double* eta);
+  void weigh(std::size_t i, const double* A, double* WA) const;
+  void third_of_form(std::size_t i, const double* V, double* t) const;
+  void third_of_effects(std::size_t i, const double* S, double* out) const;
+  void curvature(std::size_t i, const double* Av, double* omega1, double* out) const;
+  void keep_slope(std::size_t i, const vd* D, std::size_t stride, vd* out, std::size_t kept) const;
+  void third_of_slope(std::size_t i, const vd* slope, std::size_t stride, vd* out) const;
+
   // modes
   void score(const std::vector<double>& u, std::size_t threads);
   bool find_modes(std::size_t threads);
@@ -113,16 +151,22 @@ class CrossedData {
   void invert_column(std::size_t k, double* work);
   void row_covariance(std::size_t i, double* covariance) const;
   void differentiate_modes(Derivatives& out, std::size_t threads);
-  double weigh_form(std::size_t i);
+  template <int kC = 0>
+  void form_row(std::size_t i, const double* covariance);
+  template <int kC>
   void weigh_row(std::size_t i, Derivatives& to);
   void fill_predictor(std::size_t i);
-  void add_right_hand_side(std::size_t i, int f, vd* out) const;
+  void add_right_hand_side(std::size_t i, int f, const double* WA, vd* out) const;
   void multiply_rows(Derivatives& out, std::size_t threads);
-  double multiply_row(std::size_t i, vd* D, Derivatives& to) const;
+  template <int kC>
+  void multiply_row(std::size_t i, vd* D, double* omega1, Derivatives& to) const;
   void add_levels(Derivatives& out) const;
 
   // accuracy
-  double level_third(int f, const double* C, std::size_t stride, const std::int32_t* from,
+  double fourth_of_form(std::size_t i) const;
+  double third_squared(std::size_t i, const double* V) const;
+  void add_cube(std::size_t i, const double* B, int q, double* out) const;
+  double level_third(int f, const double* covariance, std::size_t stride, const std::int32_t* from,
                      const std::int32_t* to) const;
 
   // the trace
@@ -133,6 +177,10 @@ class CrossedData {
   template <int QE, int V>
   void add_slot_traces(Derivatives& out, Directions at, std::size_t threads);
   std::vector<double> remainder_traces(std::size_t count, std::size_t threads);
+  void directions_of(std::size_t i, int first, std::size_t vectors, vd* out) const {
+    C_ == 1 ? direction_row<1>(i, first, vectors, out) : direction_row<0>(i, first, vectors, out);
+  }
+  template <int kC>
   void direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const;
   template <int QE, int V>
   void differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums);
@@ -183,12 +231,15 @@ class CrossedData {
 
   CrossedLayout layout_;
   CrossedPlan plan_;
-  int p_, q_;
-  std::size_t tiles_;  // of kLanes rows
+  bool categorical_;
+  int C_, x_columns_, p_, q_;
+  std::size_t tiles_, padded_;  // of kLanes rows; their rows
   Ranges row_ranges_, group_ranges_, position_ranges_;
   std::vector<int> own_effect_;  // effect of the caller -> effect here
-  std::vector<double> x_, z_;    // rows x p, rows x q
-  std::vector<double> y_, n_, offset_;
+  std::vector<int> logit_;       // of each column of z_
+  std::vector<double> x_, z_;    // rows x columns of X, rows x q
+  std::vector<double> y_;        // C x padded rows
+  std::vector<double> n_, offset_;
 
   // psi
   std::vector<int> z_index_;  // effect here -> column of z_
@@ -204,8 +255,12 @@ class CrossedData {
   Result known_;
 
   // rows
-  std::vector<double> a_;  // rows x q: Lambda'z
-  std::vector<double> eta0_, r_, w_, w3_, w4_, s_, h_;
+  std::vector<double> a_, s_;     // rows x C x q: A, A H^-1
+  std::vector<double> eta0_, r_;  // C x padded rows
+  std::vector<double> w_;         // packed C x C, x padded rows
+  std::vector<double> pi_;        // C x padded rows, if categorical
+  std::vector<double> w3_, w4_;   // padded rows, if binomial
+  std::vector<double> V_, t_;     // rows x packed C x C, rows x C
 
   // H at the point where it was factored last
   std::vector<double> Hinv_;        // groups x q_E x q_E: H_gg^-1
@@ -226,11 +281,11 @@ class CrossedData {
 
   // parameters in lanes
   std::size_t vectors_ = 0;
-  std::vector<vd> P_;            // rows x vectors
+  std::vector<vd> P_;            // rows x C x vectors
   std::vector<vd> U_;            // variables x vectors: u_k, v
   std::vector<double> Rz_, Sz_;  // variables: sums of r z and (w3 h - w A v) z
   std::vector<vd> dH_levels_;    // n_R x (largest q_f) x vectors of the trace
-  std::vector<vd> w3D_;          // rows x vectors of the trace
+  std::vector<vd> slope_;        // rows x C x vectors of the trace: w3 D, or W D if categorical
   std::vector<vd> X_, N_;        // slots x q_E x vectors of the trace
 };
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "binomial.hpp"
 #include "crossed_lanes.hpp"
+#include "crossed_rows.hpp"
 
 namespace multilogit {
 
@@ -24,26 +24,13 @@ double gathered_dot(const double* a, std::size_t stride, const double* x, const 
 
 }  // namespace
 
-// r, w, w3, w4 of every row; the sum of l_i.
+// r, W and what the derivatives of W need, of every row; the sum of l_i.
 double CrossedData::differentiate_rows(std::size_t threads) {
   std::vector<double> sums(row_ranges_.count());
   for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t t) {
-    const std::size_t i0 = t * kLanes;
-    double eta[kLanes] = {};
-    for (std::size_t i = i0; i < std::min(i0 + kLanes, layout_.rows); ++i) {
-      const double* a = &a_[i * q_];
-      const std::int32_t* variable = this->variable(i);
-      double sum = eta0_[i];
-      for (int f = 0; f < layout_.factors; ++f)
-        for (int e = 0; e < layout_.effects[f]; ++e) sum += a[first(f) + e] * u_[variable[f] + e];
-      eta[i - i0] = sum;
-    }
-    const BinomialRow row = binomial_row(load(eta), load(&y_[i0]), load(&n_[i0]));
-    std::memcpy(&r_[i0], &row.r, sizeof row.r);
-    std::memcpy(&w_[i0], &row.w, sizeof row.w);
-    std::memcpy(&w3_[i0], &row.w3, sizeof row.w3);
-    std::memcpy(&w4_[i0], &row.w4, sizeof row.w4);
-    sums[range] += sum(row.value);
+    double eta[kMaxRowLogits * kLanes];
+    predict_tile(t, u_, eta);
+    sums[range] += differentiate_tile(t, eta);
   });
   double total = 0.0;
   for (const double part : sums) total += part;
@@ -117,11 +104,11 @@ void CrossedData::row_covariance(std::size_t i, double* covariance) const {
   }
 }
 
-// Row by row: s = H^-1 a, h = a's, P_k, and what they add to the right-hand sides
+// Row by row: S = A H^-1, V = SA', t, P_k, and what they add to the right-hand sides
 //
-//   N_k = Z_k'r - A'W P_k   and, in the last lane,   A'(w3 h);
+//   N_k = Z_k'r - A'W P_k   and, in the last lane,   A't;
 //
-// then U = H^-1 N. Of pairs of thetas sum w diag(Z_k H^-1 Z_l'), of each theta tr(H^-1 A'W Z_k).
+// then U = H^-1 N. Of pairs of thetas tr(W Z_k H^-1 Z_l'), of each theta tr(H^-1 A'W Z_k).
 void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   const std::size_t ranges = group_ranges_.count(), n_E = layout_.eliminated_effects;
   std::vector<Derivatives> sums(ranges, Derivatives(size(), m(), vectors_));
@@ -130,16 +117,22 @@ void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   std::fill(U_.begin(), U_.end(), vd{});
   std::fill(Rz_.begin(), Rz_.end(), 0.0);
   for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
+    double WA[kMaxRowLogits * kMaxRowEffects];
     for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-      weigh_row(i, sums[range]);
+      if (C_ == 1)
+        weigh_row<1>(i, sums[range]);
+      else
+        weigh_row<0>(i, sums[range]);
       fill_predictor(i);
+      weigh(i, effects_of(i), WA);
       for (int f = 0; f < layout_.factors; ++f) {
         const std::size_t variable = this->variable(i)[f];
         vd* side =
             f == 0 ? &U_[variable * vectors_] : sides.of(range) + (variable - n_E) * vectors_;
         double* rz = f == 0 ? &Rz_[variable] : Rz.of(range) + (variable - n_E);
-        add_right_hand_side(i, f, side);
-        for (int e = first(f); e < first(f + 1); ++e, ++rz) *rz += r_[i] * z_[i * q_ + z_index_[e]];
+        add_right_hand_side(i, f, WA, side);
+        for (int e = first(f); e < first(f + 1); ++e, ++rz)
+          *rz += residual(i, logit(e)) * z_[i * q_ + z_index_[e]];
       }
     }
   });
@@ -155,73 +148,71 @@ void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   solve(doubles(U_), vectors_ * kLanes, threads);
 }
 
-// h of row i alone.
-double CrossedData::weigh_form(std::size_t i) {
-  double covariance[kMaxRowEffects * kMaxRowEffects], h = 0.0;
-  row_covariance(i, covariance);
-  const double* a = &a_[i * q_];
-  for (int b = 0; b < q_; ++b)
-    for (int c = 0; c < q_; ++c) h += a[b] * covariance[b * q_ + c] * a[c];
-  return h;
-}
-
+template <int kC>
 void CrossedData::weigh_row(std::size_t i, Derivatives& to) {
-  double covariance[kMaxRowEffects * kMaxRowEffects];
+  double covariance[kMaxRowEffects * kMaxRowEffects], WS[kMaxRowLogits * kMaxRowEffects];
   row_covariance(i, covariance);
-  const double *a = &a_[i * q_], *z = &z_[i * q_];
-  double* s = &s_[i * q_];
-  double h = 0.0;
-  for (int b = 0; b < q_; ++b) {
-    s[b] = 0.0;
-    for (int c = 0; c < q_; ++c) s[b] += covariance[b * q_ + c] * a[c];
-    h += a[b] * s[b];
-  }
-  h_[i] = h;
+  form_row<kC>(i, covariance);
+  weigh(i, &s_[i * C_ * q_], WS);
+  const double* z = &z_[i * q_];
   for (int k = 0; k < m(); ++k) {
-    const double wz = w_[i] * z[z_index_[theta_row_[k]]];
-    to.trace[k] += wz * s[theta_column_[k]];
-    const double* row = &covariance[theta_column_[k] * q_];
-    for (int l = 0; l < m(); ++l)
-      to.hessian_at(k, l) -= wz * z[z_index_[theta_row_[l]]] * row[theta_column_[l]];
+    const int a = theta_row_[k], b = theta_column_[k];
+    const double za = z[z_index_[a]];
+    to.trace[k] += za * WS[logit<kC>(a) * q_ + b];
+    for (int l = 0; l < m(); ++l) {
+      const int c = theta_row_[l], d = theta_column_[l];
+      to.hessian_at(k, l) -=
+          za * weight<kC>(i, logit<kC>(a), logit<kC>(c)) * z[z_index_[c]] * covariance[b * q_ + d];
+    }
   }
 }
 
-// P_k = z_a u_b for theta_k = Lambda[a, b]; those of beta are there.
+// P_k = z_a u_b in the logit of a for theta_k = Lambda[a, b]; those of beta are there.
 void CrossedData::fill_predictor(std::size_t i) {
-  double* P = doubles(P_) + i * vectors_ * kLanes;
+  double* P = doubles(P_) + i * C_ * vectors_ * kLanes;
   for (int k = 0; k < m(); ++k) {
-    const int f = factor_of(k);
-    P[k] = z_[i * q_ + z_index_[theta_row_[k]]] * u_[variable(i)[f] + theta_column_[k] - first(f)];
+    const int f = factor_of(k), a = theta_row_[k];
+    for (int c = 0; C_ > 1 && c < C_; ++c) P[c * vectors_ * kLanes + k] = 0.0;
+    P[logit(a) * vectors_ * kLanes + k] =
+        z_[i * q_ + z_index_[a]] * u_[variable(i)[f] + theta_column_[k] - first(f)];
   }
 }
 
-// Row i's share in -A'W P_k, and in A'(w3 h) in the last lane, of the effects of factor f.
-void CrossedData::add_right_hand_side(std::size_t i, int f, vd* out) const {
-  for (int e = first(f); e < first(f + 1); ++e, out += vectors_) {
-    const double a = a_[i * q_ + e], wa = w_[i] * a;
-    for (std::size_t v = 0; v < vectors_; ++v) out[v] -= wa * P_[i * vectors_ + v];
-    reinterpret_cast<double*>(out)[size()] += a * w3_[i] * h_[i];
-  }
+// Row i's share in -A'W P_k, and in A't in the last lane, of the effects of factor f.
+void CrossedData::add_right_hand_side(std::size_t i, int f, const double* WA, vd* out) const {
+  const double *A = effects_of(i), *t = &t_[i * C_];
+  for (int e = first(f); e < first(f + 1); ++e, out += vectors_)
+    for (int c = 0; c < C_; ++c) {
+      const vd* P = &P_[(i * C_ + c) * vectors_];
+      for (std::size_t v = 0; v < vectors_; ++v) out[v] -= WA[c * q_ + e] * P[v];
+      reinterpret_cast<double*>(out)[size()] += A[c * q_ + e] * t[c];
+    }
 }
 
-// Everything that is a sum over rows of products of D_k = P_k + A u_k, and w3 D_k for the trace.
+// Everything that is a sum over rows of products of D_k = P_k + A u_k, and what the trace needs of
+// D_k.
 void CrossedData::multiply_rows(Derivatives& out, std::size_t threads) {
   const std::size_t kept = trace_vectors();
   const std::size_t ranges = group_ranges_.count(), n_E = layout_.eliminated_effects;
   std::vector<Derivatives> sums(ranges, Derivatives(size(), m(), vectors_));
   LevelSums<double> Sz(ranges, layout_.remainder);
   std::fill(Sz_.begin(), Sz_.end(), 0.0);
-  w3D_.resize(layout_.rows * kept);
+  slope_.resize(layout_.rows * C_ * kept);
   for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
-    std::vector<vd> D(vectors_);
+    std::vector<vd> D(C_ * vectors_);
+    double omega1[kMaxRowLogits];
     for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-      const double omega1 = multiply_row(i, D.data(), sums[range]);
-      for (std::size_t c = 0; c < kept; ++c) w3D_[i * kept + c] = w3_[i] * D[c];
+      if (C_ == 1)
+        multiply_row<1>(i, D.data(), omega1, sums[range]);
+      else
+        multiply_row<0>(i, D.data(), omega1, sums[range]);
+      for (std::size_t v = 0; v < kept; ++v)
+        keep_slope(i, &D[v], vectors_, &slope_[i * C_ * kept + v], kept);
       for (int f = 0; f < layout_.factors; ++f) {
         const std::size_t variable = this->variable(i)[f];
         double* sz = f == 0 ? &Sz_[variable] : Sz.of(range) + (variable - n_E);
         for (int e = first(f); e < first(f + 1); ++e, ++sz)
-          *sz += omega1 * z_[i * q_ + z_index_[e]];
+          *sz += omega1[logit(e)] * z_[i * q_ + z_index_[e]];
       }
     }
   });
@@ -229,31 +220,44 @@ void CrossedData::multiply_rows(Derivatives& out, std::size_t threads) {
   Sz.add_to(Sz_.data() + n_E);
 }
 
-// D of row i, and what it adds to gradient and Hessian; returns w3 h - w A v.
-double CrossedData::multiply_row(std::size_t i, vd* D, Derivatives& to) const {
-  const vd* P = &P_[i * vectors_];
-  std::copy_n(P, vectors_, D);
-  const double *a = &a_[i * q_], *z = &z_[i * q_], *s = &s_[i * q_], *d = doubles(D);
-  double v[kMaxRowEffects];
+// D of row i, omega1 = t - W A v, and what the row adds to gradient and Hessian.
+template <int kC>
+void CrossedData::multiply_row(std::size_t i, vd* D, double* omega1, Derivatives& to) const {
+  const int C = kC ? kC : C_, size = this->size(), m = this->m();
+  const vd* P = &P_[i * C * vectors_];
+  const double *A = effects_of(i), *z = &z_[i * q_], *t = &t_[i * C], *d = doubles(D);
+  const std::size_t lanes = vectors_ * kLanes;
+  double v[kMaxRowEffects], Av[kMaxRowLogits];
+  double M[packed_size(kMaxRowLogits)];                   // -W - Omega / 2
+  double K[kMaxRowEffects * packed_size(kMaxRowLogits)];  // kappa3(., ., s_b)
+  std::copy_n(P, C * vectors_, D);
   for (int f = 0; f < layout_.factors; ++f)
     for (int e = 0; e < layout_.effects[f]; ++e) {
       const vd* u = &U_[(variable(i)[f] + e) * vectors_];
-      for (std::size_t c = 0; c < vectors_; ++c) D[c] += a[first(f) + e] * u[c];
-      v[first(f) + e] = doubles(u)[size()];
+      for (int c = 0; c < C; ++c)
+        for (std::size_t j = 0; j < vectors_; ++j)
+          D[c * vectors_ + j] += A[c * q_ + first(f) + e] * u[j];
+      v[first(f) + e] = doubles(u)[size];
     }
-  const double av = d[size()], w = w_[i], w3 = w3_[i], h = h_[i];
-  const double weight = -w - 0.5 * (w4_[i] * h - w3 * av);
-  for (std::size_t c = 0; c < vectors_; ++c) to.gradient[c] += r_[i] * P[c] - 0.5 * w3 * h * D[c];
-  for (int k = 0; k < size(); ++k) {
-    double left = weight * d[k];
-    if (k < m()) {
-      const int b = theta_column_[k];
-      left -= z[z_index_[theta_row_[k]]] * (2.0 * w3 * s[b] - w * v[b]);
-    }
+  for (int c = 0; c < C; ++c) Av[c] = d[c * lanes + size];
+  curvature(i, Av, omega1, M);
+  third_of_effects(i, &s_[i * C * q_], K);
+  for (int c = 0; c < C; ++c)
+    for (std::size_t j = 0; j < vectors_; ++j)
+      to.gradient[j] += residual(i, c) * P[c * vectors_ + j] - 0.5 * t[c] * D[c * vectors_ + j];
+  for (int k = 0; k < size; ++k) {
     vd* row = &to.hessian[k * vectors_];
-    for (std::size_t c = 0; c < vectors_; ++c) row[c] += left * D[c];
+    for (int c = 0; c < C; ++c) {
+      double left = 0.0;
+      for (int l = 0; l < C; ++l) left += M[packed(c, l)] * d[l * lanes + k];
+      if (k < m) {
+        const int a = theta_row_[k], b = theta_column_[k];
+        left -= z[z_index_[a]] * (2.0 * K[b * packed_size(C) + packed(logit<kC>(a), c)] -
+                                  weight<kC>(i, logit<kC>(a), c) * v[b]);
+      }
+      for (std::size_t j = 0; j < vectors_; ++j) row[j] += left * D[c * vectors_ + j];
+    }
   }
-  return w3 * h - w * av;
 }
 
 // Y'U + U'Y - U'U with Y_k = sum (r - omega1 / 2) z_a in the place of theta_k = Lambda[a, b].

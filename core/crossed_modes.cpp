@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "binomial.hpp"
 #include "crossed.hpp"
 #include "crossed_lanes.hpp"
+#include "crossed_rows.hpp"
 #include "small_cholesky.hpp"
 
 namespace multilogit {
@@ -30,22 +30,12 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
-// r and w of every row at u, and the gradient A'r - u.
+// r and W of every row at u, and the gradient A'r - u.
 void CrossedData::score(const std::vector<double>& u, std::size_t threads) {
   for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t, std::size_t t) {
-    const std::size_t i0 = t * kLanes;
-    double eta[kLanes] = {};
-    for (std::size_t i = i0; i < std::min(i0 + kLanes, layout_.rows); ++i) {
-      const double* a = &a_[i * q_];
-      const std::int32_t* variable = this->variable(i);
-      double sum = eta0_[i];
-      for (int f = 0; f < layout_.factors; ++f)
-        for (int e = 0; e < layout_.effects[f]; ++e) sum += a[first(f) + e] * u[variable[f] + e];
-      eta[i - i0] = sum;
-    }
-    const BinomialScore row = binomial_score(load(eta), load(&y_[i0]), load(&n_[i0]));
-    std::memcpy(&r_[i0], &row.r, sizeof row.r);
-    std::memcpy(&w_[i0], &row.w, sizeof row.w);
+    double eta[kMaxRowLogits * kLanes];
+    predict_tile(t, u, eta);
+    score_tile(t, eta);
   });
   const std::size_t n_E = layout_.eliminated_effects;
   for (std::size_t j = 0; j < u.size(); ++j) gradient_[j] = -u[j];
@@ -54,11 +44,14 @@ void CrossedData::score(const std::vector<double>& u, std::size_t threads) {
     double* own = sums.of(range);
     for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
       const std::int32_t* variable = this->variable(i);
-      const double* a = &a_[i * q_];
-      for (int e = 0; e < layout_.effects[0]; ++e) gradient_[variable[0] + e] += r_[i] * a[e];
-      for (int f = 1; f < layout_.factors; ++f)
-        for (int e = 0; e < layout_.effects[f]; ++e)
-          own[variable[f] - n_E + e] += r_[i] * a[first(f) + e];
+      for (int c = 0; c < C_; ++c) {
+        const double* a = effects_of(i) + c * q_;
+        const double r = residual(i, c);
+        for (int e = 0; e < layout_.effects[0]; ++e) gradient_[variable[0] + e] += r * a[e];
+        for (int f = 1; f < layout_.factors; ++f)
+          for (int e = 0; e < layout_.effects[f]; ++e)
+            own[variable[f] - n_E + e] += r * a[first(f) + e];
+      }
     }
   });
   sums.add_to(gradient_.data() + n_E);
@@ -71,20 +64,24 @@ void CrossedData::factor_group(std::size_t g, double* H_levels) {
   for (int e = 0; e < q_E; ++e) H[e * kMaxRowEffects + e] = 1.0;
   const std::int64_t first_slot = layout_.group_slots[g], end_slot = layout_.group_slots[g + 1];
   std::fill(H_R_.begin() + first_slot * q_E, H_R_.begin() + end_slot * q_E, 0.0);
+  double WA[kMaxRowLogits * kMaxRowEffects];
   for (std::int64_t i = layout_.group_rows[g]; i < layout_.group_rows[g + 1]; ++i) {
-    const double* a = &a_[i * q_];
-    for (int e = 0; e < q_E; ++e) {
-      const double wa = w_[i] * a[e];
-      for (int d = 0; d <= e; ++d) H[e * kMaxRowEffects + d] += wa * a[d];
-      for (int f = 0; f < others; ++f) {
-        double* out = &H_R_[static_cast<std::size_t>(layout_.row_slot[i * others + f]) * q_E + e];
-        for (int b = 0; b < layout_.effects[f + 1]; ++b) out[b * q_E] += wa * a[first(f + 1) + b];
+    weigh(i, effects_of(i), WA);
+    for (int l = 0; l < C_; ++l) {
+      const double *a = effects_of(i) + l * q_, *wa = WA + l * q_;
+      for (int e = 0; e < q_E; ++e) {
+        for (int d = 0; d <= e; ++d) H[e * kMaxRowEffects + d] += wa[e] * a[d];
+        for (int f = 0; f < others; ++f) {
+          double* out = &H_R_[static_cast<std::size_t>(layout_.row_slot[i * others + f]) * q_E + e];
+          for (int b = 0; b < layout_.effects[f + 1]; ++b)
+            out[b * q_E] += wa[e] * a[first(f + 1) + b];
+        }
       }
-    }
-    for (int f = 1; f <= others; ++f) {
-      double* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_;
-      for (int b = first(f); b < first(f + 1); ++b, out += widest_)
-        for (int c = first(f); c < first(f + 1); ++c) out[c - first(f)] += w_[i] * a[b] * a[c];
+      for (int f = 1; f <= others; ++f) {
+        double* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_;
+        for (int b = first(f); b < first(f + 1); ++b, out += widest_)
+          for (int c = first(f); c < first(f + 1); ++c) out[c - first(f)] += wa[b] * a[c];
+      }
     }
   }
   SmallCholesky<kMaxRowEffects, double> L;
@@ -141,12 +138,16 @@ void CrossedData::add_row_weights(std::size_t k, double* column) const {
   const std::int32_t c = layout_.block[k];
   for (const auto* row = layout_.block_rows.begin(c); row != layout_.block_rows.end(c); ++row) {
     const auto i = static_cast<std::size_t>(*row);
-    const double* a = &a_[i * q_];
-    const double wa = w_[i] * a[b];
-    for (int f = 1; f < layout_.factors; ++f) {
-      const std::int64_t position = variable(i)[f] - n_E;
-      if (f == layout_.block_factor[c] || position < static_cast<std::int64_t>(k)) continue;
-      for (int e = 0; e < layout_.effects[f]; ++e) column[position + e] += wa * a[first(f) + e];
+    const double* A = effects_of(i);
+    for (int l = 0; l < C_; ++l) {
+      double wa = 0.0;
+      for (int d = 0; d < C_; ++d) wa += weight(i, l, d) * A[d * q_ + b];
+      for (int f = 1; f < layout_.factors; ++f) {
+        const std::int64_t position = variable(i)[f] - n_E;
+        if (f == layout_.block_factor[c] || position < static_cast<std::int64_t>(k)) continue;
+        for (int e = 0; e < layout_.effects[f]; ++e)
+          column[position + e] += wa * A[l * q_ + first(f) + e];
+      }
     }
   }
 }

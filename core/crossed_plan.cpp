@@ -28,9 +28,9 @@ double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
 double sparse_element(double parameters) { return 4.5 + padded(parameters); }
 
 struct Sizes {
-  double rows, slots, variables, n, q_E, q, factors, parameters;
+  double rows, slots, variables, n, q_E, q, factors, x, C, parameters;
 
-  Sizes(const CrossedLayout& layout, int p)
+  Sizes(const CrossedLayout& layout, int x_columns, int logits)
       : rows(static_cast<double>(layout.rows)),
         slots(static_cast<double>(layout.slots())),
         variables(static_cast<double>(layout.variables())),
@@ -38,15 +38,17 @@ struct Sizes {
         q_E(layout.effects[0]),
         q(layout.first_effect.back()),
         factors(layout.factors),
-        parameters(p) {
+        x(x_columns),
+        C(logits),
+        parameters(x * C) {
     for (const int e : layout.effects) parameters += 0.5 * e * (e + 1);
   }
 
   // Rows, slots and effects: what crossed.hpp declares.
-  double common(int p) const {
+  double common() const {
     const double lanes = padded(parameters + 1.0);
-    const double row = p + 3.0 * q + 10.0 + lanes + padded(parameters) + 2.0 * factors +
-                       0.5 * (q - q_E) * (q - q_E);
+    const double row = x + q + C * (2.0 * q + 5.0 + lanes + padded(parameters)) + C * (C + 1.0) +
+                       4.0 + 2.0 * factors + 0.5 * (q - q_E) * (q - q_E);
     const double slot = q_E * (4.0 + 2.0 * padded(parameters)) + 2.0;
     return rows * row + slots * slot + variables * (lanes + 8.0 + q);
   }
@@ -74,9 +76,9 @@ bool plan_sparse(CrossedLayout& layout, const Sizes& size, double common, double
 
 }  // namespace
 
-CrossedPlan plan_crossed(CrossedLayout& layout, int p, double memory, Keep keep) {
-  const Sizes size(layout, p);
-  const double common = size.common(p);
+CrossedPlan plan_crossed(CrossedLayout& layout, int x, int C, double memory, Keep keep) {
+  const Sizes size(layout, x, C);
+  const double common = size.common();
   CrossedPlan plan;
   plan.bytes = kBytes * (common + size.dense());
   const bool free = keep == Keep::sparse || plan.bytes > memory;

@@ -18,7 +18,7 @@ struct CrossedPlan {
 };
 
 // The best is dense while that is faster, unless it does not fit into `memory` bytes and a sparse
-// factor does. Where sparse, the layout is renumbered. p: columns of X.
-CrossedPlan plan_crossed(CrossedLayout& layout, int p, double memory, Keep keep);
+// factor does. Where sparse, the layout is renumbered. x: columns of X; C: logits.
+CrossedPlan plan_crossed(CrossedLayout& layout, int x, int C, double memory, Keep keep);
 
 }  // namespace multilogit

@@ -9,6 +9,7 @@
 
 #include "crossed_derivatives.hpp"
 #include "crossed_lanes.hpp"
+#include "crossed_rows.hpp"
 
 namespace multilogit {
 
@@ -33,16 +34,29 @@ void add_outer(const vd* left, const vd* right, std::size_t count, std::size_t v
 
 }  // namespace
 
-// V_b = w3 D a_b / 2 + w dalpha_b, so that row i's part in H_k is V a' + a V'; effects first .. q -
-// 1 of the row.
+// V_c = kappa3(., ., D)_c A / 2 + (W dA)_c, so that row i's part in H_k is the sum over logits c of
+// V_c a_c' + a_c V_c'; effects first .. q - 1 of the row. C x q x vectors numbers.
+template <int kC>
 void CrossedData::direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const {
-  for (int b = first; b < q_; ++b)
-    for (std::size_t v = 0; v < vectors; ++v)
-      out[b * vectors + v] = 0.5 * a_[i * q_ + b] * w3D_[i * vectors + v];
+  const int C = kC ? kC : C_;
+  const double* A = effects_of(i);
+  vd K[packed_size(kMaxRowLogits)];
+  for (std::size_t v = 0; v < vectors; ++v) {
+    third_of_slope(i, &slope_[i * C * vectors + v], vectors, K);
+    for (int c = 0; c < C; ++c)
+      for (int b = first; b < q_; ++b) {
+        vd sum{};
+        for (int d = 0; d < C; ++d) sum += K[packed(c, d)] * A[d * q_ + b];
+        out[(c * q_ + b) * vectors + v] = 0.5 * sum;
+      }
+  }
   for (int k = 0; k < m(); ++k)
-    if (theta_column_[k] >= first)
-      reinterpret_cast<double*>(out + theta_column_[k] * vectors)[k] +=
-          w_[i] * z_[i * q_ + z_index_[theta_row_[k]]];
+    if (theta_column_[k] >= first) {
+      const int a = theta_row_[k];
+      for (int c = 0; c < C; ++c)
+        reinterpret_cast<double*>(out + (c * q_ + theta_column_[k]) * vectors)[k] +=
+            weight<kC>(i, c, logit<kC>(a)) * z_[i * q_ + z_index_[a]];
+    }
 }
 
 // dH_gg, N_g and X_g; adds the diagonal blocks of dH_RR to H_levels, the group's term to `sums`.
@@ -50,34 +64,35 @@ template <int QE, int V>
 void CrossedData::differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums) {
   const std::size_t q_E = QE ? QE : layout_.effects[0], vectors = V ? V : at.vectors;
   const int others = layout_.factors - 1;
-  vd row[V ? kMaxRowEffects * V : 1];
-  std::vector<vd> row_memory(V ? 0 : q_ * vectors), H(q_E * q_E * vectors);
-  vd* W = V ? row : row_memory.data();
+  std::vector<vd> directions(C_ * q_ * vectors), H(q_E * q_E * vectors);
   const std::size_t first_slot = layout_.group_slots[g], end_slot = layout_.group_slots[g + 1];
   std::fill(X_.begin() + first_slot * q_E * vectors, X_.begin() + end_slot * q_E * vectors, vd{});
   for (std::int64_t i = layout_.group_rows[g]; i < layout_.group_rows[g + 1]; ++i) {
-    direction_row(i, 0, vectors, W);
-    const double* a = &a_[i * q_];
-    for (std::size_t e = 0; e < q_E; ++e)
-      for (std::size_t v = 0; v < vectors; ++v) {
-        const vd We = W[e * vectors + v];
-        for (std::size_t d = 0; d < q_E; ++d)
-          H[(e * q_E + d) * vectors + v] += We * a[d] + W[d * vectors + v] * a[e];
-        for (int f = 0; f < others; ++f) {
-          const std::size_t slot = layout_.row_slot[i * others + f];
-          for (int b = 0; b < layout_.effects[f + 1]; ++b) {
-            const int c = first(f + 1) + b;
-            X_[((slot + b) * q_E + e) * vectors + v] += We * a[c] + W[c * vectors + v] * a[e];
+    directions_of(i, 0, vectors, directions.data());
+    for (int l = 0; l < C_; ++l) {
+      const double* a = effects_of(i) + l * q_;
+      const vd* W = &directions[l * q_ * vectors];
+      for (std::size_t e = 0; e < q_E; ++e)
+        for (std::size_t v = 0; v < vectors; ++v) {
+          const vd We = W[e * vectors + v];
+          for (std::size_t d = 0; d < q_E; ++d)
+            H[(e * q_E + d) * vectors + v] += We * a[d] + W[d * vectors + v] * a[e];
+          for (int f = 0; f < others; ++f) {
+            const std::size_t slot = layout_.row_slot[i * others + f];
+            for (int b = 0; b < layout_.effects[f + 1]; ++b) {
+              const int c = first(f + 1) + b;
+              X_[((slot + b) * q_E + e) * vectors + v] += We * a[c] + W[c * vectors + v] * a[e];
+            }
           }
         }
+      for (int f = 1; f <= others; ++f) {
+        vd* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_ * vectors;
+        for (int b = first(f); b < first(f + 1); ++b, out += widest_ * vectors)
+          for (int c = first(f); c < first(f + 1); ++c)
+            for (std::size_t v = 0; v < vectors; ++v)
+              out[(c - first(f)) * vectors + v] +=
+                  W[b * vectors + v] * a[c] + W[c * vectors + v] * a[b];
       }
-    for (int f = 1; f <= others; ++f) {
-      vd* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_ * vectors;
-      for (int b = first(f); b < first(f + 1); ++b, out += widest_ * vectors)
-        for (int c = first(f); c < first(f + 1); ++c)
-          for (std::size_t v = 0; v < vectors; ++v)
-            out[(c - first(f)) * vectors + v] +=
-                W[b * vectors + v] * a[c] + W[c * vectors + v] * a[b];
     }
   }
   for (std::size_t s = first_slot; s < end_slot; ++s)
@@ -198,20 +213,23 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
   }
   if (layout_.factors == 2) return;
   const int own = layout_.effect(static_cast<std::int32_t>(k));
-  std::vector<vd> W(q_ * vectors);
+  std::vector<vd> directions(C_ * q_ * vectors);
   for (const auto* row = layout_.block_rows.begin(c); row != layout_.block_rows.end(c); ++row) {
     const auto i = static_cast<std::size_t>(*row);
-    direction_row(i, first(1), vectors, W.data());
-    const double* a = &a_[i * q_];
-    for (int f = 1; f < layout_.factors; ++f)
-      for (int e = 0; e < layout_.effects[f]; ++e) {
-        const std::size_t position = variable(i)[f] - n_E + e;
-        if (f == layout_.block_factor[c] || position < from || position >= to) continue;
-        const int b = first(f) + e;
-        for (std::size_t v = 0; v < vectors; ++v)
-          column[position * vectors + v] +=
-              W[own * vectors + v] * a[b] + W[b * vectors + v] * a[own];
-      }
+    directions_of(i, first(1), vectors, directions.data());
+    for (int l = 0; l < C_; ++l) {
+      const double* a = effects_of(i) + l * q_;
+      const vd* W = &directions[l * q_ * vectors];
+      for (int f = 1; f < layout_.factors; ++f)
+        for (int e = 0; e < layout_.effects[f]; ++e) {
+          const std::size_t position = variable(i)[f] - n_E + e;
+          if (f == layout_.block_factor[c] || position < from || position >= to) continue;
+          const int b = first(f) + e;
+          for (std::size_t v = 0; v < vectors; ++v)
+            column[position * vectors + v] +=
+                W[own * vectors + v] * a[b] + W[b * vectors + v] * a[own];
+        }
+    }
   }
 }
 

@@ -601,12 +601,15 @@ def test_a_sparse_remainder_is_chosen_where_a_dense_one_does_not_fit() -> None:
 
 def test_the_core_checks_what_it_is_given() -> None:
     one, codes = np.ones(3), np.array([0, 1, 2], dtype=np.int32)
+    y, x = one[:, None], one[:2]
     with pytest.raises(ValueError, match="codes must lie"):
-        _core.CrossedData([one], [one], one, one, None, [codes], [2], [1], 1e9, "best")
+        _core.CrossedData([one], [one], [0], y, one, None, [codes], [2], [1], False, 1e9, "best")
     with pytest.raises(ValueError, match="column per effect"):
-        _core.CrossedData([one], [one], one, one, None, [codes], [3], [2], 1e9, "best")
+        _core.CrossedData([one], [one], [0], y, one, None, [codes], [3], [2], False, 1e9, "best")
     with pytest.raises(ValueError, match="as long as y"):
-        _core.CrossedData([one[:2]], [one], one, one, None, [codes], [3], [1], 1e9, "best")
+        _core.CrossedData([x], [one], [0], y, one, None, [codes], [3], [1], False, 1e9, "best")
+    with pytest.raises(ValueError, match="logit must name"):
+        _core.CrossedData([one], [one], [1], y, one, None, [codes], [3], [1], True, 1e9, "best")
 
 
 # -- optima ---------------------------------------------------------------------------------

@@ -46,13 +46,17 @@ class CrossedLaplace:
     blocks_by_factor
         For each factor the sizes of its blocks of correlated effects, in the order of its columns.
     y, trials
-        Shape ``(n,)``: successes and trials, frequency weights multiplied in.
+        Shape ``(n,)``: successes and trials, frequency weights multiplied in. With
+        ``logits`` ``y`` has shape ``(n, C)``: counts of the categories but the baseline.
     codes_by_factor
         For each factor, shape ``(n,)`` int32 in ``0 .. n_levels - 1``.
     n_levels_by_factor
         For each factor its number of levels.
     offset
-        Shape ``(n,)`` or None.
+        Shape ``(n,)``, the same for every logit, or None.
+    logits
+        For each factor the logit of each effect, 0 … C − 1, for a categorical response. None:
+        binomial.
     threads
         Worker threads at most; the result does not depend on it.
     memory
@@ -78,17 +82,18 @@ class CrossedLaplace:
         x: Sequence[Column],
         z_by_factor: Sequence[Sequence[Column]],
         blocks_by_factor: Sequence[Sequence[int]],
-        y: Column,
+        y: Column | Matrix,
         trials: Column,
         codes_by_factor: Sequence[Codes],
         n_levels_by_factor: Sequence[int],
         *,
         offset: Column | None = None,
+        logits: Sequence[Sequence[int]] | None = None,
         threads: int = 1,
         memory: float | None = None,
         remainder: Remainder = "best",
     ) -> None:
-        self.p = len(x)
+        self.p = len(x) if logits is None else len(x) * y.shape[1]
         blocks = [size for sizes in blocks_by_factor for size in sizes]
         self.structure = CovarianceStructure.of_blocks(blocks)
         self.threads = threads
@@ -100,12 +105,14 @@ class CrossedLaplace:
         self._data = _core.CrossedData(
             list(x),
             columns,
-            y,
+            [0] * len(columns) if logits is None else [c for each in logits for c in each],
+            _counts(y),
             trials,
             offset,
             list(codes_by_factor),
             list(n_levels_by_factor),
             effects,
+            logits is not None,
             memory := available_memory() if memory is None else memory,
             remainder,
         )
@@ -176,10 +183,10 @@ class CrossedLaplace:
         """Forget the modes and any reordering: what comes next depends on nothing before."""
         self.reorder(tuple(range(self.structure.q)))
 
-    def set_response(self, y: Column, trials: Column) -> None:
+    def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
         self._whole = None
-        self._data.set_response(y, trials)
+        self._data.set_response(_counts(y), trials)
 
     def modes(self) -> tuple[Matrix, ...]:
         """û of the last evaluation: per factor, shape ``(n_levels, q_f)``."""
@@ -195,25 +202,29 @@ class CrossedLaplace:
 
 
 def memory_estimate(
-    p: int,
+    x_columns: int,
     blocks_by_factor: Sequence[Sequence[int]],
     codes_by_factor: Sequence[Codes],
     n_levels_by_factor: Sequence[int],
     memory: float | None = None,
+    *,
+    n_logits: int = 1,
 ) -> float:
     """Bytes that :class:`CrossedLaplace` would take, from a look at the grouping factors alone.
 
     Parameters
     ----------
-    p
-        Number of fixed effects.
+    x_columns
+        Number of columns of X.
     blocks_by_factor, codes_by_factor, n_levels_by_factor, memory
         As in :class:`CrossedLaplace`.
+    n_logits
+        C; 1 for a binomial response.
     """
     effects = [sum(sizes) for sizes in blocks_by_factor]
     limit = available_memory() if memory is None else memory
     codes, levels = list(codes_by_factor), list(n_levels_by_factor)
-    return _core.crossed_plan(p, codes, levels, effects, limit)[0]
+    return _core.crossed_plan(x_columns, n_logits, codes, levels, effects, limit)[0]
 
 
 def available_memory() -> float:
@@ -238,6 +249,11 @@ def _control_group_memory() -> float:
         return most - used + float(fields[fields.index("inactive_file") + 1])
     except (OSError, ValueError):
         return math.inf
+
+
+def _counts(y: Column | Matrix) -> Matrix:
+    """The response with a contiguous column for every logit."""
+    return y[:, None] if y.ndim == 1 else np.asfortranarray(y)
 
 
 def _too_large(need: float, memory: float, n_levels: Sequence[int]) -> str:

@@ -1,0 +1,199 @@
+// What a row's response says: all of the crossed model that depends on its kind.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "binomial.hpp"
+#include "categorical.hpp"
+#include "crossed.hpp"
+#include "crossed_lanes.hpp"
+
+namespace multilogit {
+
+namespace detail {
+
+// The C numbers of a tile of rows, or of one row, in arrays that are `stride` apart for each.
+inline void load_tile(int count, const double* from, std::size_t stride, vd* to) {
+  for (int j = 0; j < count; ++j) to[j] = load(from + j * stride);
+}
+inline void store_tile(int count, const vd* from, double* to, std::size_t stride) {
+  for (int j = 0; j < count; ++j) std::memcpy(to + j * stride, &from[j], sizeof from[j]);
+}
+inline void load_row(int count, const double* from, std::size_t stride, double* to) {
+  for (int j = 0; j < count; ++j) to[j] = from[j * stride];
+}
+
+}  // namespace detail
+
+constexpr int kMaxLogitPairs = packed_size(kMaxRowLogits);
+
+// eta of a tile of rows, C x kLanes.
+inline void CrossedData::predict_tile(std::size_t t, const std::vector<double>& u,
+                                      double* eta) const {
+  const std::size_t i0 = t * kLanes, end = std::min(i0 + kLanes, layout_.rows);
+  for (int c = 0; c < C_; ++c) {
+    for (std::size_t i = i0; i < end; ++i) {
+      const double* a = effects_of(i) + c * q_;
+      const std::int32_t* variable = this->variable(i);
+      double sum = eta0_[c * padded_ + i];
+      for (int f = 0; f < layout_.factors; ++f)
+        for (int e = 0; e < layout_.effects[f]; ++e) sum += a[first(f) + e] * u[variable[f] + e];
+      eta[c * kLanes + i - i0] = sum;
+    }
+    std::fill(eta + c * kLanes + end - i0, eta + (c + 1) * kLanes, 0.0);
+  }
+}
+
+// r and W.
+inline void CrossedData::score_tile(std::size_t t, const double* eta) {
+  const std::size_t i0 = t * kLanes;
+  if (!categorical_) {
+    const BinomialScore row = binomial_score(load(eta), load(&y_[i0]), load(&n_[i0]));
+    std::memcpy(&r_[i0], &row.r, sizeof row.r);
+    std::memcpy(&w_[i0], &row.w, sizeof row.w);
+    return;
+  }
+  vd at[kMaxRowLogits], y[kMaxRowLogits], pi[kMaxRowLogits], r[kMaxRowLogits], w[kMaxLogitPairs];
+  detail::load_tile(C_, eta, kLanes, at);
+  detail::load_tile(C_, &y_[i0], padded_, y);
+  categorical_score(C_, at, y, load(&n_[i0]), pi, r, w);
+  detail::store_tile(C_, r, &r_[i0], padded_);
+  detail::store_tile(packed_size(C_), w, &w_[i0], padded_);
+}
+
+// The same, and what the derivatives of W need; returns the sum of l_i.
+inline double CrossedData::differentiate_tile(std::size_t t, const double* eta) {
+  const std::size_t i0 = t * kLanes;
+  if (!categorical_) {
+    const BinomialRow row = binomial_row(load(eta), load(&y_[i0]), load(&n_[i0]));
+    std::memcpy(&r_[i0], &row.r, sizeof row.r);
+    std::memcpy(&w_[i0], &row.w, sizeof row.w);
+    std::memcpy(&w3_[i0], &row.w3, sizeof row.w3);
+    std::memcpy(&w4_[i0], &row.w4, sizeof row.w4);
+    return sum(row.value);
+  }
+  vd at[kMaxRowLogits], y[kMaxRowLogits], pi[kMaxRowLogits], r[kMaxRowLogits], w[kMaxLogitPairs];
+  detail::load_tile(C_, eta, kLanes, at);
+  detail::load_tile(C_, &y_[i0], padded_, y);
+  const vd value = categorical_row(C_, at, y, load(&n_[i0]), pi, r, w);
+  detail::store_tile(C_, pi, &pi_[i0], padded_);
+  detail::store_tile(C_, r, &r_[i0], padded_);
+  detail::store_tile(packed_size(C_), w, &w_[i0], padded_);
+  return sum(value);
+}
+
+// W A of row i, C x q.
+inline void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
+  if (C_ == 1) {
+    for (int b = 0; b < q_; ++b) WA[b] = w_[i] * A[b];
+    return;
+  }
+  for (int c = 0; c < C_; ++c)
+    for (int b = 0; b < q_; ++b) {
+      double sum = 0.0;
+      for (int d = 0; d < C_; ++d) sum += weight(i, c, d) * A[d * q_ + b];
+      WA[c * q_ + b] = sum;
+    }
+}
+
+// t = kappa3(., V): w3 h.
+inline void CrossedData::third_of_form(std::size_t i, const double* V, double* t) const {
+  if (!categorical_) {
+    *t = w3_[i] * *V;
+    return;
+  }
+  double pi[kMaxRowLogits], w[kMaxLogitPairs], Vpi[kMaxRowLogits];
+  detail::load_row(C_, &pi_[i], padded_, pi);
+  detail::load_row(packed_size(C_), &w_[i], padded_, w);
+  multilogit::third_of_form(C_, pi, w, V, Vpi, t);
+}
+
+// kappa3(., ., s_b), packed, for the columns s_b of S, C x q: w3 s_b.
+inline void CrossedData::third_of_effects(std::size_t i, const double* S, double* out) const {
+  if (!categorical_) {
+    for (int b = 0; b < q_; ++b) out[b] = w3_[i] * S[b];
+    return;
+  }
+  double pi[kMaxRowLogits], s[kMaxRowLogits];
+  detail::load_row(C_, &pi_[i], padded_, pi);
+  for (int b = 0; b < q_; ++b) {
+    for (int c = 0; c < C_; ++c) {
+      s[c] = 0.0;
+      for (int d = 0; d < C_; ++d) s[c] += weight(i, c, d) * S[d * q_ + b];
+    }
+    third_of_direction(C_, pi, s, out + b * packed_size(C_));
+  }
+}
+
+// omega1 = t - W A v and -W - Omega / 2, Omega = kappa4(., ., V) - kappa3(., ., A v):
+// w3 h - w A v and -w - (w4 h - w3 A v) / 2.
+inline void CrossedData::curvature(std::size_t i, const double* Av, double* omega1,
+                                   double* out) const {
+  const double *V = &V_[i * packed_size(C_)], *t = &t_[i * C_];
+  if (!categorical_) {
+    *omega1 = *t - w_[i] * *Av;
+    *out = -w_[i] - 0.5 * (w4_[i] * *V - w3_[i] * *Av);
+    return;
+  }
+  double pi[kMaxRowLogits], w[kMaxLogitPairs], Vpi[kMaxRowLogits], WAv[kMaxRowLogits];
+  detail::load_row(C_, &pi_[i], padded_, pi);
+  detail::load_row(packed_size(C_), &w_[i], padded_, w);
+  multiply_packed(C_, V, pi, Vpi);
+  multiply_packed(C_, w, Av, WAv);
+  for (int c = 0; c < C_; ++c) omega1[c] = t[c] - WAv[c];
+  omega(C_, pi, w, V, Vpi, omega1, out);
+  for (int j = 0; j < packed_size(C_); ++j) out[j] = -w[j] - 0.5 * out[j];
+}
+
+// Of directions D what kappa3(., ., D) is made of: w3 D, or W D. Logits are `stride` and `kept`
+// registers apart.
+inline void CrossedData::keep_slope(std::size_t i, const vd* D, std::size_t stride, vd* out,
+                                    std::size_t kept) const {
+  if (!categorical_) {
+    *out = w3_[i] * *D;
+    return;
+  }
+  for (int c = 0; c < C_; ++c) {
+    vd sum{};
+    for (int d = 0; d < C_; ++d) sum += weight(i, c, d) * D[d * stride];
+    out[c * kept] = sum;
+  }
+}
+
+// kappa3(., ., D), packed, from that.
+inline void CrossedData::third_of_slope(std::size_t i, const vd* slope, std::size_t stride,
+                                        vd* out) const {
+  if (!categorical_) {
+    *out = *slope;
+    return;
+  }
+  double pi[kMaxRowLogits];
+  vd s[kMaxRowLogits];
+  detail::load_row(C_, &pi_[i], padded_, pi);
+  for (int c = 0; c < C_; ++c) s[c] = slope[c * stride];
+  third_of_direction(C_, pi, s, out);
+}
+
+// S = A H^-1, V = SA' and t of row i.
+template <int kC>
+void CrossedData::form_row(std::size_t i, const double* covariance) {
+  const int C = kC ? kC : C_;
+  const double* A = effects_of(i);
+  double *S = &s_[i * C * q_], *V = &V_[i * packed_size(C)];
+  for (int c = 0; c < C; ++c) {
+    for (int b = 0; b < q_; ++b) {
+      double sum = 0.0;
+      for (int e = 0; e < q_; ++e) sum += covariance[b * q_ + e] * A[c * q_ + e];
+      S[c * q_ + b] = sum;
+    }
+    for (int d = 0; d <= c; ++d) {
+      double sum = 0.0;
+      for (int b = 0; b < q_; ++b) sum += S[c * q_ + b] * A[d * q_ + b];
+      V[packed(c, d)] = sum;
+    }
+  }
+  third_of_form(i, V, &t_[i * C]);
+}
+
+}  // namespace multilogit
