@@ -35,7 +35,8 @@ class Fit(Predicted, Assessed, Inferred):
                       ``n_parameters``, ``df_residual``; ``null_loglik``,
                       ``null_deviance``, ``df_null``, ``saturated_loglik``
     How it ended      ``converged``, ``status``, ``diagnostics``, ``n_iterations``, ``trace``
-    Predictions       ``predict()``; ``mode_uncertainty`` (arrays)
+    Predictions       ``predict()``; ``marginal_effects()``, ``adjusted_predictions()``,
+                      ``contrasts()``; ``mode_uncertainty`` (arrays)
     Effects           ``odds_ratios()``, ``median_odds_ratio()``, ``icc()``, ``r2()``
     Assessment        ``simulate()``, ``residuals()``, ``residual_tests()``, ``augment()``,
                       ``influence()``, ``goodness_of_fit()``, ``roc()``, ``auc``,

@@ -303,9 +303,7 @@ def _one_variable(variable: Any) -> tuple[str, Any]:
     raise OptionError("Contrasts are between values of one variable: 'x', or {'x': [0, 1]}.")
 
 
-def _differences(
-    pairs: Sequence[tuple[int, int]], n_values: int, n_outcomes: int
-) -> Matrix:
+def _differences(pairs: Sequence[tuple[int, int]], n_values: int, n_outcomes: int) -> Matrix:
     """Mean j − mean i for every pair (i, j), outcome by outcome within a pair."""
     D = np.zeros((len(pairs), n_values))
     for row, (i, j) in zip(D, pairs, strict=True):
@@ -323,8 +321,8 @@ def _adjusted(
 ) -> pd.DataFrame:
     """Tests and simultaneous intervals; one family per setting and outcome."""
     table = _with_tests(table, level)
-    groups = table.groupby(list(family), sort=False).groups.values() if family else [table.index]
-    for rows in groups:
+    of_row = table.groupby(list(family)).ngroup() if family else pd.Series(0, table.index)
+    for rows in [table.index[of_row == k] for k in of_row.unique()]:
         z = table.loc[rows, "statistic"].to_numpy()
         half = critical_values(level, adjust, n_values, len(rows)) * table.loc[rows, "se"]
         table.loc[rows, "p_value"] = adjusted_p_values(z, adjust, n_values)
