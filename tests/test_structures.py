@@ -711,8 +711,6 @@ def test_what_several_factors_do_not_have_is_refused_by_name() -> None:
     for nodes in (5, "auto"):
         with pytest.raises(ml.OptionError, match=rf"nodes={nodes!r}.*'a', 'b'.*crossed.*nodes=1"):
             ml.fit("y ~ x + (1 | a) + (1 | b)", data, nodes=nodes)
-        with pytest.raises(ml.OptionError, match=rf"nodes={nodes!r}: 'a' has 2 random effects"):
-            ml.fit("y ~ x + (1 + x | a) + (1 | a:b)", data, nodes=nodes)
     with pytest.raises(ml.OptionError, match=r"100\^2 nodes per group .* nodes=70 or less"):
         ml.fit("y ~ x + (1 | a/b)", data, nodes=100)
     prior = ml.RelativeEntropy(strength="cv")
