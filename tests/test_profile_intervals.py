@@ -85,6 +85,48 @@ def test_contraception_as_the_exact_gradient_says(name: str) -> None:
     np.testing.assert_allclose(found, list(expected.values()), rtol=0, atol=1e-7)
 
 
+LME4_STOPS_SHORT = {
+    ("ri", "livch2", 1),
+    ("slope", "(Intercept)", 1),
+    ("slope", "livch2", 0),
+}
+
+
+@pytest.mark.parametrize("name", ["ri", "slope"])
+def test_contraception_as_lme4(name: str) -> None:
+    """To 1e-3, but where lme4's search for a held maximum ends too early.
+
+    There its interval ends too soon: with the parameter at lme4's end, there are points whose
+    log-likelihood is higher than the cut-off, so that the value is not outside.
+    """
+    expected = oracle("profile_lme4")[name]["intervals"]
+    fit = contraception(name)
+    found = fit.confint("profile")
+    for label, row in expected.items():
+        if label.startswith("cor_") or row[0] > row[1]:
+            continue  # lme4 warns of a bad spline fit; its livch3+ ends before it begins
+        here = label.replace("^", "**")
+        for side, end in enumerate(row):
+            if (name, label, side) in LME4_STOPS_SHORT:
+                assert held_deviance(fit, here, end) < Z**2 - 2e-3
+            else:
+                assert found.loc[here].iloc[side] == pytest.approx(end, abs=1e-3)
+
+
+def held_deviance(fit: Fit, label: str, c: float) -> float:
+    """2 {ℓ(ψ̂) − ℓ(ψ)} at the best ψ that BFGS finds with a coefficient held at c."""
+    Q = objective_of(fit, "a test").Q
+    k = list(fit.coef.index).index(label)
+    others = np.delete(np.arange(fit.solution.psi.size), k)
+
+    def loss(gamma: Any) -> tuple[float, Any]:
+        there = Q.evaluate(np.insert(gamma, k, c))
+        return -there.value, -there.gradient[others]
+
+    found = minimize(loss, fit.solution.psi[others], jac=True, method="BFGS")
+    return 2.0 * (fit.solution.evaluation.value + float(found.fun))
+
+
 @pytest.mark.parametrize("parameter", ["(Intercept)", "PI", "EH"])
 def test_endometrial_as_mass(reference_data: Path, parameter: str) -> None:
     expected = oracle("extras")["confint__glm_endometrial__main"]["profile"]
@@ -242,6 +284,28 @@ def test_multinomial_with_two_categories_is_binomial() -> None:
     binary = ml.fit("y ~ x", pneumo).confint("profile")
     labelled = ml.fit("z ~ x", pneumo, weights="w").confint("profile")
     np.testing.assert_allclose(labelled, binary, atol=1e-6)
+
+
+def test_the_baseline_of_a_multinomial_model_only_changes_signs() -> None:
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(30), 12)
+    x = rng.normal(size=g.size)
+    b = rng.normal(size=(30, 2))[g]
+    eta = np.column_stack([np.zeros(g.size), 0.5 * x + b[:, 0], -0.3 - 0.4 * x + b[:, 1]])
+    y = (eta + rng.gumbel(size=eta.shape)).argmax(axis=1)
+    data = pd.DataFrame({"y": np.array(["a", "b", "c"])[y], "x": x, "g": g})
+    first = ml.fit("y ~ x + (1 | g)", data, baseline="a")
+    second = ml.fit("y ~ x + (1 | g)", data, baseline="b")
+    one = first.confint("profile", parm="logit[b] x").to_numpy()
+    other = second.confint("profile", parm="logit[a] x").to_numpy()
+    np.testing.assert_allclose(one, -other[:, ::-1], atol=1e-6)
+    sd = "sd_logit[{}] (Intercept)|g"
+    one = first.confint("profile", parm=sd.format("b")).to_numpy()
+    other = second.confint("profile", parm=sd.format("a")).to_numpy()
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    assert len(first.profile(levels=[0.5]).confint(0.5)) == 7
+    robust = first.with_vcov().se["logit[b] x"]
+    assert robust == pytest.approx(second.with_vcov().se["logit[a] x"], rel=1e-6)
 
 
 def test_every_kind_of_model() -> None:
