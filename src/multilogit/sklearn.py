@@ -188,8 +188,8 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         data = self._columns(X, groups, reset=True)
         response, self.classes_, rows = _response(y, sample_weight, data.features)
         data = data if rows is None else data.take(rows)
-        self.slopes_ = self._slopes(data)
-        frame, design = model_frame(data, response, self.slopes_, intercept=self.fit_intercept)
+        self._varying = self._slopes(data)
+        frame, design = model_frame(data, response, self._varying, intercept=self.fit_intercept)
         spec = Spec(design.formula, {} if prior is None else {"prior": prior})
         self.result_ = fit_frame(frame, design, spec, options, began)
         self.coef_names_ = list(data.names)
@@ -291,10 +291,10 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         check_is_fitted(self)
         _check_new_groups(self.new_groups)
         data = self._columns(X, groups, reset=False)
-        rows = new_rows(self.result_, data, self.slopes_)
+        rows = new_rows(self.result_, data, self._varying)
         model = model_of(self.result_)
         if self.new_groups == "error":
-            _refuse_new_groups(rows, list(self.slopes_))
+            _refuse_new_groups(rows, list(self._varying))
         made = value(model, rows, "conditional", scale)
         return _averaged(made, model, rows, scale) if self.new_groups == "marginal" else made
 
