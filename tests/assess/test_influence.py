@@ -153,6 +153,16 @@ def test_woodbury() -> None:
         np.testing.assert_allclose(found.change[i], -np.linalg.solve(without, A[i] @ r[i]))
 
 
+def test_progress_is_reported() -> None:
+    steps: list[tuple[int, int]] = []
+    data = crossed_data(8).iloc[:100]
+    ml.fit("y ~ x", data).influence(
+        data["g"].to_numpy(), progress=lambda done, total: steps.append((done, total))
+    )
+    G = data["g"].nunique()
+    assert steps == [(k + 1, G) for k in range(G)]
+
+
 def test_what_to_leave_out_is_checked() -> None:
     data = crossed_data(5)
     fit = ml.fit("y ~ x + (1 | g) + (1 | h)", data)

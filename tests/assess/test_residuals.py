@@ -216,6 +216,32 @@ def test_a_row_of_weight_three_is_three_rows() -> None:
         ml.fit("y ~ x", data, weights=np.full(60, 0.5)).residual_tests()
 
 
+@pytest.mark.parametrize("level", ["conditional", "marginal"])
+def test_what_is_tested_is_what_is_handed_out(level: Any) -> None:
+    fit = ml.fit("y ~ x + (1 | g)", grouped(10).iloc[:90])
+    tested = fit.residual_tests(level=level, seed=4).residuals
+    np.testing.assert_array_equal(tested["u"], fit.residuals("quantile", level=level, seed=4))
+    other = fit.residuals("quantile", level=level, seed=5)
+    assert not np.array_equal(tested["u"], other)
+
+
+def test_priors_offsets_nodes_and_limits() -> None:
+    data = grouped(11).assign(o=0.5)
+    penalised = ml.fit("y ~ x + (1 | g)", data, prior=ml.RelativeEntropy(), offset="o", nodes=9)
+    assert penalised.residual_tests().table["p_value"].min() > 0.001
+    separated = {
+        "y": [0, 0, 0, 1, 1, 1, 0, 1],
+        "x": [1, 2, 3, 4, 5, 6, 3.5, 3.4],
+        "z": [0] * 6 + [1, 1],
+    }
+    frozen = ml.fit("y ~ x * z", separated, infinite="freeze")
+    assert np.isinf(frozen.coef).any()
+    u = frozen.residuals("quantile")
+    assert ((u > 0) & (u < 1)).all()
+    assert np.isfinite(frozen.residuals("deviance")).all()
+    assert (frozen.simulate(20).T == separated["y"]).all(axis=None)
+
+
 def test_binomial_distribution_function() -> None:
     y = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
     expected = [0.0, 0.7**3, 0.7**3 + 3 * 0.3 * 0.49, 1 - 0.3**3, 1.0]

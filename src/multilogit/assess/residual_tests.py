@@ -121,14 +121,14 @@ def residuals_given(
         Shape ``(n,)``: what rows are binned by; None: the fitted probability.
     """
     trials = model.response.trials
-    u, fitted, tests = [], [], []
-    for category, observed, simulated, j in _categories(model, draws):
-        p = pi[:, j]
-        u.append(quantile_residuals(observed.astype(float), trials, p, rng.random(trials.size)))
-        fitted.append(p)
-        D, p_value = kolmogorov_smirnov(u[-1])
+    u = quantiles_given(model, pi, rng)
+    kept = reported(model)
+    tests: list[Tested] = []
+    for k, (category, observed, simulated) in enumerate(_categories(model, draws)):
+        p = pi[:, kept[k]]
+        D, p_value = kolmogorov_smirnov(u[:, k])
         tests.append(Tested("uniformity", category, D, np.nan, p_value))
-        outside = int(np.count_nonzero(np.minimum(u[-1], 1.0 - u[-1]) < TAIL))
+        outside = int(np.count_nonzero(np.minimum(u[:, k], 1.0 - u[:, k]) < TAIL))
         p_value = binomial_upper_p(outside, trials.size, 2.0 * TAIL)
         expected = 2.0 * TAIL * trials.size
         tests.append(Tested("outliers", category, outside, expected, p_value))
@@ -138,7 +138,23 @@ def residuals_given(
     for k, (factor, b) in enumerate(zip(model.factors, effects, strict=False)):
         D, p_value = kolmogorov_smirnov(ndtr(standardised(factor, b).ravel()))
         tests.append(Tested("random effects", k, D, np.nan, p_value))
-    return Residuals(np.column_stack(u), np.column_stack(fitted), tuple(tests))
+    return Residuals(u, pi[:, kept], tuple(tests))
+
+
+def quantiles_given(model: Model, pi: Matrix, rng: np.random.Generator) -> Matrix:
+    """Residuals of independent rows at probabilities, shape ``(n, K)``: see :class:`Residuals`."""
+    counts, trials = all_counts(model.response), model.response.trials
+    columns = [
+        quantile_residuals(counts[:, j], trials, pi[:, j], rng.random(trials.size))
+        for j in reported(model)
+    ]
+    return np.column_stack(columns)
+
+
+def reported(model: Model) -> list[int]:
+    """Categories that have residuals: that of the successes, or all of more than two."""
+    J = len(model.response.categories)
+    return [1] if J == 2 else list(range(J))
 
 
 def simulated_residuals(
@@ -153,8 +169,9 @@ def simulated_residuals(
     :func:`residuals_given`.
     """
     trials = model.response.trials
-    u, fitted, tests = [], [], []
-    for category, observed, simulated, _ in _categories(model, draws):
+    u, fitted = [], []
+    tests: list[Tested] = []
+    for category, observed, simulated in _categories(model, draws):
         pool = np.vstack([observed[None, :], simulated])
         ranks = _random_ranks(pool, rng)
         u.append((ranks[0] + rng.random(trials.size)) / len(pool))
@@ -173,16 +190,16 @@ def simulated_residuals(
     return Residuals(np.column_stack(u), np.column_stack(fitted), tuple(tests))
 
 
-def _categories(model: Model, draws: Sequence[Matrix]) -> Iterator[tuple[str, Counts, Counts, int]]:
-    """Of each category: its name, observed ``(n,)`` and simulated ``(S, n)`` counts, number."""
+def _categories(model: Model, draws: Sequence[Matrix]) -> Iterator[tuple[str, Counts, Counts]]:
+    """Of each reported category: name, observed ``(n,)`` and simulated ``(S, n)`` counts."""
     trials, names = model.response.trials, model.response.categories
     kind = np.min_scalar_type(int(trials.max(initial=0.0)))
     observed = all_counts(model.response)
-    for j in [1] if len(names) == 2 else range(len(names)):
+    for j in reported(model):
         simulated = np.empty((len(draws), trials.size), dtype=kind)
         for row, draw in zip(simulated, draws, strict=True):
             row[:] = trials - draw.sum(axis=1) if j == 0 else draw[:, j - 1]
-        yield names[j], observed[:, j].astype(kind), simulated, j
+        yield names[j], observed[:, j].astype(kind), simulated
 
 
 def _count_tests(
@@ -201,7 +218,8 @@ def _count_tests(
     informative = max(int(np.count_nonzero(precision)), 1)
 
     def dispersion(y: Counts) -> float:
-        return float((y - mean) ** 2 @ precision) / informative
+        difference = y - mean  # einsum: on long vectors @ wakes every thread of the BLAS
+        return float(np.einsum("i,i,i->", difference, difference, precision)) / informative
 
     def binned(y: Counts) -> float:
         return float(np.sum(np.bincount(bins, y - mean, n_bins) ** 2 / by_bin))

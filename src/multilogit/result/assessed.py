@@ -11,6 +11,7 @@ from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.errors import OptionError
 from multilogit.predict import Level as PredictionLevel
 from multilogit.predict import NewGroups
+from multilogit.progress import Show
 from multilogit.result import accuracy, assessment, augmenting, explained
 from multilogit.result import influence as influencing
 from multilogit.result.findings import (
@@ -210,7 +211,7 @@ class Assessed(Tables):
         """
         return augmenting.augment(self)
 
-    def influence(self, group: object = None) -> Influence:
+    def influence(self, group: object = None, *, progress: Show = False) -> Influence:
         """What leaving rows or groups out does to the estimates, by one Newton step.
 
         Parameters
@@ -219,6 +220,9 @@ class Assessed(Tables):
             A grouping factor of the model; or an array of labels, one per row of the fit, whose
             rows are left out together. Default: the model's only grouping factor, or the
             single rows of a single-level model.
+        progress
+            True shows a bar; a function is called with (levels done, levels in all). Levels of
+            crossed factors cost an evaluation of the whole likelihood each.
 
         Returns
         -------
@@ -234,7 +238,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return influencing.influence(self, group)
+        return influencing.influence(self, group, progress)
 
     def goodness_of_fit(self, bins: int = 10) -> GoodnessOfFit:
         """Tests of a single-level model against more general ones.

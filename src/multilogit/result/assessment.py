@@ -17,6 +17,7 @@ from multilogit.assess.posterior_effects import draw_given_data
 from multilogit.assess.residual_tests import (
     Residuals,
     expanded,
+    quantiles_given,
     residuals_given,
     simulated_residuals,
 )
@@ -105,7 +106,7 @@ def residuals(
                 "Quantile residuals at level='population' are not uniform in a model with random "
                 "effects; use 'conditional' or 'marginal'."
             )
-        return _by_category(_quantile(model, level, seed).u, model, index, kind)
+        return _by_category(_quantiles(model, level, seed), model, index, kind)
     counts, pi = raw.all_counts(model.response), fitted_probabilities(fit, level)
     if kind == "deviance":
         return pd.Series(raw.deviance_residuals(counts, pi), index=index, name=kind)
@@ -139,7 +140,7 @@ def residual_tests(
             )
         rows = np.repeat(rows, model.response.weights.astype(np.int64))
         model, bins = whole, None if bins is None else bins[rows]
-    found = _quantile(model, level, seed, n_simulations, bins)
+    found = _tested(model, level, seed, n_simulations, bins)
     return ResidualTests(
         table=_test_table(found, list(fit.n_groups)),
         residuals=_residual_table(found, model, row_index(fit.frame)[rows]),
@@ -149,12 +150,17 @@ def residual_tests(
     )
 
 
-def _quantile(
-    model: Model,
-    level: str,
-    seed: int,
-    n_simulations: int = N_SIMULATIONS,
-    by: NDArray[np.float64] | None = None,
+def _quantiles(model: Model, level: str, seed: int) -> NDArray[np.float64]:
+    """Quantile residuals without their tests; those at drawn effects need no simulations."""
+    if level == "marginal" and model.factors:
+        return _tested(model, level, seed, N_SIMULATIONS, None).u
+    rng = simulation.stream(seed, N_SIMULATIONS)
+    pi = probabilities(model.eta(draw_given_data(model, rng)))
+    return quantiles_given(model, pi, rng)
+
+
+def _tested(
+    model: Model, level: str, seed: int, n_simulations: int, by: NDArray[np.float64] | None
 ) -> Residuals:
     """Quantile residuals; draws 0, 1, … of the seed's streams are the simulated data."""
     rng = simulation.stream(seed, n_simulations)

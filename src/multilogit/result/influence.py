@@ -12,6 +12,7 @@ from multilogit.assess.influence import change_without, cooks_distance, row_infl
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation
 from multilogit.inference.variance import positions
+from multilogit.progress import Progress, Show
 from multilogit.result.arrays import clusters_of, model_of, row_index
 from multilogit.result.estimates import Estimates
 from multilogit.result.findings import Influence
@@ -20,13 +21,17 @@ from multilogit.result.parts import effects_of
 from multilogit.result.pieces import Rows, evaluate_rows, row_derivatives, rows_of_codes
 
 
-def influence(fit: Estimates, group: object) -> Influence:
+def influence(fit: Estimates, group: object, progress: Show = False) -> Influence:
     """Influence as :meth:`multilogit.Fit.influence` describes it."""
     if group is None and not fit.random:
         return _rows(fit)
     fit._frame_for("influence()")
     codes, levels, of = _units(fit, group)
-    changes = np.array([_change(fit, part) for part in _parts(fit, codes, len(levels))])
+    changes = np.empty((len(levels), fit.solution.psi.size))
+    with Progress("Influence", len(levels), progress) as bar:
+        for k, part in enumerate(_parts(fit, codes, len(levels))):
+            changes[k] = _change(fit, part)
+            bar.advance()
     table = {"level": levels, "rows": np.bincount(codes, minlength=len(levels))}
     return _present(fit, changes, pd.DataFrame(table), of)
 
