@@ -158,6 +158,10 @@ def test_what_happens_to_new_groups() -> None:
     np.testing.assert_array_equal(marginal[known, 1], population[known])
     with pytest.raises(ValueError, match=r"'area' that were not in training, at the rows 1, 2"):
         model.set_params(new_groups="error").predict(new)
+    several = Estimator(["area", "school"], new_groups="error").fit(X, TWO)
+    for column, value in (("area", 99), ("school", "another")):
+        with pytest.raises(ValueError, match=rf"'{column}' that were not in training, at the rows"):
+            several.predict(X.assign(**{column: value}))
     given = Estimator().fit(X[["x"]], TWO, groups=X["area"])
     population = given.result_.predict(X.assign(area=0), level="population")
     np.testing.assert_array_equal(given.predict_proba(X[["x"]])[:, 1], population)

@@ -294,7 +294,7 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         rows = new_rows(self.result_, data, self._varying)
         model = model_of(self.result_)
         if self.new_groups == "error":
-            _refuse_new_groups(rows, list(self._varying))
+            _refuse_new_groups(rows, [effects.group for effects in self.result_.random])
         made = value(model, rows, "conditional", scale)
         return _averaged(made, model, rows, scale) if self.new_groups == "marginal" else made
 
