@@ -27,11 +27,15 @@ class FittedObjective:
         log π; None: maximum likelihood.
     mixed
         ℓ of a model with random effects; None for single-level models.
+    same_in_every_order
+        Whether ℓ does not depend on the order of correlated effects, but for rounding. Product
+        rules of quadrature do, as much as they err.
     """
 
     Q: Objective
     prior: BoundPrior | None
     mixed: MixedLikelihood | None
+    same_in_every_order: bool = True
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """Q, its gradient and its whole Hessian, also where a search does without parts of it."""
@@ -57,4 +61,4 @@ def objective_of(fit: Measures, what: str) -> FittedObjective:
     prior = bind_prior(fit.options.prior, frame, mixed, fit.options)
     likelihood = mixed or fixed_likelihood(frame, fit.options.threads)
     Q = likelihood if prior is None else Penalised(likelihood, prior)
-    return FittedObjective(Q, prior, mixed)
+    return FittedObjective(Q, prior, mixed, fit.options.nodes == 1)

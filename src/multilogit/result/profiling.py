@@ -279,7 +279,8 @@ def _ordered(model: FittedObjective, psi: Vector, order: tuple[int, ...]) -> Vec
             "that stands first in its bar term, and the correlation of the first two, can be "
             "profiled. Put what matters first in the formula, or profile fit.coef.index alone."
         )
-    return permute(mixed, psi, np.array(order))
+    psi = permute(mixed, psi, np.array(order))
+    return psi if model.same_in_every_order else maximise(model.Q, psi).psi
 
 
 def _element(mixed: MixedLikelihood, row: int, column: int) -> int:
