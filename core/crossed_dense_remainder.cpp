@@ -270,8 +270,13 @@ class DenseRemainder : public Remainder {
 
 }  // namespace
 
-double dense_directions(double n, double count) {
-  return count * n * kPanel + std::min(count * n * n, static_cast<double>(kMostKept));
+double dense_directions(double n, double count, double fewer) {
+  constexpr double kWorkers = 4.0;  // that make rows of E, where it is not kept
+  const auto kept = [&](double directions) {
+    const double all = directions * n * n;
+    return all <= static_cast<double>(kMostKept) ? all : 0.0;
+  };
+  return count * n * kPanel + std::max({kept(count), kept(fewer), kWorkers * count * kMade * n});
 }
 
 std::unique_ptr<Remainder> dense_remainder(std::size_t n) {

@@ -19,7 +19,8 @@ constexpr double kFull = 0.25;
 // From this part of the pairs of slots that there could be, dense products are faster.
 constexpr double kFilled = 0.1;
 
-// Bytes per double, with what threads and the allocator take besides.
+// Bytes per double, with what threads and the allocator take besides. Dense matrices take no more
+// than they hold.
 constexpr double kBytes = 1.15 * 8.0;
 
 double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
@@ -28,7 +29,7 @@ double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
 double sparse_element(double parameters) { return 4.5 + padded(parameters); }
 
 struct Sizes {
-  double rows, slots, variables, n, q_E, q, factors, x, C, parameters;
+  double rows, slots, variables, n, q_E, q, factors, x, C, thetas = 0.0, parameters;
 
   Sizes(const CrossedLayout& layout, int x_columns, int logits)
       : rows(static_cast<double>(layout.rows)),
@@ -41,7 +42,8 @@ struct Sizes {
         x(x_columns),
         C(logits),
         parameters(x * C) {
-    for (const int e : layout.effects) parameters += 0.5 * e * (e + 1);
+    for (const int e : layout.effects) thetas += 0.5 * e * (e + 1);
+    parameters += thetas;
   }
 
   // Rows, slots and effects: what crossed.hpp declares.
@@ -52,7 +54,7 @@ struct Sizes {
     const double slot = q_E * (4.0 + 2.0 * padded(parameters)) + 2.0;
     return rows * row + slots * slot + variables * (lanes + 8.0 + q);
   }
-  double dense() const { return 2.0 * n * padded(n) + dense_directions(n, parameters); }
+  double dense() const { return 2.0 * n * padded(n); }
 };
 
 // Fills in the sparse plan; false when it is slower than the dense one, or does not fit.
@@ -80,7 +82,8 @@ CrossedPlan plan_crossed(CrossedLayout& layout, int x, int C, double memory, Kee
   const Sizes size(layout, x, C);
   const double common = size.common();
   CrossedPlan plan;
-  plan.bytes = kBytes * (common + size.dense());
+  plan.bytes = kBytes * (common + dense_directions(size.n, size.parameters, size.thetas)) +
+               8.0 * size.dense();
   const bool free = keep == Keep::sparse || plan.bytes > memory;
   const bool tried = keep == Keep::sparse || (keep == Keep::best && size.n > kSmallRemainder);
   if (tried && size.n > 0.0 && plan_sparse(layout, size, common, memory, free, plan)) return plan;

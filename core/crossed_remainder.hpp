@@ -54,8 +54,8 @@ class Remainder {
 };
 
 std::unique_ptr<Remainder> dense_remainder(std::size_t n);
-// Doubles that the traces of `count` directions need besides.
-double dense_directions(double n, double count);
+// Doubles that the traces of `count` directions, or of fewer, need besides.
+double dense_directions(double n, double count, double fewer);
 std::unique_ptr<Remainder> sparse_remainder(SparsePattern pattern);
 
 }  // namespace multilogit

@@ -32,6 +32,9 @@ from multilogit.likelihood.mixed import Column, Order
 Codes = NDArray[np.int32]
 Remainder = Literal["best", "dense", "sparse"]
 
+_USABLE = 0.95
+"""Part of the available memory that may be planned for."""
+
 
 class CrossedLaplace:
     """ℓ(ψ) for any number of grouping factors: a
@@ -60,7 +63,7 @@ class CrossedLaplace:
     threads
         Worker threads at most; the result does not depend on it.
     memory
-        Bytes that may be used; None: what the machine has left.
+        Bytes that may be used; None: what the machine has left, but for a twentieth.
     remainder
         How the matrix over the effects of all factors but the eliminated one is kept.
         ``"best"``: as a sparse Cholesky factor where that is faster or nothing else fits.
@@ -113,7 +116,7 @@ class CrossedLaplace:
             list(n_levels_by_factor),
             effects,
             logits is not None,
-            memory := available_memory() if memory is None else memory,
+            memory := _USABLE * available_memory() if memory is None else memory,
             remainder,
         )
         if self._data.bytes > memory:
@@ -222,7 +225,7 @@ def memory_estimate(
         C; 1 for a binomial response.
     """
     effects = [sum(sizes) for sizes in blocks_by_factor]
-    limit = available_memory() if memory is None else memory
+    limit = _USABLE * available_memory() if memory is None else memory
     codes, levels = list(codes_by_factor), list(n_levels_by_factor)
     return _core.crossed_plan(x_columns, n_logits, codes, levels, effects, limit)[0]
 
