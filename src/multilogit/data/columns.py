@@ -156,28 +156,31 @@ def factor_of(column: Column) -> Factor:
         codes = np.where(np.isnan(values), -1, values == 1)
         return Factor(codes.astype(np.int32), (False, True))
     if values.dtype.kind in "iu" and values.size:
-        counted = _count_integers(values)
-        if counted is not None:
-            return counted
+        codes, found = distinct_integers(values)
+        return Factor(codes, tuple(found.tolist()))
     factor = factorize(values)
     if all(isinstance(v, float) and v.is_integer() for v in factor.levels):
         return Factor(factor.codes, tuple(int(v) for v in factor.levels))
     return factor
 
 
-def _count_integers(values: NDArray[Any]) -> Factor | None:
-    """Integers of a small range, by counting instead of hashing; None if the range is wide."""
+def distinct_integers(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
+    """Codes of integers, and the integers that occur, in increasing order.
+
+    Counted where their range is small, hashed where it is wide.
+    """
     low, high = int(values.min()), int(values.max())
     if high - low > 4 * values.size + 1000:
-        return None
+        codes, found = pd.factorize(values, sort=True)
+        return codes.astype(np.int32), np.asarray(found)
     shifted = (values - values.dtype.type(low)).astype(np.intp, copy=False)
     seen = np.zeros(high - low + 1, dtype=bool)
     seen[shifted] = True
-    levels = (np.flatnonzero(seen) + low).tolist()
-    if len(levels) == seen.size:
-        return Factor(shifted.astype(np.int32), tuple(levels))
+    found = np.flatnonzero(seen)
+    if found.size == seen.size:
+        return shifted.astype(np.int32), found + low
     rank = (np.cumsum(seen) - 1).astype(np.int32)
-    return Factor(rank[shifted], tuple(levels))
+    return rank[shifted], found + low
 
 
 # --- from the user's own types ---------------------------------------------------------------

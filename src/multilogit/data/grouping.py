@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.columns import Column, Factor, Numeric, factor_of, label
+from multilogit.data.columns import Column, Factor, distinct_integers, factor_of, label
 from multilogit.data.model_frame import Grouping
 
 
@@ -35,13 +35,11 @@ class GroupLevels:
         """Labels: values of one column, or texts ``"a:b"``."""
         if len(self.columns) == 1:
             return _objects(self.parts[0])
-        texts = [[label(level) for level in part] for part in self.parts]
-        return _objects(
-            [
-                ":".join(texts[k][code] for k, code in enumerate(row))
-                for row in self.combinations.tolist()
-            ]
-        )
+        texts = [
+            _objects([label(level) for level in part])[codes]
+            for part, codes in zip(self.parts, self.combinations.T, strict=True)
+        ]
+        return _objects([":".join(row) for row in zip(*texts, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,8 @@ def _combine(factors: Sequence[Factor]) -> tuple[NDArray[np.int32], NDArray[np.i
     combinations = np.arange(len(factors[0].levels), dtype=np.int32).reshape(-1, 1)
     for factor in factors[1:]:
         width = len(factor.levels)
-        joint = factor_of(Numeric(codes.astype(np.int64) * width + factor.codes))
-        codes = joint.codes
-        outer, inner = np.divmod(np.array(joint.levels, dtype=np.int64), width)
+        codes, joint = distinct_integers(codes.astype(np.int64) * width + factor.codes)
+        outer, inner = np.divmod(joint, width)
         combinations = np.column_stack([combinations[outer], inner]).astype(np.int32)
     return codes, combinations
 
