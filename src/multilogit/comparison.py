@@ -12,8 +12,11 @@ import pandas as pd
 from multilogit.data.model_frame import Column
 from multilogit.errors import OptionError, Status
 from multilogit.estimate.rank import split_dependent
+from multilogit.inference.bootstrap import Ratios
 from multilogit.inference.likelihood_ratio import RatioTest, ratio_test
+from multilogit.progress import Show
 from multilogit.result import Fit, RandomEffects
+from multilogit.result.bootstrap import ratios
 
 _WRONG_WAY = 1e-3
 """A larger model whose 2ℓ is lower by more than this is not at its maximum."""
@@ -33,7 +36,8 @@ class Comparison:
     table
         One row per fit, named ``fit0``, ``fit1``, … in the order given: ``npar``, ``aic``,
         ``bic``, ``loglik``, ``deviance`` (−2 log-likelihood), and of the test against the row
-        above: ``chisq``, ``df``, ``p_value``, ``reference`` (the distribution behind it).
+        above: ``chisq``, ``df``, ``p_value``, ``reference`` (the distribution behind it), and
+        ``p_bootstrap`` where one was asked for.
     formulas
         For each row its formula.
     notes
@@ -56,7 +60,15 @@ class Comparison:
         return f"<ul>{items}</ul>{_shown(self.table).to_html()}{notes}"
 
 
-def compare(*fits: Fit, test: bool = True, boundary: bool = True) -> Comparison:
+def compare(
+    *fits: Fit,
+    test: bool = True,
+    boundary: bool = True,
+    bootstrap: int = 0,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Show = False,
+) -> Comparison:
     """Compare nested fits of the same data by likelihood ratio tests, AIC and BIC.
 
     Parameters
@@ -71,6 +83,11 @@ def compare(*fits: Fit, test: bool = True, boundary: bool = True) -> Comparison:
         compared with ½χ²(d − 1) + ½χ²(d) (Self & Liang 1987; Stram & Lee 1994). It is exact
         for one variance, with any number of covariances and fixed effects, and an upper bound
         of the p-value for several. False: χ²(d) throughout, as R's ``anova``.
+    bootstrap
+        Number of data sets to draw from the smaller model of every test: ``p_bootstrap`` is the
+        share in which the statistic is at least as large. It needs no theory of boundaries.
+    seed, workers, progress
+        Of the bootstrap, as in :meth:`multilogit.Fit.bootstrap`.
 
     Returns
     -------
@@ -102,7 +119,25 @@ def compare(*fits: Fit, test: bool = True, boundary: bool = True) -> Comparison:
         for k, (smaller, larger) in enumerate(pairwise(ordered), start=1):
             tests[k] = _test(smaller, larger, boundary, notes)
     formulas = {name: fit.spec.formula for name, fit in ordered}
-    return Comparison(_table(ordered, tests), formulas, tuple(notes))
+    table = _table(ordered, tests)
+    if test and bootstrap:
+        table.insert(8, "p_bootstrap", np.nan)
+        for smaller, larger in pairwise(ordered):
+            drawn = ratios(smaller[1], larger[1], bootstrap, seed, workers, progress)
+            _note_bootstrap(larger[0], drawn, bootstrap, notes)
+            observed = float(table.loc[larger[0], "chisq"])
+            table.loc[larger[0], "p_bootstrap"] = drawn.p_value(observed)
+    return Comparison(table, formulas, tuple(notes))
+
+
+def _note_bootstrap(name: str, drawn: Ratios, asked: int, notes: list[str]) -> None:
+    """Data sets that take no part in a p-value."""
+    used = int(np.isfinite(drawn.statistic).sum())
+    if used < asked:
+        notes.append(
+            f"{name}: the bootstrap rests on {used} of {asked} data sets; the others were not "
+            "reached, or their searches failed."
+        )
 
 
 def _named(fits: Sequence[Fit]) -> dict[str, Fit]:
@@ -215,8 +250,8 @@ def _note(
         )
     if n_variances and fit0.boundary.any():
         notes.append(
-            f"{name0} itself has a variance at 0, where the mixture is not exact; a parametric "
-            "bootstrap is."
+            f"{name0} itself has a variance at 0, where the mixture is not exact: use "
+            "bootstrap=1000."
         )
 
 
@@ -287,6 +322,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """The table, rounded; nothing where there is no test."""
     digits = {"aic": "{:.2f}", "bic": "{:.2f}", "loglik": "{:.3f}", "deviance": "{:.3f}"}
     digits |= {"chisq": "{:.3f}", "df": "{}", "p_value": "{:.4g}"}
+    digits |= {"p_bootstrap": "{:.4g}"} if "p_bootstrap" in table else {}
     out = table.astype(object)
     for name, form in digits.items():
         out[name] = ["" if pd.isna(value) else form.format(value) for value in table[name]]

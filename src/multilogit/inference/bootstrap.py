@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,21 @@ _NOT_DONE = -1
 _SAVE_SECONDS = 5.0
 _FORMAT = 1
 
-Replicate = Callable[[int], Estimate]
-"""From the number of a replicate to its estimate."""
+Result = TypeVar("Result")
+Result_contra = TypeVar("Result_contra", contravariant=True)
+Replicate = Callable[[int], Result]
+"""From the number of a replicate to its result."""
+
+
+class Store(Protocol[Result_contra]):
+    """Where results go."""
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which replicates have been computed."""
+
+    def put(self, k: int, result: Result_contra, /) -> None:
+        """Write the result of replicate k."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +88,52 @@ class Replicates:
         self.status[k] = STATUSES.index(estimate.solution.status)  # last: now it is done
 
 
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Likelihood ratios of replicates.
+
+    Attributes
+    ----------
+    statistic
+        Shape ``(n,)``: 2(ℓ₁ − ℓ₀); NaN where a search failed.
+    finished
+        Shape ``(n,)``: which have been computed.
+    """
+
+    statistic: Vector
+    finished: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, n: int) -> Ratios:
+        """None computed yet."""
+        return cls(np.full(n, np.nan), np.zeros(n, dtype=bool))
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which have been computed."""
+        return self.finished
+
+    def put(self, k: int, statistic: float) -> None:
+        """Write one statistic."""
+        self.statistic[k] = statistic
+        self.finished[k] = True
+
+    def p_value(self, observed: float) -> float:
+        """(1 + number of statistics that reach the observed one) / (1 + number of statistics).
+
+        Davison & Hinkley (1997), eq. 4.11. NaN if there are none.
+        """
+        found = self.statistic[np.isfinite(self.statistic)]
+        if not found.size:
+            return float("nan")
+        return float((1 + (found >= observed).sum()) / (1 + found.size))
+
+
 def run(
-    replicates: Replicates,
-    make: Sequence[Callable[[], Replicate]],
+    replicates: Store[Result],
+    make: Sequence[Callable[[], Replicate[Result]]],
     bar: Progress,
-    store: Callable[[Replicates], None] | None = None,
+    store: Callable[[], None] | None = None,
 ) -> bool:
     """Compute the replicates that are missing.
 
@@ -118,16 +172,16 @@ def run(
         for thread in threads:
             thread.join()
         if store is not None:
-            store(replicates)
+            store()
     if team.errors:
         raise team.errors[0]
     return bool(replicates.done.all())
 
 
-class _Team:
+class _Team(Generic[Result]):
     """Workers that take the next replicate from one list."""
 
-    def __init__(self, replicates: Replicates, missing: NDArray[np.intp]) -> None:
+    def __init__(self, replicates: Store[Result], missing: NDArray[np.intp]) -> None:
         self.replicates = replicates
         self.missing = iter(missing.tolist())
         self.lock = threading.Lock()
@@ -135,7 +189,7 @@ class _Team:
         self.finished = 0
         self.errors: list[Exception] = []
 
-    def work(self, make: Callable[[], Replicate]) -> None:
+    def work(self, make: Callable[[], Replicate[Result]]) -> None:
         try:
             replicate = make()
             while not self.stop.is_set():
@@ -152,10 +206,10 @@ class _Team:
 
 
 def _watch(
-    team: _Team,
+    team: _Team[Result],
     threads: Sequence[threading.Thread],
     bar: Progress,
-    store: Callable[[Replicates], None] | None,
+    store: Callable[[], None] | None,
 ) -> None:
     """Wait for the workers; show progress and save now and then."""
     shown, saved = 0, time.monotonic()
@@ -165,7 +219,7 @@ def _watch(
         bar.advance(finished - shown)
         shown = finished
         if store is not None and time.monotonic() - saved > _SAVE_SECONDS:
-            store(team.replicates)
+            store()
             saved = time.monotonic()
     bar.advance(team.finished - shown)
 

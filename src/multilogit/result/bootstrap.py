@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from multilogit.assess.simulation import draw_counts, stream
 from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Diagnostic, OptionError, Status
-from multilogit.evaluation import Vector
+from multilogit.estimate import Estimate
+from multilogit.evaluation import Matrix, Vector
 from multilogit.inference.bootstrap import (
     STATUSES,
+    Ratios,
     Replicate,
     Replicates,
     basic_interval,
@@ -182,7 +184,7 @@ def bootstrap(
             replicates,
             [_maker(fit, seed)] * team,
             bar,
-            None if file is None else lambda found: save(file, about, found),
+            None if file is None else lambda: save(file, about, replicates),
         )
     return _present(fit, replicates, seed, complete, time.perf_counter() - began)
 
@@ -195,16 +197,62 @@ def _check(n: int, seed: int, workers: int | None) -> None:
             raise OptionError(f"{name}={value!r}: give a whole number from {least} on.")
 
 
-def _maker(fit: Measures, seed: int) -> Callable[[], Replicate]:
+def _maker(fit: Measures, seed: int) -> Callable[[], Replicate[Estimate]]:
     """How a worker computes replicates: a model to draw from, and its own estimator."""
 
-    def make() -> Replicate:
-        model = simulated_model(fit)
-        reestimate = Reestimator(_whole_rows(fit.frame), fit.solution.psi, fit.options)
-        given = None if model.factors else probabilities(model.eta())
-        return lambda k: reestimate(draw_counts(model, stream(seed, k), given))
+    def make() -> Replicate[Estimate]:
+        draw, reestimate = _drawer(fit, seed), _reestimator(fit)
+        return lambda k: reestimate(draw(k))
 
     return make
+
+
+def ratios(
+    smaller: Measures, larger: Measures, n: int, seed: int, workers: int | None, progress: Show
+) -> Ratios:
+    """Likelihood ratios of two nested fits on data sets drawn from the smaller one.
+
+    Raises
+    ------
+    OptionError
+        Options that cannot be used; frequency weights that are not whole numbers.
+    DataNotSavedError
+        If a fit was loaded from a file.
+    """
+    _check(n, seed, workers)
+    for fit in (smaller, larger):
+        fit._frame_for("A bootstrap")
+    found = Ratios.empty(n)
+
+    def make() -> Replicate[float]:
+        draw = _drawer(smaller, seed)
+        first, second = (_reestimator(fit) for fit in (smaller, larger))
+        return lambda k: _ratio(first, second, draw(k))
+
+    team = min(workers or smaller.options.threads, n)
+    with Progress("Bootstrap", n, progress) as bar:
+        run(found, [make] * team, bar)
+    return found
+
+
+def _ratio(smaller: Reestimator, larger: Reestimator, counts: Matrix) -> float:
+    """2(ℓ₁ − ℓ₀), at least 0; NaN where a search failed. Separated data have a supremum, too."""
+    estimates = [smaller(counts), larger(counts)]
+    if any(e.solution.status not in (Status.CONVERGED, Status.DIVERGING) for e in estimates):
+        return float("nan")
+    first, second = (estimate.likelihood.value for estimate in estimates)
+    return max(2.0 * (second - first), 0.0)
+
+
+def _drawer(fit: Measures, seed: int) -> Callable[[int], Matrix]:
+    """The counts of data set k."""
+    model = simulated_model(fit)
+    given = None if model.factors else probabilities(model.eta())
+    return lambda k: draw_counts(model, stream(seed, k), given)
+
+
+def _reestimator(fit: Measures) -> Reestimator:
+    return Reestimator(_whole_rows(fit.frame), fit.solution.psi, fit.options)
 
 
 def _whole_rows(frame: ModelFrame) -> ModelFrame:
