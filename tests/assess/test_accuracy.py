@@ -15,8 +15,10 @@ from scipy.special import expit, logit
 import multilogit as ml
 from multilogit.assess.bins import equal_parts
 from multilogit.assess.calibration import brier, calibration_table, recalibrate, wilson
+from multilogit.assess.clusters import clustered_variance
 from multilogit.assess.discrimination import auc_interval, hand_till, roc_curve
 from multilogit.result import Fit
+from multilogit.result.arrays import outermost
 
 scores_and_outcomes = arrays(np.int64, (12, 3), elements=st.integers(0, 4))
 
@@ -58,16 +60,46 @@ def test_standard_error_of_the_area() -> None:
         y = rng.binomial(1, expit(2.0 * b)).astype(float)
         areas.append(roc_curve(x, y, 1.0 - y).auc)
         errors.append(roc_curve(x, y, 1.0 - y).se)
-        clustered.append(roc_curve(x, y, 1.0 - y, g).se)
+        clustered.append(roc_curve(x, y, 1.0 - y, (g,)).se)
     assert np.mean(clustered) == pytest.approx(np.std(areas), rel=0.12)
     assert np.mean(errors) < 0.8 * np.std(areas)
+
+
+def test_crossed_factors() -> None:
+    rng = np.random.default_rng(8)
+    areas, errors = [], []
+    g, h = np.divmod(np.arange(600), 20)
+    for _ in range(300):
+        b, c = rng.standard_normal(30)[g], rng.standard_normal(20)[h]
+        x = b + c + rng.standard_normal(600)
+        y = rng.binomial(1, expit(b + c)).astype(float)
+        areas.append(roc_curve(x, y, 1.0 - y).auc)
+        errors.append(roc_curve(x, y, 1.0 - y, (g, h)).se)
+    assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.15)
+    parts = rng.standard_normal(600)
+    both = clustered_variance(parts, (g, h))
+    one = [clustered_variance(parts, (codes,)) for codes in (g, h, np.arange(600))]
+    assert both == pytest.approx(one[0] + one[1] - one[2])
+    checked = (-1.0) ** (g + h) + 0.1 * parts  # nothing is left of it in the sums
+    alone = [clustered_variance(checked, (codes,)) for codes in (g, h)]
+    assert clustered_variance(checked, (g, h)) == max(alone)
+    assert np.isnan(clustered_variance(parts, (0 * g,)))  # one cluster tells nothing
+
+
+def test_factors_that_are_nested_do_not_count() -> None:
+    h = np.arange(60) % 5
+    g, top = np.arange(60) // 6, np.arange(60) // 12
+    found = outermost([g.astype(np.int32), h.astype(np.int32), top.astype(np.int32)])
+    assert len(found) == 2
+    np.testing.assert_array_equal(found[0], h)
+    np.testing.assert_array_equal(found[1], top)
 
 
 def test_single_clusters_are_delong() -> None:
     rng = np.random.default_rng(2)
     x = rng.standard_normal(4000)
     y = rng.binomial(1, expit(x)).astype(float)
-    rows = roc_curve(x, y, 1.0 - y, np.arange(4000))
+    rows = roc_curve(x, y, 1.0 - y, (np.arange(4000),))
     assert rows.se == pytest.approx(roc_curve(x, y, 1.0 - y).se, rel=1e-3)
 
 
@@ -129,9 +161,9 @@ def test_clusters_widen_intervals() -> None:
     for _ in range(300):
         y = rng.binomial(1, expit(x + 1.5 * rng.standard_normal(40)[g])).astype(float)
         pi, one = expit(0.75 * x), np.ones(g.size)
-        lines.append(recalibrate(pi, y, one, g))
+        lines.append(recalibrate(pi, y, one, (g,)))
         naive.append(recalibrate(pi, y, one).in_the_large_se)
-        table = calibration_table(pi, y, one, 2, 1.96, g)
+        table = calibration_table(pi, y, one, 2, 1.96, (g,))
         shares.append(table.loc[0, ["observed", "lower", "upper"]].astype(float))
     for name in ("in_the_large", "slope"):
         spread = np.std([getattr(line, name) for line in lines])
@@ -214,7 +246,9 @@ def test_new_data(fit: Fit) -> None:
     for given_y in ("y", new["y"], np.array(["0", "1"])[new["y"]]):
         assert fit.roc(new, given_y, **options).auc == pytest.approx(expected.auc)
     roc = fit.roc(new, "y", **options)
-    assert roc.areas["se"][0] == pytest.approx(roc_curve(pi, y, 1 - y, new["g"] - 1000).se)
+    assert roc.areas["se"][0] == pytest.approx(
+        roc_curve(pi, y, 1 - y, (new["g"].to_numpy() - 1000,)).se
+    )
     without = fit.roc(new.drop(columns="g"), "y", **options)
     assert without.areas["se"][0] == pytest.approx(expected.se)
     assert fit.scores(new, "y", **options)["brier"] == pytest.approx(np.mean((y - pi) ** 2))

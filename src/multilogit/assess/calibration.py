@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from multilogit.assess.bins import equal_parts
+from multilogit.assess.clusters import Clusters, clustered_variance
 from multilogit.estimate import information_inverse
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import maximise
 from multilogit.predict import Matrix, Vector
-
-Clusters = NDArray[np.int64]
 
 _CERTAIN = 1e-12
 
@@ -52,8 +51,8 @@ def recalibrate(
     pi, y, trials
         Shape ``(n,)``: probabilities, successes and trials, frequency weights multiplied in.
     clusters
-        Shape ``(n,)``: trials of different clusters are independent, and standard errors are
-        those of the sandwich; None: all trials are independent.
+        Trials without a common level are independent, and standard errors are those of the
+        sandwich; None: all trials are independent.
     """
     score = logit(np.clip(pi, _CERTAIN, 1.0 - _CERTAIN))
     one = np.ones_like(score)
@@ -75,15 +74,14 @@ def _fit(
     solution = maximise(likelihood, np.zeros(size))
     if not solution.converged:
         return np.full(size, np.nan), np.full(size, np.nan)
-    variance = information_inverse(solution.evaluation.hessian, np.ones(size, dtype=bool))
-    if clusters is not None:
-        X = np.column_stack(columns)
-        eta = X @ solution.psi + (0.0 if offset is None else offset)
-        scores = X * (y - trials * expit(eta))[:, None]
-        totals = np.column_stack([np.bincount(clusters, column) for column in scores.T])
-        G = max(len(totals), 2)
-        variance = variance @ (totals.T @ totals) @ variance * (G / (G - 1.0))
-    return solution.psi, np.sqrt(variance.diagonal())
+    bread = information_inverse(solution.evaluation.hessian, np.ones(size, dtype=bool))
+    if clusters is None:
+        return solution.psi, np.sqrt(bread.diagonal())
+    X = np.column_stack(columns)
+    eta = X @ solution.psi + (0.0 if offset is None else offset)
+    influence = (X * (y - trials * expit(eta))[:, None]) @ bread
+    variance = [clustered_variance(column, clusters) for column in influence.T]
+    return solution.psi, np.sqrt(variance)
 
 
 def calibration_table(
@@ -118,7 +116,8 @@ def calibration_table(
     observed = np.bincount(place, y) / n
     worth = n
     if clusters is not None:
-        worth = _worth(observed, n, y - trials * observed[place], place, clusters[kept])
+        errors = (y - trials * observed[place]) / n[place]
+        worth = _worth(observed, n, errors, place, tuple(codes[kept] for codes in clusters))
     lower, upper = wilson(observed, worth, z)
     columns = {"trials": n, "predicted": predicted, "observed": observed}
     columns |= {"lower": lower, "upper": upper}
@@ -128,17 +127,14 @@ def calibration_table(
 def _worth(
     share: Vector, n: Vector, errors: Vector, place: NDArray[np.intp], clusters: Clusters
 ) -> Vector:
-    """Independent trials that a share of n clustered ones is worth, at most n.
+    """Independent trials that a share of n clustered ones is worth, at most n: s(1 − s)/variance.
 
-    s(1 − s) over the variance of the share, Σ over clusters of squared sums of errors, over n².
+    ``errors`` of the rows of a bin add up to that of its share.
     """
-    G = int(clusters.max(initial=0)) + 1
-    cells, member = np.unique(place * G + clusters, return_inverse=True)
-    squares = np.bincount(member, errors) ** 2
-    bins = cells // G
-    present = np.bincount(bins, minlength=n.size).astype(np.float64)
-    variance = np.bincount(bins, squares, n.size) / n**2 * present / np.maximum(present - 1.0, 1.0)
-    known = (variance > 0.0) & (present > 1.0)
+    variance = np.array(
+        [clustered_variance(np.where(place == k, errors, 0.0), clusters) for k in range(n.size)]
+    )
+    known = variance > 0.0
     worth = np.divide(share * (1.0 - share), variance, out=n.copy(), where=known)
     return np.asarray(np.minimum(worth, n))
 

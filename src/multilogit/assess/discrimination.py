@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.assess.clusters import Clusters, clustered_variance
 from multilogit.predict import Matrix, Vector
 
 
@@ -38,7 +39,7 @@ def roc_curve(
     score: Vector,
     positive: Vector,
     negative: Vector,
-    clusters: NDArray[np.int64] | None = None,
+    clusters: Clusters | None = None,
 ) -> RocCurve:
     """The curve from counts of positive and negative trials at every score.
 
@@ -49,8 +50,8 @@ def roc_curve(
     positive, negative
         Shape ``(n,)``: trials of either kind in each row, frequency weights multiplied in.
     clusters
-        Shape ``(n,)``: trials of different clusters are independent (Obuchowski 1997,
-        *Biometrics* 53, 567–578); None: all trials are.
+        Trials without a common level are independent (Obuchowski 1997, *Biometrics* 53,
+        567–578, for one factor); None: all trials are.
     """
     values, place = np.unique(score, return_inverse=True)
     n1 = _counted(place, positive, values.size)
@@ -67,7 +68,7 @@ def roc_curve(
         variance = _mean_variance(V10, n1, auc) + _mean_variance(V01, n0, auc)
     else:
         share = positive * (V10[place] - auc) / m1 + negative * (V01[place] - auc) / m0
-        variance = _sum_variance(_counted(clusters, share, int(clusters.max()) + 1))
+        variance = clustered_variance(share, clusters)
     return RocCurve(
         threshold=np.concatenate([[np.inf], values[::-1]]),
         sensitivity=np.concatenate([[0.0], above1 / m1]),
@@ -81,12 +82,6 @@ def _mean_variance(values: Vector, counts: Vector, mean: float) -> float:
     """Variance of a mean of counted values, estimated from the values."""
     m = float(counts.sum())
     return float(counts @ (values - mean) ** 2) / (m - 1.0) / m if m > 1.0 else np.nan
-
-
-def _sum_variance(values: Vector) -> float:
-    """Variance of a sum of independent values of mean 0, estimated from the values."""
-    G = values.size
-    return float(values @ values) * G / (G - 1.0) if G > 1 else np.nan
 
 
 def _counted(place: NDArray[np.intp], weights: Vector, size: int) -> Vector:

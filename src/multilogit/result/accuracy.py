@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from multilogit.assess import calibration as calibrate
 from multilogit.assess import goodness
+from multilogit.assess.clusters import Clusters
 from multilogit.assess.discrimination import auc_interval, hand_till, roc_curve, tjur
 from multilogit.assess.residuals import all_counts
 from multilogit.data.columns import Column, Numeric, factor_of
@@ -19,7 +20,7 @@ from multilogit.errors import DataError, OptionError
 from multilogit.formula.design import column_or_array
 from multilogit.inference.wald import critical_value
 from multilogit.predict import Level, probabilities
-from multilogit.result.arrays import clusters_of, fitted_probabilities, model_of, topmost
+from multilogit.result.arrays import clusters_of, fitted_probabilities, model_of, outermost
 from multilogit.result.findings import Calibration, GoodnessOfFit, Roc
 from multilogit.result.measures import Measures
 from multilogit.result.rows import check_choice
@@ -39,13 +40,13 @@ class Judged:
     categories
         J names.
     clusters
-        Shape ``(n,)``: rows of different clusters are independent; None: all rows are.
+        Rows without a common level are independent; None: all rows are.
     """
 
     pi: NDArray[np.float64]
     counts: NDArray[np.float64]
     categories: tuple[str, ...]
-    clusters: NDArray[np.int64] | None = None
+    clusters: Clusters | None = None
 
     def chosen(self) -> list[int]:
         """The categories to report: that of the successes, or all of more than two."""
@@ -190,11 +191,12 @@ def judged_new(
         raise DataError(f"y= has {len(counts)} values; new= has {len(values)} rows.")
     complete = np.isfinite(values).all(axis=1) & np.isfinite(counts).all(axis=1)
     clusters = None if level == "conditional" else _new_clusters(fit, new)
-    clusters = None if clusters is None else clusters[complete]
+    if clusters is not None:
+        clusters = tuple(codes[complete] for codes in clusters)
     return Judged(values[complete], counts[complete], labels.categories, clusters)
 
 
-def _new_clusters(fit: Measures, new: object) -> NDArray[np.int64] | None:
+def _new_clusters(fit: Measures, new: object) -> Clusters | None:
     """Clusters of new data, as :func:`clusters_of`; None where they lack a grouping factor."""
     table = read_table(new)
     groups = [[column.text for column in bar.group.columns] for bar in fit.design.spec.bars]
@@ -204,7 +206,7 @@ def _new_clusters(fit: Measures, new: object) -> NDArray[np.int64] | None:
     for names in groups:
         parts = np.column_stack([factor_of(table.column(name)).codes for name in names])
         codes.append(np.unique(parts, axis=0, return_inverse=True)[1].astype(np.int32).ravel())
-    return topmost(sorted(codes, key=lambda code: -int(code.max(initial=0))))
+    return outermost(codes)
 
 
 def _response_column(new: object, y: object) -> Column:

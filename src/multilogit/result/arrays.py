@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.assess.clusters import Clusters
 from multilogit.assess.model import Factor, Model
 from multilogit.assess.simulation import Level
 from multilogit.data.ingest import read_table
@@ -73,22 +73,23 @@ def fitted_probabilities(fit: Measures, level: PredictionLevel) -> NDArray[np.fl
     return value_of(estimates_of(fit), rows, level, "response")
 
 
-def clusters_of(frame: ModelFrame) -> NDArray[np.int64] | None:
-    """Cluster of every row: rows of different ones share no random effect.
+def clusters_of(frame: ModelFrame) -> Clusters:
+    """Factors of which rows that share no level share no random effect; rows themselves if none.
 
-    The levels of the topmost factor, the rows of a single-level model; None where factors are
-    crossed.
+    A factor that is nested in another one is not among them.
     """
     if not frame.random:
-        return np.arange(frame.response.trials.shape[0])
-    groupings = frame.groupings or {}
-    return topmost([groupings[name].codes for name in dict.fromkeys(b.group for b in frame.random)])
+        return (np.arange(frame.response.trials.shape[0]),)
+    return outermost([grouping.codes for grouping in (frame.groupings or {}).values()])
 
 
-def topmost(codes: Sequence[Codes]) -> NDArray[np.int64] | None:
-    """The last of nested factors, the one of most levels first; None where they are crossed."""
-    nested = all(is_nested(lower, upper) for lower, upper in pairwise(codes))
-    return codes[-1].astype(np.int64) if nested else None
+def outermost(factors: Sequence[Codes]) -> Clusters:
+    """Those of some factors that are not nested in another one."""
+    kept: list[Codes] = []
+    for codes in sorted(factors, key=lambda codes: int(codes.max(initial=0))):
+        if not any(is_nested(codes, other) for other in kept):
+            kept.append(codes)
+    return tuple(codes.astype(np.int64) for codes in kept)
 
 
 def row_index(frame: ModelFrame) -> pd.Index:

@@ -299,7 +299,8 @@ class Assessed(Tables):
         Roc
             ``auc``, ``areas``, ``table``. Standard errors are DeLong's; at levels other than
             ``"conditional"``, where the groups of the data are known, these are taken as the
-            independent units (Obuchowski 1997).
+            independent units (Obuchowski 1997;
+            crossed ones as Cameron, Gelbach & Miller 2011).
 
         Raises
         ------

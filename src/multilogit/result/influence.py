@@ -74,8 +74,8 @@ def _parts(fit: Estimates, codes: Rows, n_levels: int) -> Iterator[Evaluation]:
     the level has rows in need be evaluated, with these rows and without.
     """
     frame = fit.frame
-    cluster = clusters_of(frame)
-    if cluster is None:  # crossed factors tie all rows together
+    cluster, *crossed = clusters_of(frame)
+    if crossed:  # they tie all rows together
         cluster = np.zeros(codes.size, dtype=np.int64)
     members = rows_of_codes(cluster)
     for rows in rows_of_codes(codes, n_levels):
