@@ -301,3 +301,11 @@ def test_wide_formulas_take_no_time() -> None:
     assert time.perf_counter() - start < 2
     assert len(frame.fixed.names) == 503
     assert np.shares_memory(frame.fixed.columns[1], data["x0"])
+
+
+def test_new_data_need_not_hold_the_reference_level() -> None:
+    data = {"y": [0, 1, 1, 0], "f": ["a", "b", "c", "b"]}
+    _, design = build_frame("y ~ relevel(f, 'b')", data)
+    for level, row in (("b", [0.0, 0.0]), ("a", [1.0, 0.0]), ("c", [0.0, 1.0])):
+        made = design.new_columns({"f": [level]}).fixed
+        assert [column[0] for column in made.columns[1:]] == row

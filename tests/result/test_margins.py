@@ -313,9 +313,26 @@ def test_what_there_is_not_is_named() -> None:
             "level='conditional' needs others='observed'",
         ),
         (lambda: ml.fit("use ~ 1", data).marginal_effects(), "The model has no variables"),
+        (
+            lambda: ml.fit("use ~ I(age > 0)", data).marginal_effects(),
+            "'age' enters the model only in comparisons",
+        ),
+        (lambda: fit.marginal_effects(offset="age"), "offset= belongs to new data"),
     ]:
         with pytest.raises(OptionError, match=message):
             call()
+
+
+def test_offsets_of_new_data() -> None:
+    rng = np.random.default_rng(0)
+    data = {"y": rng.integers(0, 2, 60), "x": rng.normal(size=60)}
+    fit = ml.fit("y ~ x", data, offset=np.ones(60))
+    with pytest.raises(DataError, match="pass offset= for the new data"):
+        fit.adjusted_predictions(new=data)
+    found = fit.adjusted_predictions(new=data, offset=np.ones(60))
+    pd.testing.assert_frame_equal(found, fit.adjusted_predictions())
+    typical = fit.adjusted_predictions(others="typical", scale="link")["estimate"][0]
+    assert typical == pytest.approx(fit.coef["(Intercept)"] + fit.coef["x"] * data["x"].mean() + 1)
 
 
 def test_a_saved_model_averages_over_new_data(tmp_path: Path) -> None:

@@ -214,6 +214,12 @@ def test_offsets_move_the_link() -> None:
     np.testing.assert_allclose(moved["se"], plain["se"])
 
 
+def test_single_level_models_have_no_modes() -> None:
+    fit = ml.fit("y ~ x", {"y": [0, 1, 1, 0], "x": [0.0, 1.0, 2.0, 3.0]})
+    with pytest.raises(OptionError, match="no random effects"):
+        _ = fit.mode_uncertainty
+
+
 def test_classes_have_no_standard_errors() -> None:
     fit, _, _ = model("cbpp")
     with pytest.raises(OptionError, match="kind='class' has no standard errors"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Factor, Numeric
 from multilogit.errors import DataError
-from multilogit.formula.functions import FACTORS, NAMESPACE
+from multilogit.formula.functions import FACTORS, NAMESPACE, OF_NEW_DATA
 from multilogit.formula.safety import alias
 from multilogit.formula.spec import Variable
 
@@ -81,9 +81,10 @@ def evaluate(variable: Variable, environment: Environment) -> Column:
     factor = variable.expression.partition("(")[0] in FACTORS  # of truth values: FALSE, TRUE
     columns = {c.text: environment.columns[c.text] for c in variable.columns}
     names = {alias(name): as_value(column, factor) for name, column in columns.items()}
+    known = NAMESPACE if environment.training else OF_NEW_DATA
     try:
         with np.errstate(all="ignore"):  # non-finite results are looked for afterwards
-            made = eval(variable.expression, {"__builtins__": {}, **NAMESPACE}, names)
+            made = eval(variable.expression, {"__builtins__": {}, **known}, names)
             if isinstance(made, Factor):
                 return made
             values = np.asarray(made)

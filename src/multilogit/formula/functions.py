@@ -85,6 +85,8 @@ FUNCTIONS = (*ARITHMETIC, *FACTORS, *LEARNING, "I")
 NUMPY = SimpleNamespace(**{name: getattr(np, name) for name in (*_NUMPY, *_LOGICAL)})
 NAMESPACE: dict[str, Any] = {**ARITHMETIC, **FACTORS, "np": NUMPY}
 """What expressions are evaluated with, but for what learns."""
+OF_NEW_DATA: dict[str, Any] = {**NAMESPACE, "relevel": lambda data, ref: _C(data)}
+"""The same for new data, which need not hold the reference level: training has learnt the order."""
 
 
 def signature(name: str) -> inspect.Signature:

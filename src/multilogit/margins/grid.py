@@ -6,6 +6,7 @@ other values in their place: a value for all rows, typical values, a balanced gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from multilogit.data.columns import Column, Factor, Numeric, label
 from multilogit.errors import DataError, OptionError
 from multilogit.formula import Design, Variables
 from multilogit.predict.linear import Vector
+
+_MOST_CELLS = 100_000
 
 Others = Literal["observed", "typical", "balanced"]
 Setting = Mapping[str, Any]
@@ -30,6 +33,15 @@ def levels_in(design: Design, variables: Variables, name: str) -> list[str] | No
     if isinstance(column, Factor):
         return list(column.used().labels())
     return ["FALSE", "TRUE"] if column.boolean else None
+
+
+def varies_smoothly(design: Design, name: str) -> bool:
+    """Whether a numeric column enters otherwise than in comparisons, such as ``I(x > 3)``."""
+    return any(
+        variable.kind != "factor"
+        for variable in design.spec.right_variables()
+        if name in [column.text for column in variable.columns]
+    )
 
 
 def column_of(variables: Variables, name: str) -> Column:
@@ -66,7 +78,7 @@ def _constant(design: Design, variables: Variables, name: str, value: Any, n: in
     if levels is not None:
         _check_level(name, value, levels)
     if isinstance(column, Factor):
-        return Factor(np.zeros(n, np.int32), (value,))
+        return _constant_factor(column, value, n)
     if column.boolean:
         return Numeric(np.full(n, _text(value) == "TRUE"), boolean=True)
     try:
@@ -74,6 +86,14 @@ def _constant(design: Design, variables: Variables, name: str, value: Any, n: in
     except (TypeError, ValueError):
         raise OptionError(f"{name}={value!r}: {name!r} is numeric; give a number.") from None
     return Numeric(np.full(n, number))
+
+
+def _constant_factor(column: Factor, value: Any, n: int) -> Factor:
+    """One level for all rows; it may be new (a group)."""
+    texts = [_text(level) for level in column.levels]
+    if _text(value) in texts:
+        return Factor(np.full(n, texts.index(_text(value)), np.int32), column.levels)
+    return Factor(np.full(n, len(texts), np.int32), (*column.levels, value))
 
 
 def _check_level(name: str, value: Any, levels: Sequence[str]) -> None:
@@ -163,6 +183,12 @@ def reference_grid(
             choices.append(levels)
         else:
             choices.append([_most_frequent(variables.columns[name], levels, weights)])
+    size = math.prod(map(len, choices))
+    if size > _MOST_CELLS:
+        raise OptionError(
+            f"others='balanced' makes {size:,} combinations of levels; at most {_MOST_CELLS:,} are "
+            "available: use others='observed'."
+        )
     cells = list(product(*choices))
     one = Variables({name: variables.columns[name] for name in names}, None, len(cells))
     columns = {
@@ -198,8 +224,7 @@ def _column(design: Design, variables: Variables, name: str, values: Sequence[An
     """A column of these values, of the kind that the data have."""
     made = [_constant(design, variables, name, value, 1) for value in values]
     if isinstance(made[0], Factor):
-        levels = tuple(dict.fromkeys(values))
-        codes = np.array([levels.index(value) for value in values], dtype=np.int32)
-        return Factor(codes, levels)
+        codes = np.concatenate([column.codes for column in made if isinstance(column, Factor)])
+        return Factor(codes, made[0].levels)
     numbers = np.concatenate([column.values for column in made if isinstance(column, Numeric)])
     return Numeric(numbers, made[0].boolean)

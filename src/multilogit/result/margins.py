@@ -30,6 +30,7 @@ from multilogit.margins.grid import (
     reference_grid,
     settings,
     values_of,
+    varies_smoothly,
     with_setting,
 )
 from multilogit.predict.delta import ParameterCovariance
@@ -65,6 +66,7 @@ class Request:
     others: Others
     interval: float
     at: Any = None
+    offset: Any = None
 
     def __post_init__(self) -> None:
         check_choice("level", self.level, ("population", "marginal", "conditional"))
@@ -76,6 +78,18 @@ class Request:
                 f"others={self.others!r} makes rows that belong to no group; "
                 "level='conditional' needs others='observed'."
             )
+
+
+def scale_of(scale: ContrastScale) -> Scale:
+    """The scale that a contrast is computed on: odds ratios are differences of log odds.
+
+    Raises
+    ------
+    OptionError
+        There is no such scale.
+    """
+    check_choice("scale", scale, ("response", "link", "odds_ratio"))
+    return "link" if scale == "odds_ratio" else scale
 
 
 class Margins:
@@ -116,8 +130,11 @@ class Margins:
 
     def _data(self, new: object) -> tuple[Variables, Vector]:
         if new is not None:
-            variables = self.fit.design.read(new, groups=self.conditional)
+            offset = self.request.offset
+            variables = self.fit.design.read(new, groups=self.conditional, offset=offset)
             return variables, np.ones(variables.n)
+        if self.request.offset is not None:
+            raise OptionError("offset= belongs to new data; give them as new=.")
         frame = self.fit._frame_for("An average over the data of the fit", "Pass new=.")
         if frame.variables is None:
             raise DataError("This fit was made from columns without names; pass new=.")
@@ -214,6 +231,11 @@ def _effects(
     """The derivative of a number; changes against the first level, or between given values."""
     levels = levels_in(margins.fit.design, margins.data, name)
     if values is None and levels is None:
+        if not varies_smoothly(margins.fit.design, name):
+            raise OptionError(
+                f"{name!r} enters the model only in comparisons, and has no slope: give values to "
+                f"compare, as in {{{name!r}: [0, 1]}}."
+            )
         yield "dY/dX", margins.slope(rows, weights, name)
         return
     chosen = values_of(margins.fit.design, margins.data, name, values)

@@ -102,6 +102,7 @@ class Predicted(Tables):
         scale: Scale = "response",
         others: Others = "observed",
         new: object = None,
+        offset: object = None,
         interval: float = 0.95,
     ) -> pd.DataFrame:
         """How predictions change with the variables, on average.
@@ -129,6 +130,8 @@ class Predicted(Tables):
         new
             Data to average over; default: the data of the fit, weighted by their trials and
             frequency weights.
+        offset
+            Offset of the new data, as in :meth:`predict`.
         interval
             Confidence level.
 
@@ -147,7 +150,7 @@ class Predicted(Tables):
         DataError
             A derivative that is not finite; new data that cannot be used.
         """
-        request = margins.Request(level, scale, others, interval, at)
+        request = margins.Request(level, scale, others, interval, at, offset)
         return margins.marginal_effects(self, variables, new, request)
 
     def adjusted_predictions(
@@ -158,6 +161,7 @@ class Predicted(Tables):
         scale: Scale = "response",
         others: Others = "observed",
         new: object = None,
+        offset: object = None,
         interval: float = 0.95,
     ) -> pd.DataFrame:
         """Average predictions with some variables held: marginal means.
@@ -168,7 +172,7 @@ class Predicted(Tables):
             Values by variable; several make a row for every combination. Names alone,
             ``"livch"`` or ``["livch", "urban"]``, stand for all levels of categorical
             variables.
-        level, scale, others, new, interval
+        level, scale, others, new, offset, interval
             As in :meth:`marginal_effects`. ``others="balanced"`` and ``scale="link"`` give
             the means of R's emmeans.
 
@@ -183,7 +187,7 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        request = margins.Request(level, scale, others, interval, at)
+        request = margins.Request(level, scale, others, interval, at, offset)
         return margins.adjusted_predictions(self, new, request)
 
     def contrasts(
@@ -196,6 +200,7 @@ class Predicted(Tables):
         level: Level = "population",
         others: Others = "observed",
         new: object = None,
+        offset: object = None,
         interval: float = 0.95,
     ) -> pd.DataFrame:
         """All pairwise comparisons of :meth:`adjusted_predictions` at the values of a variable.
@@ -211,7 +216,7 @@ class Predicted(Tables):
             For the number of comparisons: ``"none"``, ``"bonferroni"``, ``"holm"`` (with
             Bonferroni's intervals), ``"tukey"`` (the range of as many normal variables as
             there are values). Each setting of ``at`` and each category is a family.
-        at, level, others, new, interval
+        at, level, others, new, offset, interval
             As in :meth:`marginal_effects`.
 
         Returns
@@ -226,6 +231,6 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        ratio = scale == "odds_ratio"
-        request = margins.Request(level, "link" if ratio else scale, others, interval, at)  # type: ignore[arg-type]
-        return margins.contrasts(self, variable, new, request, adjust, ratio)
+        on = margins.scale_of(scale)
+        request = margins.Request(level, on, others, interval, at, offset)
+        return margins.contrasts(self, variable, new, request, adjust, scale == "odds_ratio")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multilogit.errors import OptionError
 from multilogit.predict.modes import ModeUncertainty, mode_uncertainty
 from multilogit.predict.tangent import value
 from multilogit.result.rows import fitted_rows, model_of
@@ -19,7 +20,11 @@ def uncertainty_of(fit: Measures) -> ModeUncertainty:
     ------
     DataNotSavedError
         If the fit has no data.
+    OptionError
+        If it has no random effects.
     """
+    if not fit.random:
+        raise OptionError("This is a single-level model: it has no random effects.")
     frame = fit._frame_for("The uncertainty of the random effects")
     rows, model = fitted_rows(fit, "conditional").rows, model_of(fit)
     counts, trials = frame.response.weighted()
