@@ -242,6 +242,16 @@ def test_priors_offsets_nodes_and_limits() -> None:
     assert frozen.simulate(20).eq(separated["y"], axis=0).all(axis=None)
 
 
+def test_rows_without_trials_say_nothing() -> None:
+    data = grouped(12, trials=2).iloc[:100].copy()
+    fit = ml.fit("y ~ x + (1 | g)", data, trials="n")
+    more = pd.concat([data, data.iloc[:50].assign(y=0, n=0)], ignore_index=True)
+    other = ml.fit("y ~ x + (1 | g)", more, trials="n")
+    one, two = fit.residual_tests(), other.residual_tests()
+    assert len(two.residuals) == 100
+    np.testing.assert_allclose(one.residuals["u"], two.residuals["u"], atol=1e-6)
+
+
 def test_binomial_distribution_function() -> None:
     y = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
     expected = [0.0, 0.7**3, 0.7**3 + 3 * 0.3 * 0.49, 1 - 0.3**3, 1.0]

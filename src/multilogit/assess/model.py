@@ -8,7 +8,7 @@ with one or several grouping factors, C = J − 1 logits, and the binomial model
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,11 @@ class Factor:
             out[:, c] = random_predictor(columns, self.codes, b[:, mine])
         return out
 
+    def take(self, rows: NDArray[np.int64]) -> Factor:
+        """Some rows; the levels stay."""
+        columns = tuple(column[rows] for column in self.columns)
+        return replace(self, columns=columns, codes=self.codes[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -92,3 +97,12 @@ class Model:
         for factor, b in zip(self.factors, at, strict=True):
             out += factor.predictor(b, self.n_logits)
         return out
+
+    def take(self, rows: NDArray[np.int64]) -> Model:
+        """Some rows, without their weights; the levels of the factors stay."""
+        counts, trials = self.response.counts[rows], self.response.trials[rows]
+        response = replace(
+            self.response, counts=np.asfortranarray(counts), trials=trials, weights=None
+        )
+        factors = tuple(factor.take(rows) for factor in self.factors)
+        return Model(response, np.asfortranarray(self.fixed[rows]), factors)

@@ -28,7 +28,7 @@ Parameters are taken as known, which makes the p-values a little too large.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ from multilogit.assess.uniformity import (
     kolmogorov_smirnov,
     monte_carlo_p,
 )
+from multilogit.data.model_frame import Response
 from multilogit.predict import Matrix, Vector
 
 TAIL = 0.001
@@ -108,7 +109,7 @@ def residuals_given(
     Parameters
     ----------
     model
-        Without weights (:func:`expanded`).
+        Without weights (:func:`written_out`).
     pi
         Shape ``(n, J)``.
     draws
@@ -256,26 +257,13 @@ def _distances(ranks: NDArray[np.int32]) -> Vector:
     return np.asarray(np.abs(gap).max(axis=1))
 
 
-def expanded(model: Model) -> Model | None:
-    """A row of frequency weight w written w times; None if weights are not whole numbers."""
-    w = model.response.weights
-    if w is None:
-        return model
+def written_out(response: Response) -> NDArray[np.int64] | None:
+    """Row numbers, each as often as its frequency weight says, without rows of no trials.
+
+    None if weights are not whole numbers.
+    """
+    n = response.trials.size
+    w = np.ones(n) if response.weights is None else response.weights
     if bool((w != np.floor(w)).any()):
         return None
-    times = w.astype(np.int64)
-
-    def repeat(array: Matrix) -> Matrix:
-        return np.asfortranarray(np.repeat(array, times, axis=0))
-
-    counts, trials = repeat(model.response.counts), repeat(model.response.trials)
-    response = replace(model.response, counts=counts, trials=trials, weights=None)
-    factors = tuple(
-        replace(
-            factor,
-            columns=tuple(repeat(column) for column in factor.columns),
-            codes=np.repeat(factor.codes, times),
-        )
-        for factor in model.factors
-    )
-    return Model(response, repeat(model.fixed), factors)
+    return np.repeat(np.arange(n), np.where(response.trials > 0.0, w, 0.0).astype(np.int64))

@@ -16,10 +16,10 @@ from multilogit.assess.model import Model
 from multilogit.assess.posterior_effects import draw_given_data
 from multilogit.assess.residual_tests import (
     Residuals,
-    expanded,
     quantiles_given,
     residuals_given,
     simulated_residuals,
+    written_out,
 )
 from multilogit.errors import OptionError
 from multilogit.predict import Level as PredictionLevel
@@ -131,15 +131,13 @@ def residual_tests(
     check_choice("level", level, ("conditional", "marginal"))
     _check_number("n_simulations", n_simulations, "simulations")
     model = model_of(fit, "residual_tests()")
-    bins, rows = _variable(fit, by), np.arange(model.fixed.shape[0])
-    if model.response.weights is not None:
-        if (whole := expanded(model)) is None:
-            raise OptionError(
-                "The frequency weights are not whole numbers, so that the rows they stand for "
-                "cannot be tested."
-            )
-        rows = np.repeat(rows, model.response.weights.astype(np.int64))
-        model, bins = whole, None if bins is None else bins[rows]
+    bins, rows = _variable(fit, by), written_out(model.response)
+    if rows is None:
+        raise OptionError(
+            "The frequency weights are not whole numbers, so that the rows they stand for cannot "
+            "be tested."
+        )
+    model, bins = model.take(rows), None if bins is None else bins[rows]
     found = _tested(model, level, seed, n_simulations, bins)
     return ResidualTests(
         table=_test_table(found, list(fit.n_groups)),
