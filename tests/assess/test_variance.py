@@ -178,6 +178,14 @@ def test_augmented_rows_carry_the_numbers_of_the_data() -> None:
     assert {".hat", ".cooksd"} <= set(table.columns)
 
 
+def test_augmented_columns_do_not_hide_each_other() -> None:
+    rng = np.random.default_rng(9)
+    data = {"y": rng.choice(["f", "g", "h"], 60), "g": np.arange(60) % 6}
+    table = ml.fit("y ~ 1 + (1 | g)", data, prior=ml.RelativeEntropy()).augment()
+    np.testing.assert_array_equal(table["g"], np.asarray(data["y"]) == "g")
+    np.testing.assert_array_equal(table["g (group)"], data["g"])
+
+
 def test_a_loaded_model_says_what_it_lacks(slopes: Fit, tmp_path: object) -> None:
     path = f"{tmp_path}/fit.json"
     slopes.save(path)

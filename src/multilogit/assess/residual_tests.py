@@ -27,7 +27,7 @@ Parameters are taken as known, which makes the p-values a little too large.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +99,7 @@ class Residuals:
 def residuals_given(
     model: Model,
     pi: Matrix,
-    draws: Sequence[Matrix],
+    draws: Counts,
     rng: np.random.Generator,
     effects: Sequence[Matrix] = (),
     by: Vector | None = None,
@@ -113,7 +113,7 @@ def residuals_given(
     pi
         Shape ``(n, J)``.
     draws
-        Responses simulated at ``pi``, each as in ``model.response.counts``.
+        Responses simulated at ``pi``: see :func:`stored`.
     rng
         Random numbers.
     effects
@@ -160,13 +160,13 @@ def reported(model: Model) -> list[int]:
 
 def simulated_residuals(
     model: Model,
-    draws: Sequence[Matrix],
+    draws: Counts,
     rng: np.random.Generator,
     by: Vector | None = None,
 ) -> Residuals:
     """Residuals by rank among simulated data sets (Hartig's DHARMa), and their tests.
 
-    ``draws`` are data sets simulated with new random effects; otherwise as
+    ``draws`` (:func:`stored`) are data sets simulated with new random effects; otherwise as
     :func:`residuals_given`.
     """
     trials = model.response.trials
@@ -180,7 +180,7 @@ def simulated_residuals(
         p_value = monte_carlo_p(distances[0], distances[1:], upper=True)
         expected = float(distances[1:].mean())
         tests.append(Tested("uniformity", category, distances[0], expected, p_value))
-        outside = ((ranks == 0) | (ranks == len(draws))).sum(axis=1)
+        outside = ((ranks == 0) | (ranks == len(simulated))).sum(axis=1)
         p_value = monte_carlo_p(outside[0], outside[1:], upper=True)
         tests.append(Tested("outliers", category, outside[0], outside[1:].mean(), p_value))
         mean, variance = pool.mean(axis=0), pool.var(axis=0)
@@ -191,16 +191,25 @@ def simulated_residuals(
     return Residuals(np.column_stack(u), np.column_stack(fitted), tuple(tests))
 
 
-def _categories(model: Model, draws: Sequence[Matrix]) -> Iterator[tuple[str, Counts, Counts]]:
-    """Of each reported category: name, observed ``(n,)`` and simulated ``(S, n)`` counts."""
-    trials, names = model.response.trials, model.response.categories
+def stored(model: Model, draws: Iterable[Matrix], n: int) -> Counts:
+    """n simulated responses, each as ``model.response.counts``, in as few bytes as will do.
+
+    Shape ``(K, n, n_rows)``: the counts of the reported categories.
+    """
+    trials, kept = model.response.trials, reported(model)
     kind = np.min_scalar_type(int(trials.max(initial=0.0)))
+    out = np.empty((len(kept), n, trials.size), dtype=kind)
+    for s, draw in enumerate(draws):
+        for k, j in enumerate(kept):
+            out[k, s] = trials - draw.sum(axis=1) if j == 0 else draw[:, j - 1]
+    return out
+
+
+def _categories(model: Model, draws: Counts) -> Iterator[tuple[str, Counts, Counts]]:
+    """Of each reported category: name, observed ``(n,)`` and simulated ``(S, n)`` counts."""
     observed = all_counts(model.response)
-    for j in reported(model):
-        simulated = np.empty((len(draws), trials.size), dtype=kind)
-        for row, draw in zip(simulated, draws, strict=True):
-            row[:] = trials - draw.sum(axis=1) if j == 0 else draw[:, j - 1]
-        yield names[j], observed[:, j].astype(kind), simulated
+    for j, simulated in zip(reported(model), draws, strict=True):
+        yield model.response.categories[j], observed[:, j].astype(draws.dtype), simulated
 
 
 def _count_tests(

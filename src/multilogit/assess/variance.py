@@ -4,7 +4,7 @@ A logistic model is a linear one for a latent variable whose error has the stand
 distribution, of variance π²/3. On that scale
 
     σ²_f = mean_i z_i'Σ_f z_i        variance that a grouping factor contributes (Johnson 2014)
-    σ²_x = var_i(x_i'β)              variance that the fixed effects contribute
+    σ²_x = var_i(x_i'β + o_i)        variance that the fixed effects (and offset) contribute
 
 and everything here is a ratio of them. Σ_f z_i'Σ_f z_i is tr(S_f Σ_f) with S_f = mean_i z_i z_i'.
 """

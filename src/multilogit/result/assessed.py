@@ -443,7 +443,8 @@ class Assessed(Tables):
             share p (Nakagawa, Johnson & Schielzeth 2017). One row per logit for more than two.
             Every trial counts once.
 
-            Single level: ``mcfadden``, ``mcfadden_adjusted``, ``cox_snell``, ``nagelkerke``,
+            Single level: ``mcfadden``, ``mcfadden_adjusted`` (ℓ minus the parameters beyond the
+            intercepts), ``cox_snell``, ``nagelkerke``,
             and for two categories ``tjur`` and ``mckelvey_zavoina`` (latent scale).
 
         Raises

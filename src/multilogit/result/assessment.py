@@ -19,6 +19,7 @@ from multilogit.assess.residual_tests import (
     quantiles_given,
     residuals_given,
     simulated_residuals,
+    stored,
     written_out,
 )
 from multilogit.errors import OptionError
@@ -161,14 +162,15 @@ def _tested(
     model: Model, level: str, seed: int, n_simulations: int, by: NDArray[np.float64] | None
 ) -> Residuals:
     """Quantile residuals; draws 0, 1, … of the seed's streams are the simulated data."""
-    rng = simulation.stream(seed, n_simulations)
-    draws = range(n_simulations)
+    rng, numbers = simulation.stream(seed, n_simulations), range(n_simulations)
     if level == "marginal" and model.factors:
-        return simulated_residuals(model, list(simulation.simulate(model, draws, seed)), rng, by)
+        draws = stored(model, simulation.simulate(model, numbers, seed), n_simulations)
+        return simulated_residuals(model, draws, rng, by)
     effects = draw_given_data(model, rng)
     pi = probabilities(model.eta(effects))
-    simulated = [simulation.draw_counts(model, simulation.stream(seed, k), pi) for k in draws]
-    return residuals_given(model, pi, simulated, rng, effects, by)
+    drawn = (simulation.draw_counts(model, simulation.stream(seed, k), pi) for k in numbers)
+    draws = stored(model, drawn, n_simulations)
+    return residuals_given(model, pi, draws, rng, effects, by)
 
 
 def _test_table(found: Residuals, groups: Sequence[str]) -> pd.DataFrame:

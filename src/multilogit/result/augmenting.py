@@ -51,7 +51,8 @@ def _data(fit: Estimates, model: Model) -> dict[str, NDArray[np.generic]]:
     if response.weights is not None:
         columns[".weights"] = response.weights
     for name, grouping in (fit.frame.groupings or {}).items():
-        columns[name] = grouping.levels[grouping.codes]
+        free = name if name not in columns else f"{name} (group)"
+        columns[free] = grouping.levels[grouping.codes]
     return columns
 
 
