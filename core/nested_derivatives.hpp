@@ -30,14 +30,10 @@ class ForestDerivatives : public ForestModes<Z, Q> {
   using typename Base::Level;
 
   ForestDerivatives(const NestedProblem& problem, int top, bool alone) : Base(problem, top, alone) {
-    const auto size = static_cast<std::size_t>(this->size_);
-    n_.resize(kMaxQ * size);
-    half_.resize(kMaxQ * size);
-    pw_.resize(kMaxZ * size);
-    above_.resize(kMaxZ * size);
-    E_.resize(kMaxS * size);
-    passed_.resize(kMaxS * size);
-    product_.resize(kMaxZ * size);
+    const std::size_t size = this->size_, zs = this->zs(), q = this->most_effects();
+    for (auto* array : {&n_, &half_}) array->resize(q * size);
+    for (auto* array : {&pw_, &above_, &product_}) array->resize(zs * size);
+    for (auto* array : {&E_, &passed_}) array->resize(this->ss() * size);
   }
 
  protected:

@@ -125,6 +125,12 @@ class Forest {
   int q(const Level& level) const { return Q > 0 ? Q : level.q_d; }
   int zs() const { return Z > 0 ? Z : at_.zs(); }
   int ss() const { return packed_size(zs()); }
+  // Of a level.
+  int most_effects() const {
+    int most = 0;
+    for (const Level& level : levels_) most = std::max(most, q(level));
+    return most;
+  }
   Level& leaf() { return levels_.front(); }
   Level& top() { return levels_.back(); }
   bool is_top(const Level& level) const { return level.d == top_; }
