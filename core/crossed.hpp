@@ -188,9 +188,9 @@ class CrossedData {
   template <int QE, int V>
   void add_cross_trace(std::size_t k, Directions at, double* work, vd* sums) const;
   template <int QE, int V>
-  void direction_column(std::size_t k, std::size_t from, std::size_t to, Directions at,
+  void direction_column(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
                         vd* column) const;
-  void add_row_directions(std::size_t k, std::size_t from, std::size_t to, Directions at,
+  void add_row_directions(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
                           vd* column) const;
   void add_filled_trace(Directions at, vd* sums, std::size_t threads) const;
   bool trace_is_cheap() const;

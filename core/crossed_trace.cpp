@@ -32,6 +32,18 @@ void add_outer(const vd* left, const vd* right, std::size_t count, std::size_t v
     for (std::size_t v = 0; v < vectors; ++v) out[k * vectors + v] += (scale * l[k]) * right[v];
 }
 
+// out += sum_s column[position[s]] N_s, W registers of each, N_s `width` apart.
+template <int W>
+void add_gathered(const vd* N, std::size_t width, const double* column,
+                  const std::int32_t* position, std::size_t from, std::size_t to, vd* out) {
+  vd sums[W] = {};
+  for (std::size_t s = from; s < to; ++s) {
+    const double factor = column[position[s]];
+    for (int j = 0; j < W; ++j) sums[j] += factor * N[s * width + j];
+  }
+  for (int j = 0; j < W; ++j) out[j] += sums[j];
+}
+
 }  // namespace
 
 // V_c = kappa3(., ., D)_c A / 2 + (W dA)_c, so that row i's part in H_k is the sum over logits c of
@@ -152,8 +164,11 @@ void CrossedData::add_cross_trace(std::size_t k, Directions at, double* work, vd
         for (int c = 0; c < 4; ++c) apart[c] += column[position[s + c]] * N_[s + c];
       right[0] += (apart[0] + apart[1]) + (apart[2] + apart[3]);
     }
-    for (; s < end; ++s)
-      for (std::size_t j = 0; j < width; ++j) right[j] += column[position[s]] * N_[s * width + j];
+    const std::size_t whole = V ? 0 : width / 4 * 4;
+    for (std::size_t j = 0; j < whole; j += 4)
+      add_gathered<4>(&N_[j], width, column, position, s, end, right + j);
+    for (std::size_t j = whole; j < width; ++j)
+      add_gathered<1>(&N_[j], width, column, position, s, end, right + j);
     for (std::size_t e = 0; e < q_E; ++e)
       add_outer(left + e * vectors, right + e * vectors, at.count, vectors, 4.0, sums);
   }
@@ -178,38 +193,44 @@ void CrossedData::add_filled_trace(Directions at, vd* sums, std::size_t threads)
   }
 }
 
-// Rows from .. to - 1 of column k of E.
+// Rows from .. to - 1 of column k of E, for the directions of the first `made` registers.
 template <int QE, int V>
-void CrossedData::direction_column(std::size_t k, std::size_t from, std::size_t to, Directions at,
-                                   vd* column) const {
-  add_row_directions(k, from, to, at, column);
-  const std::size_t q_E = QE ? QE : layout_.effects[0], vectors = V ? V : at.vectors;
+void CrossedData::direction_column(std::size_t k, std::size_t from, std::size_t to,
+                                   std::size_t made, vd* column) const {
+  add_row_directions(k, from, to, made, column);
+  const std::size_t q_E = QE ? QE : layout_.effects[0], width = V ? V : made;
+  const std::size_t stride = trace_vectors();
+  const std::int32_t* position = layout_.slot_position.data();
   for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
        ++slot) {
     const std::int32_t g = layout_.slot_group[*slot];
     const std::size_t here = *slot, end = layout_.group_slots[g + 1];
+    const vd* X_here = &X_[here * q_E * stride];
+    const double* K_here = &K_[here * q_E];
     std::size_t s = from == k ? here : layout_.group_slots[g];
-    const std::int32_t* position = layout_.slot_position.data();
     for (; s < end && static_cast<std::size_t>(position[s]) < to; ++s) {
       if (static_cast<std::size_t>(position[s]) < from) continue;
-      vd* out = column + position[s] * vectors;
-      for (std::size_t e = 0; e < q_E; ++e)
-        for (std::size_t v = 0; v < vectors; ++v)
-          out[v] -= K_[s * q_E + e] * X_[(here * q_E + e) * vectors + v] +
-                    X_[(s * q_E + e) * vectors + v] * K_[here * q_E + e];
+      const vd* X = &X_[s * q_E * stride];
+      vd* out = column + position[s] * width;
+      for (std::size_t v = 0; v < width; ++v) {
+        vd sum = out[v];
+        for (std::size_t e = 0; e < q_E; ++e)
+          sum -= K_[s * q_E + e] * X_here[e * stride + v] + X[e * stride + v] * K_here[e];
+        out[v] = sum;
+      }
     }
   }
 }
 
 // dH_RR
-void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_t to, Directions at,
-                                     vd* column) const {
-  const std::size_t n_E = layout_.eliminated_effects, vectors = at.vectors;
+void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_t to,
+                                     std::size_t made, vd* column) const {
+  const std::size_t n_E = layout_.eliminated_effects, vectors = trace_vectors();
   const std::int32_t c = layout_.block[k];
   for (int e = 0; e < layout_.effects[layout_.block_factor[c]]; ++e) {
     const std::size_t j = layout_.block_position[c] + e;
-    for (std::size_t v = 0; from <= j && j < to && v < vectors; ++v)
-      column[j * vectors + v] += dH_levels_[(k * widest_ + e) * vectors + v];
+    for (std::size_t v = 0; from <= j && j < to && v < made; ++v)
+      column[j * made + v] += dH_levels_[(k * widest_ + e) * vectors + v];
   }
   if (layout_.factors == 2) return;
   const int own = layout_.effect(static_cast<std::int32_t>(k));
@@ -225,8 +246,8 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
           const std::size_t position = variable(i)[f] - n_E + e;
           if (f == layout_.block_factor[c] || position < from || position >= to) continue;
           const int b = first(f) + e;
-          for (std::size_t v = 0; v < vectors; ++v)
-            column[position * vectors + v] +=
+          for (std::size_t v = 0; v < made; ++v)
+            column[position * made + v] +=
                 W[own * vectors + v] * a[b] + W[b * vectors + v] * a[own];
         }
     }
@@ -287,20 +308,20 @@ void CrossedData::add_slot_traces(Derivatives& out, Directions at, std::size_t t
 std::vector<double> CrossedData::remainder_traces(std::size_t count, std::size_t threads) {
   std::vector<double> traces(count * count);
   if (layout_.remainder == 0) return traces;
-  const Directions at{static_cast<std::size_t>(size()), trace_vectors()};
-  with_sizes(layout_.effects[0], at.vectors, [&]<int QE, int V>() {
+  const std::size_t made = (count + kLanes - 1) / kLanes;
+  with_sizes(layout_.effects[0], made, [&]<int QE, int V>() {
     DirectionSource source;
-    source.vectors = at.vectors;
+    source.vectors = made;
     source.count = count;
     source.column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
-      direction_column<QE, V>(k, from, to, at, column);
+      direction_column<QE, V>(k, from, to, made, column);
     };
     if (plan_.filled) {
       source.row_column = [&](std::size_t k, std::size_t from, std::size_t to, vd* column) {
-        add_row_directions(k, from, to, at, column);
+        add_row_directions(k, from, to, made, column);
       };
       source.products = [&](std::size_t direction, double* T, std::size_t ld) {
-        add_filled_direction(direction, at.vectors, T, ld, threads);
+        add_filled_direction(direction, trace_vectors(), T, ld, threads);
       };
     }
     remainder_->traces(source, traces.data(), threads);
