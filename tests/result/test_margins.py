@@ -321,6 +321,8 @@ def test_what_there_is_not_is_named() -> None:
     ]:
         with pytest.raises(OptionError, match=message):
             call()
+    with pytest.raises(DataError, match="No rows are left to average over"):
+        fit.marginal_effects(new=data.iloc[:2].assign(age=np.nan))
 
 
 def test_offsets_of_new_data() -> None:

@@ -214,6 +214,19 @@ def test_offsets_move_the_link() -> None:
     np.testing.assert_allclose(moved["se"], plain["se"])
 
 
+def test_probabilities_of_0_are_no_trouble() -> None:
+    fit, data, _ = model("contraception")
+    far = data.iloc[:2].assign(age=[0.0, 900.0])  # log odds of thousands
+    made = fit.predict(far, level="marginal", interval=0.95)
+    assert made["estimate"].iloc[1] == 0.0
+    assert made["upper"].iloc[1] == 0.0
+    link = fit.predict(far, "link", "marginal", se=True)
+    assert link["estimate"].iloc[1] == -np.inf
+    assert np.isnan(link["se"].iloc[1])
+    assert link["se"].iloc[0] > 0.0
+    assert list(fit.predict(far, "class", "marginal")) == ["Y", "N"]
+
+
 def test_single_level_models_have_no_modes() -> None:
     fit = ml.fit("y ~ x", {"y": [0, 1, 1, 0], "x": [0.0, 1.0, 2.0, 3.0]})
     with pytest.raises(OptionError, match="no random effects"):

@@ -167,11 +167,18 @@ def reference_grid(
         row, numbers at their weighted mean, categories at their most frequent level;
         ``"balanced"``: numbers at their mean, all combinations of the levels, with equal
         weights (the reference grid of R's emmeans).
+
+    Raises
+    ------
+    DataError
+        There are no rows.
+    OptionError
+        A balanced grid that is too large.
     """
+    if weights.sum() <= 0.0:
+        raise DataError("No rows are left to average over: all miss a value, or have the weight 0.")
     if others == "observed":
         return variables, weights
-    if weights.sum() <= 0.0:
-        raise DataError("All rows have the weight 0.")
     wanted = {name.text for name in design.spec.right_columns()}
     names = [name for name in variables.columns if name in wanted]
     choices: list[list[Any]] = []

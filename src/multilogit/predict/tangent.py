@@ -144,7 +144,7 @@ def value(model: Model, rows: Rows, level: Level, scale: Scale) -> Matrix:
     """The value of :func:`predicted`, without derivatives."""
     if level == "marginal" and model.factors:
         P = _marginal_probabilities(model, rows)
-        return P if scale == "response" else np.log(P[:, 1:] / P[:, :1])
+        return P if scale == "response" else _log_ratio(P)
     eta = fixed_predictor(rows.x, model.beta, rows.offset, rows.n)
     pairs = zip(model.factors, rows.factors, strict=True) if level == "conditional" else ()
     for factor, mine in pairs:
@@ -301,9 +301,16 @@ def _add_beta(by_psi: Array, J: Array, rows: Rows) -> None:
             by_psi[:, :, c * p + j] += J[:, :, c] * column[:, None]
 
 
+def _log_ratio(P: Matrix) -> Matrix:
+    """log P_c/P_0; infinite where a probability is 0."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(P[:, 1:]) - np.log(P[:, :1]))
+
+
 def _log_odds(P: Tangent) -> Tangent:
-    """log P_c/P_0 of probabilities."""
-    return P.through(np.log(P.value[:, 1:] / P.value[:, :1]), _log_odds_jacobian(P.value))
+    """log P_c/P_0 with its derivatives, which are NaN where a probability is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return P.through(_log_ratio(P.value), _log_odds_jacobian(P.value))
 
 
 def _log_odds_jacobian(P: Matrix) -> Array:
@@ -316,7 +323,8 @@ def _log_odds_jacobian(P: Matrix) -> Array:
 
 def _log_odds_slope(P: Tangent, P_x: Tangent) -> Tangent:
     """d/dx log P_c/P_0 = P_x,c/P_c − P_x,0/P_0."""
-    J = _log_odds_jacobian(P.value)
-    value = np.einsum("ncj,nj->nc", J, P_x.value)
-    bent = P.through(value, -np.sign(J) * J**2 * P_x.value[:, None, :])
-    return bent + P_x.through(np.zeros_like(value), J)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        J = _log_odds_jacobian(P.value)
+        value = np.einsum("ncj,nj->nc", J, P_x.value)
+        bent = P.through(value, -np.sign(J) * J**2 * P_x.value[:, None, :])
+        return bent + P_x.through(np.zeros_like(value), J)
