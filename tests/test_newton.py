@@ -416,6 +416,28 @@ def test_recondition_restates_the_objective() -> None:
     np.testing.assert_allclose(solution.psi, expected.psi[order], atol=1e-9)
 
 
+def test_caps_follow_a_restated_objective() -> None:
+    plain = logistic(10)
+    order = [2, 0, 1]
+    swapped = Logistic(plain.x[:, order], plain.y)
+    caps = np.array([0.04, np.inf, np.inf])  # of the first parameter, wherever it stands
+    seen: list[Vector] = []
+
+    def swap_once(psi: Vector) -> tuple[Logistic, Vector] | None:
+        seen.append(psi.copy())
+        return (swapped, psi[order]) if len(seen) == 1 else None
+
+    maximise(
+        plain,
+        np.zeros(3),
+        max_change=lambda: caps[order] if seen else caps,
+        recondition=swap_once,
+    )
+    steps = np.diff([seen[0][order], *seen[1:]], axis=0)
+    assert np.abs(steps[:, 1]).max() == pytest.approx(0.04)
+    assert np.abs(steps[:, 0]).max() > 0.04
+
+
 def test_trace_states_the_steps() -> None:
     solution = maximise(Function(rosenbrock), np.array([-1.2, 1.0]))
     first = solution.trace[0]

@@ -45,6 +45,7 @@ _FLAT = 1e-6
 """Newton decrement below which steps that do not shrink lead to infinity."""
 
 Recondition = Callable[[Vector], tuple[Objective, Vector] | None]
+Caps = Vector | Callable[[], Vector] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def maximise(
     max_iterations: int = 100,
     tolerance: float = 1e-8,
     gradient_tolerance: float = 1e-6,
-    max_change: Vector | None = None,
+    max_change: Caps = None,
     recondition: Recondition | None = None,
     callback: Callable[[TraceRow], None] | None = None,
     first: Evaluation | None = None,
@@ -149,7 +150,8 @@ def maximise(
         max |g| below which no more steps are taken once ``λ <= tolerance``.
     max_change
         Shape ``(d,)``: caps on |Δψ_k| of one step (``inf``: none). The step is shortened,
-        not bent.
+        not bent. A function that returns them is asked again whenever ``recondition`` has
+        changed what the parameters are.
     recondition
         Called with ψ after every accepted step. It may state the same objective in better
         coordinates by returning ``(objective, psi)``; then, and only then, it is evaluated
@@ -181,7 +183,7 @@ def maximise(
         If it arrives before the first evaluation is complete.
     """
     psi = _checked_start(start)
-    climb = _Climb(objective, psi, _checked_caps(max_change, psi.size), tolerance, first)
+    climb = _Climb(objective, psi, max_change, tolerance, first)
     climb.gradient_tolerance = gradient_tolerance
     climb.max_iterations = max_iterations
     climb.recondition, climb.callback = recondition, callback
@@ -200,10 +202,10 @@ def _checked_start(start: Vector) -> Vector:
     return psi
 
 
-def _checked_caps(max_change: Vector | None, size: int) -> Vector | None:
+def _checked_caps(max_change: Caps, size: int) -> Vector | None:
     if max_change is None:
         return None
-    caps = np.asarray(max_change, dtype=np.float64)
+    caps = np.asarray(max_change() if callable(max_change) else max_change, dtype=np.float64)
     if caps.shape != (size,) or not (caps > 0).all():
         raise OptionError(f"max_change must hold {size} positive caps (inf for none).")
     return caps
@@ -315,12 +317,13 @@ class _Climb:
         self,
         objective: Objective,
         psi: Vector,
-        caps: Vector | None,
+        max_change: Caps,
         tolerance: float,
         first: Evaluation | None,
     ) -> None:
         self.objective = objective
-        self.caps = caps
+        self.max_change = max_change
+        self.caps = _checked_caps(max_change, psi.size)
         self.tolerance = tolerance
         self.trace: list[TraceRow] = []
         self.n_evaluations = 0 if first is None else 1
@@ -421,6 +424,7 @@ class _Climb:
         if restated is None:
             return None
         self.objective, psi = restated
+        self.caps = _checked_caps(self.max_change, psi.size)
         status = None
         try:
             self.point = self._evaluate(psi)

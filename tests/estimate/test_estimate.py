@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -127,6 +129,21 @@ def test_gradient_vanishes_in_the_reported_order_with_few_nodes() -> None:
     assert found.solution.converged
     assert at.value == pytest.approx(found.solution.evaluation.value, abs=1e-10)
     assert np.abs(at.gradient).max() < 1e-6
+
+
+@pytest.mark.parametrize("unit", [0.01, 100.0])
+def test_units_of_a_slope_change_nothing(unit: float) -> None:
+    # Reordered during the search: the caps on its steps move with the effects.
+    frame = simulate(6, (0.2, 2.5), rho=-0.3)
+    columns = (frame.fixed.columns[0], frame.fixed.columns[1] * unit, frame.fixed.columns[2])
+    scaled = replace(
+        frame,
+        fixed=replace(frame.fixed, columns=columns),
+        random=(replace(frame.random[0], columns=columns[:2]),),
+    )
+    one, other = estimate(frame), estimate(scaled)
+    assert other.solution.n_evaluations == one.solution.n_evaluations
+    assert other.solution.evaluation.value == pytest.approx(one.solution.evaluation.value, abs=1e-9)
 
 
 def test_large_pivots_come_first() -> None:

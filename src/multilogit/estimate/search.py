@@ -71,6 +71,13 @@ class Target:
             return False
         return self.prior is None or not depends_on_order(self.prior)
 
+    def caps(self) -> Vector:
+        """Caps on the change of ψ in one step, for the present order of the effects."""
+        p, rows = self.likelihood.p, self.likelihood.structure.rows
+        free = np.full(p, np.inf)
+        theta = _LONGEST / self.likelihood.scale[rows]
+        return np.concatenate([free if self.longest is None else self.longest, theta])
+
     def permute(self, psi: Vector, order: NDArray[np.intp]) -> Vector:
         """ψ with the effects reordered, and the likelihood with them."""
         if isinstance(self.objective, Penalised):
@@ -121,17 +128,12 @@ def _joined(first: Solution, then: Solution) -> Solution:
 
 
 def _steps(target: Target, start: Vector, options: Options, reorder: bool) -> Solution:
-    likelihood = target.likelihood
-    caps = np.full(start.size, np.inf)
-    if target.longest is not None:
-        caps[: likelihood.p] = target.longest
-    caps[likelihood.p :] = _LONGEST / likelihood.scale[likelihood.structure.rows]
     return maximise(
         target.objective,
         start,
         max_iterations=options.max_iterations,
         tolerance=options.tolerance,
-        max_change=caps,
+        max_change=target.caps,
         recondition=_Coordinates(target).recondition if reorder else None,
         callback=options.callback,
     )
