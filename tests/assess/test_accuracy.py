@@ -36,8 +36,9 @@ def test_area_is_the_probability_of_the_right_order(rows: np.ndarray) -> None:
         return
     order = (score[:, None] > score) + 0.5 * (score[:, None] == score)
     assert curve.auc == pytest.approx((pairs * order).sum() / pairs.sum())
-    area = np.trapezoid(curve.sensitivity, 1.0 - curve.specificity)
-    assert curve.auc == pytest.approx(area)
+    width = -np.diff(curve.specificity)
+    height = 0.5 * (curve.sensitivity[1:] + curve.sensitivity[:-1])
+    assert curve.auc == pytest.approx(width @ height)
 
 
 def test_a_count_is_so_many_trials() -> None:
