@@ -59,15 +59,6 @@ class Averages:
             (weights[:, self.undefined] != 0.0).any(axis=1),
         )
 
-    def transformed(self, value: Vector, derivative: Vector) -> Averages:
-        """A function of each, with its value and derivative."""
-        return Averages(
-            value,
-            derivative[:, None] * self.by_psi,
-            tuple(derivative[:, None, None] * part for part in self.by_modes),
-            self.undefined,
-        )
-
     def covariance(self, model: Model, parameters: ParameterCovariance) -> Matrix:
         """Joint covariance, shape ``(K, K)``; NaN where it is not defined."""
         total = self.by_psi @ parameters.matrix @ self.by_psi.T

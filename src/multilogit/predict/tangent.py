@@ -38,6 +38,8 @@ Scale = Literal["response", "link"]
 
 _CHUNK = 1 << 20
 """Derivatives that are held at a time."""
+_ROWS = 1 << 14
+"""Rows that are integrated at a time, by one rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +234,8 @@ def _marginal_probabilities(model: Model, rows: Rows) -> Matrix:
     A = [factor_z @ f.Lambda for f, factor_z in zip(model.factors, _z(model, rows), strict=True)]
     R = spread_of(omega_of(A, A, rows.n, model.n_logits)).R
     out = np.empty((rows.n, model.n_logits + 1))
-    step = max(1, _CHUNK // 64)
-    for start in range(0, rows.n, step):
-        some = slice(start, start + step)
+    for start in range(0, rows.n, _ROWS):
+        some = slice(start, start + _ROWS)
         out[some] = expected_probabilities(eta[some], R[some])
     return out
 
