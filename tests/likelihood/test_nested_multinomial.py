@@ -12,7 +12,7 @@ from likelihood.reference_multinomial import Factor, central_differences, laplac
 from likelihood.test_nested import Codes, agree, close, columns, grid, tree
 from numpy.typing import NDArray
 
-from multilogit.errors import Status
+from multilogit.errors import OptionError, Status
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood
@@ -210,6 +210,26 @@ def test_quadrature_converges_to_the_integral() -> None:
     ]
     assert errors[-1] <= 1e-8
     assert errors[2] < 0.1 * errors[1] < 0.1 * errors[0]
+
+
+def test_many_effects() -> None:
+    slopes = (every(0, 4) + every(1, 4),)
+    data = problem(1, 4, (slopes, slopes, (every(0, 4),)), roots=2, rows=12)
+    likelihood = data.likelihood()
+    at = likelihood.evaluate(data.psi)
+    direction, h = np.random.default_rng(1).normal(size=data.psi.size), 1e-4
+    there = [likelihood.evaluate(data.psi + s * h * direction) for s in (-2, -1, 1, 2)]
+    weights = np.array([1.0, -8.0, 8.0, -1.0]) / (12.0 * h)
+    assert at.gradient @ direction == pytest.approx(weights @ [e.value for e in there], rel=1e-7)
+    curvature = weights @ np.array([e.gradient for e in there])
+    tolerance = 1e-7 * np.abs(curvature).max()
+    np.testing.assert_allclose(at.hessian @ direction, curvature, atol=tolerance)
+
+
+def test_too_many_effects_are_refused() -> None:
+    slopes = (every(0, 4) + every(1, 4) + every(2, 4),)
+    with pytest.raises(OptionError, match=r"36 random effects.*at most 32"):
+        problem(1, 4, (slopes, slopes, slopes)).likelihood()
 
 
 # -- identities -------------------------------------------------------------------------------
