@@ -8,9 +8,9 @@
 
 namespace multilogit {
 
-template <int Q, class S>
-class BinomialRows : public UnitRows<Q, S> {
-  using Base = UnitRows<Q, S>;
+template <int Q>
+class BinomialRows : public UnitRows<Q> {
+  using Base = UnitRows<Q>;
   using Base::at_, Base::kMaxQ, Base::kMaxS, Base::q, Base::rows_, Base::s, Base::z;
 
  public:
@@ -31,7 +31,7 @@ class BinomialRows : public UnitRows<Q, S> {
   }
 
   // Z'r and Z'WZ (packed) at b.
-  void sums(const vd* b, S* Rz, S* Wzz) const {
+  void sums(const vd* b, vd* Rz, vd* Wzz) const {
     vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
@@ -41,7 +41,7 @@ class BinomialRows : public UnitRows<Q, S> {
   }
 
   // The same; keeps the derivatives of every row at b and returns the sum of l.
-  S differentiate(const vd* b, S* Rz, S* Wzz) {
+  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
     vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
@@ -53,11 +53,11 @@ class BinomialRows : public UnitRows<Q, S> {
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return detail::over_rows<S>(value);
+    return this->over_rows(value);
   }
 
   // sum w3 h z with h = z'Kz, K = Lambda G Lambda' (row-major, leading dimension kMaxQ).
-  void third_of_form(const vd* K, S* w3h) {
+  void third_of_form(const vd* K, vd* w3h) {
     vd w3hz[kMaxQ] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       vd h{};
@@ -70,14 +70,14 @@ class BinomialRows : public UnitRows<Q, S> {
       const vd row = w3_[t] * h;
       for (int a = 0; a < q(); ++a) w3hz[a] += row * z(t, a);
     }
-    for (int a = 0; a < q(); ++a) w3h[a] = detail::over_rows<S>(w3hz[a]);
+    for (int a = 0; a < q(); ++a) w3h[a] = this->over_rows(w3hz[a]);
   }
 
   // Products of w z_a | omega z_a | w3 z_a z_b with the columns, omega = w4 h - w3 z'Lv; omega -
   // wbar and rbar go to `flat`.
-  void multiply_columns(const vd* Lv, Flat& flat, std::vector<S>& cross) {
+  void multiply_columns(const vd* Lv, Flat& flat, std::vector<vd>& cross) {
     const int height = 2 * q() + s();
-    cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    cross.assign(static_cast<std::size_t>(height) * at_.columns, vd{});
     vd* const lefts = Base::room(height);
     flat.expect(rows_.x, rows_.tiles);
     vd* weight = flat.weight[0].data() + flat.waiting;
@@ -101,7 +101,7 @@ class BinomialRows : public UnitRows<Q, S> {
         }
       }
       add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns, detail::over_rows<S>);
+                at_.columns, [this](vd x) { return this->over_rows(x); });
     }
     flat.arrived(at_, rows_.tiles);
   }
@@ -109,7 +109,7 @@ class BinomialRows : public UnitRows<Q, S> {
   // ---- quadrature ------------------------------------------------------------------------------
 
   // The rows at node j of `nodes`, at b: Z'r, Z'WZ and the sum of l.
-  S differentiate_node(int j, int nodes, const vd* b, S* Rz, S* Wzz) {
+  vd differentiate_node(int j, int nodes, const vd* b, vd* Rz, vd* Wzz) {
     if (r_nodes_.size() < rows_.tiles * nodes) {
       r_nodes_.resize(rows_.tiles * nodes);
       w_nodes_.resize(rows_.tiles * nodes);
@@ -123,7 +123,7 @@ class BinomialRows : public UnitRows<Q, S> {
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return detail::over_rows<S>(value);
+    return this->over_rows(value);
   }
 
   // Row by row: rbar = sum p_j r_j, wbar = sum p_j w_j, w1_a = sum p_j w_j x_ja.
@@ -149,9 +149,9 @@ class BinomialRows : public UnitRows<Q, S> {
   }
 
   // Products of wbar z_a | w1_b z_a | r_j for every node with the columns.
-  void multiply_node_columns(int nodes, std::vector<S>& cross) {
+  void multiply_node_columns(int nodes, std::vector<vd>& cross) {
     const int height = q() + q() * q() + nodes;
-    cross.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    cross.assign(static_cast<std::size_t>(height) * at_.columns, vd{});
     vd* const lefts = Base::room(height);
     for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
       const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
@@ -165,7 +165,7 @@ class BinomialRows : public UnitRows<Q, S> {
         for (int j = 0; j < nodes; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes + j];
       }
       add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns, detail::over_rows<S>);
+                at_.columns, [this](vd x) { return this->over_rows(x); });
     }
   }
 

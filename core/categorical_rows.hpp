@@ -56,9 +56,9 @@ class Products {
   std::vector<int> second_of, third_of;  // [a * C + c]; [packed(a, b) * C + c]
 };
 
-template <int Logits, int Q, class S>
-class CategoricalRows : public UnitRows<Q, S> {
-  using Base = UnitRows<Q, S>;
+template <int Logits, int Q>
+class CategoricalRows : public UnitRows<Q> {
+  using Base = UnitRows<Q>;
   using Base::at_, Base::kMaxQ, Base::kMaxS, Base::q, Base::rows_, Base::s, Base::z;
 
  public:
@@ -82,7 +82,7 @@ class CategoricalRows : public UnitRows<Q, S> {
   }
 
   // Z'r and Z'WZ (packed) at b.
-  void sums(const vd* b, S* Rz, S* Wzz) const {
+  void sums(const vd* b, vd* Rz, vd* Wzz) const {
     vd rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], pi[kMaxC], r[kMaxC], w[kMaxPairs];
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
@@ -93,7 +93,7 @@ class CategoricalRows : public UnitRows<Q, S> {
   }
 
   // The same; keeps the derivatives of every row at b and returns the sum of l.
-  S differentiate(const vd* b, S* Rz, S* Wzz) {
+  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
     vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC];
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
@@ -102,11 +102,11 @@ class CategoricalRows : public UnitRows<Q, S> {
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return detail::over_rows<S>(value);
+    return this->over_rows(value);
   }
 
   // sum_i t_i z_i with t = kappa3(., V), V = z'Kz for every pair of logits.
-  void third_of_form(const vd* K, S* sums) {
+  void third_of_form(const vd* K, vd* sums) {
     vd tz[kMaxQ] = {}, coefficient[kMaxS];
     for (int a = 0; a < q(); ++a)
       for (int b = 0; b <= a; ++b) {
@@ -124,12 +124,12 @@ class CategoricalRows : public UnitRows<Q, S> {
       multilogit::third_of_form(C(), &pi_[t * C()], &w_[t * pairs()], V, &Vpi_[t * C()], third);
       for (int a = 0; a < q(); ++a) tz[a] += third[at_.z_logit[a]] * z(t, a);
     }
-    for (int a = 0; a < q(); ++a) sums[a] = detail::over_rows<S>(tz[a]);
+    for (int a = 0; a < q(); ++a) sums[a] = this->over_rows(tz[a]);
   }
 
   // Products of W z_a | Omega z_a | kappa3 z_a z_b with the regressors,
   // Omega = kappa4(., ., V) - kappa3(., ., z'Lv); Omega - Wbar and rbar go to `flat`.
-  void multiply_columns(const vd* Lv, Flat& flat, std::vector<S>& cross) {
+  void multiply_columns(const vd* Lv, Flat& flat, std::vector<vd>& cross) {
     const int seconds = size(products_.second), height = 2 * seconds + size(products_.third);
     vd* const lefts = start_products(height);
     flat.expect(rows_.x, rows_.tiles);
@@ -148,7 +148,7 @@ class CategoricalRows : public UnitRows<Q, S> {
   // ---- quadrature ------------------------------------------------------------------------------
 
   // The rows at node j of `nodes`, at b: Z'r, Z'WZ and the sum of l.
-  S differentiate_node(int j, int nodes, const vd* b, S* Rz, S* Wzz) {
+  vd differentiate_node(int j, int nodes, const vd* b, vd* Rz, vd* Wzz) {
     if (r_nodes_.size() < rows_.tiles * nodes * C()) {
       r_nodes_.resize(rows_.tiles * nodes * C());
       w_nodes_.resize(rows_.tiles * nodes * pairs());
@@ -161,7 +161,7 @@ class CategoricalRows : public UnitRows<Q, S> {
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return detail::over_rows<S>(value);
+    return this->over_rows(value);
   }
 
   // Row by row: rbar = sum p_j r_j, Wbar = sum p_j W_j, W1_a = sum p_j W_j x_ja.
@@ -190,7 +190,7 @@ class CategoricalRows : public UnitRows<Q, S> {
   }
 
   // Products of Wbar z_a | W1_b z_a | r_j for every node with the regressors.
-  void multiply_node_columns(int nodes, std::vector<S>& cross) {
+  void multiply_node_columns(int nodes, std::vector<vd>& cross) {
     const int seconds = size(products_.second), before = (1 + q()) * seconds;
     const int height = before + nodes * C();
     vd* const lefts = start_products(height);
@@ -280,25 +280,26 @@ class CategoricalRows : public UnitRows<Q, S> {
 
   // Weights x columns: products of `height` weights with all columns.
   vd* start_products(int height) {
-    products_sum_.assign(static_cast<std::size_t>(height) * at_.columns, S{});
+    products_sum_.assign(static_cast<std::size_t>(height) * at_.columns, vd{});
     return Base::room(height);
   }
 
   void add_products(const vd* lefts, int height, std::size_t t0, std::size_t tiles) {
     add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, products_sum_.data(),
-              at_.columns, detail::over_rows<S>);
+              at_.columns, [this](vd x) { return this->over_rows(x); });
   }
 
   // Rows of `cross` from `first_row` on: number i, logit c is product first + product_of[i * C +
   // c].
-  void expand(const std::vector<int>& product_of, int first, int first_row, std::vector<S>& cross) {
+  void expand(const std::vector<int>& product_of, int first, int first_row,
+              std::vector<vd>& cross) {
     for (int i = 0; i < size(product_of); ++i)
       expand_row(first + product_of[i], first_row + i / C(), i % C(), cross);
   }
 
-  void expand_row(int product, int row, int c, std::vector<S>& cross) {
-    const S* from = &products_sum_[static_cast<std::size_t>(product) * at_.columns];
-    S* to = &cross[static_cast<std::size_t>(row) * at_.regressors()];
+  void expand_row(int product, int row, int c, std::vector<vd>& cross) {
+    const vd* from = &products_sum_[static_cast<std::size_t>(product) * at_.columns];
+    vd* to = &cross[static_cast<std::size_t>(row) * at_.regressors()];
     std::copy(from, from + at_.x_columns, to + c * at_.x_columns);
     std::copy(from + at_.x_columns, from + at_.columns,
               to + at_.p + c * (at_.columns - at_.x_columns));
@@ -307,17 +308,17 @@ class CategoricalRows : public UnitRows<Q, S> {
   Products products_;
   std::vector<vd> eta0_, r_, pi_, Vpi_, t_;  // tiles x C
   std::vector<vd> w_, V_;                    // tiles x pairs of logits
-  std::vector<S> products_sum_;              // weights x columns
+  std::vector<vd> products_sum_;             // weights x columns
   std::vector<vd> r_nodes_, w_nodes_;        // tiles x nodes x C, x pairs
   std::vector<vd> rbar_, wbar_;              // tiles x C, tiles x (1 + q) x pairs: Wbar, W1_a
   bool averaged_ = false;
 };
 
 // With two logits, that is three categories, the commonest case.
-template <int Q, class S>
-using TwoLogitRows = CategoricalRows<2, Q, S>;
+template <int Q>
+using TwoLogitRows = CategoricalRows<2, Q>;
 
-template <int Q, class S>
-using AnyLogitRows = CategoricalRows<0, Q, S>;
+template <int Q>
+using AnyLogitRows = CategoricalRows<0, Q>;
 
 }  // namespace multilogit

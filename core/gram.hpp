@@ -104,20 +104,18 @@ void add_cross(const vd* v, std::size_t height, const vd* x, std::size_t stride,
 constexpr int whole_blocks(int size) { return (size + 3) / 4 * 4; }
 
 // Vectors left_i and right_i of `size` numbers each, one after the other.
-template <class S>
 struct Outer {
-  const S *left, *right;
+  const vd *left, *right;
   int height;
 };
 
 // out += factor sum_i left_i right_i' over all i of all terms; out is size x size. Blocks on and
 // right of the diagonal are filled: read the upper triangle only.
-template <class S>
-void add_outers(std::initializer_list<Outer<S>> terms, double factor, int size, S* out) {
+inline void add_outers(std::initializer_list<Outer> terms, double factor, int size, vd* out) {
   constexpr int kLeft = kBlockLeft, kRight = kBlockRight;
   for (int j0 = 0; j0 < size; j0 += kLeft)
     for (int k0 = j0; k0 < size; k0 += kRight) {
-      S acc[kLeft][kRight] = {};
+      vd acc[kLeft][kRight] = {};
       for (const auto& [left, right, height] : terms)
         for (int i = 0; i < height; ++i)
           for (int k = 0; k < kRight; ++k)

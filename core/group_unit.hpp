@@ -30,11 +30,10 @@ struct ModeStore {
 };
 
 // Sums over the groups seen so far, lanes apart.
-template <class S>
 struct Totals {
-  S value{};
-  std::vector<S> gradient;  // p + m; the part X'r of the first p is in `Flat`
-  std::vector<S> hessian;   // stride^2, upper triangle of p + m; without X'(Omega - W)X
+  vd value{};
+  std::vector<vd> gradient;  // p + m; the part X'r of the first p is in `Flat`
+  std::vector<vd> hessian;   // stride^2, upper triangle of p + m; without X'(Omega - W)X
   std::size_t stride;
 
   explicit Totals(int size)
@@ -43,7 +42,7 @@ struct Totals {
         stride(whole_blocks(size)) {}
 };
 
-template <int Q, class S, template <int, class> class Response>
+template <int Q, template <int> class Response>
 class GroupUnit {
  public:
   explicit GroupUnit(const Point& at)
@@ -63,7 +62,7 @@ class GroupUnit {
   void moments(const RowTiles& rows, int groups, double* out) {
     response_.start(rows);
     const vd b[kMaxQ] = {};
-    S Rz[kMaxQ], Wzz[kMaxS];
+    vd Rz[kMaxQ], Wzz[kMaxS];
     response_.sums(b, Rz, Wzz);
     for (int a = 0; a < q(); ++a) write(Rz[a], out + a * groups, groups);
     for (int c = 0; c < s(); ++c) write(Wzz[c], out + (q() + c) * groups, groups);
@@ -80,17 +79,17 @@ class GroupUnit {
   int s() const { return packed_size(q()); }
   static constexpr int pair(int a, int b) { return packed(a, b); }
   double Lambda(int a, int b) const { return at_.Lambda[a * q() + b]; }
-  S& at(std::vector<S>& array, int component, int k) { return array[component * size_ + k]; }
-  const S& at(const std::vector<S>& array, int component, int k) const {
+  vd& at(std::vector<vd>& array, int component, int k) { return array[component * size_ + k]; }
+  const vd& at(const std::vector<vd>& array, int component, int k) const {
     return array[component * size_ + k];
   }
 
   // b = Lambda u
-  void effects(const S* u, vd* b) const {
+  void effects(const vd* u, vd* b) const {
     for (int a = 0; a < q(); ++a) {
-      S sum{};
+      vd sum{};
       for (int c = 0; c <= a; ++c) sum += Lambda(a, c) * u[c];
-      b[a] = detail::to_lanes(sum);
+      b[a] = sum;
     }
   }
 
@@ -98,20 +97,20 @@ class GroupUnit {
 
   // Gradient A'r - u and Cholesky factor of H at u.
   struct Score {
-    S gradient[kMaxQ];
-    S norm;  // |gradient|^2
-    SmallCholesky<kMaxQ, S> H;
+    vd gradient[kMaxQ];
+    vd norm;  // |gradient|^2
+    SmallCholesky<kMaxQ, vd> H;
   };
 
-  void score(const S* u, Score& out) const {
+  void score(const vd* u, Score& out) const {
     vd b[kMaxQ] = {};
     effects(u, b);
-    S Rz[kMaxQ], Wzz[kMaxS];
+    vd Rz[kMaxQ], Wzz[kMaxS];
     response_.sums(b, Rz, Wzz);
     factor_H(Wzz, out.H);
-    out.norm = S{};
+    out.norm = vd{};
     for (int a = 0; a < q(); ++a) {
-      S g = -u[a];
+      vd g = -u[a];
       for (int c = a; c < q(); ++c) g += Lambda(c, a) * Rz[c];
       out.gradient[a] = g;
       out.norm += g * g;
@@ -119,18 +118,18 @@ class GroupUnit {
   }
 
   // H = I + Lambda' Wzz Lambda
-  void factor_H(const S* Wzz, SmallCholesky<kMaxQ, S>& H) const {
-    S WL[kMaxQ * kMaxQ];
+  void factor_H(const vd* Wzz, SmallCholesky<kMaxQ, vd>& H) const {
+    vd WL[kMaxQ * kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S sum{};
+        vd sum{};
         for (int d = c; d < q(); ++d) sum += Wzz[pair(a, d)] * Lambda(d, c);
         WL[a * kMaxQ + c] = sum;
       }
-    S full[kMaxQ * kMaxQ];
+    vd full[kMaxQ * kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c <= a; ++c) {
-        S sum = S{} + (a == c ? 1.0 : 0.0);
+        vd sum = vd{} + (a == c ? 1.0 : 0.0);
         for (int d = a; d < q(); ++d) sum += Lambda(d, a) * WL[d * kMaxQ + c];
         full[a * kMaxQ + c] = sum;
       }
@@ -148,13 +147,13 @@ class GroupUnit {
     score(u_, here);
     for (int iteration = 0; iteration < kMaxInner; ++iteration) {
       ++inner_iterations_;
-      S step[kMaxQ], trial[kMaxQ];
+      vd step[kMaxQ], trial[kMaxQ];
       for (int a = 0; a < q(); ++a) step[a] = here.gradient[a];
       here.H.solve(step, q());
-      S decrement{};
+      vd decrement{};
       for (int a = 0; a < q(); ++a) decrement += step[a] * here.gradient[a];
       const auto done = decrement <= kSmall;
-      S length = S{} + 1.0;
+      vd length = vd{} + 1.0;
       if (all(done)) {
         for (int a = 0; a < q(); ++a) u_[a] += step[a];
         return true;
@@ -186,7 +185,7 @@ class GroupUnit {
     H_.inverse_factor(Linv_, q());
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S sum{}, inverse{};
+        vd sum{}, inverse{};
         for (int d = 0; d <= (a < c ? a : c); ++d) sum += Linv_[a * kMaxQ + d] * Lambda(c, d);
         B_[a * kMaxQ + c] = sum;
         for (int d = (a > c ? a : c); d < q(); ++d)
@@ -195,7 +194,7 @@ class GroupUnit {
       }
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S k{};
+        vd k{};
         for (int d = 0; d < q(); ++d) k += B_[d * kMaxQ + a] * B_[d * kMaxQ + c];
         K_[a * kMaxQ + c] = k;
       }
@@ -204,32 +203,32 @@ class GroupUnit {
   // With the G of the approximation (-H^-1 / 2 for Laplace's): h = diag(A G A'),
   // v = H^-1 (S_u + A'(w3 h)), omega = w4 h - w3 A v. Then the products with the regressors: rows
   // of `cross_` are w z_a | omega z_a | w3 z_a z_b; omega - wbar and rbar wait in `flat`.
-  void weigh_rows(const S* S_u, Flat& flat) {
+  void weigh_rows(const vd* S_u, Flat& flat) {
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S lg{};
+        vd lg{};
         for (int d = 0; d <= a; ++d) lg += Lambda(a, d) * G_[d * kMaxQ + c];
         LambdaG_[a * kMaxQ + c] = lg;
       }
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S k{};
+        vd k{};
         for (int d = 0; d <= c; ++d) k += LambdaG_[a * kMaxQ + d] * Lambda(c, d);
-        form_[a * kMaxQ + c] = detail::to_lanes(k);
+        form_[a * kMaxQ + c] = k;
       }
-    S w3h[kMaxQ], right[kMaxQ];
+    vd w3h[kMaxQ], right[kMaxQ];
     response_.third_of_form(form_, w3h);
     for (int a = 0; a < q(); ++a) {
       right[a] = S_u[a];
       for (int c = a; c < q(); ++c) right[a] += Lambda(c, a) * w3h[c];
     }
     for (int a = 0; a < q(); ++a) {
-      v_[a] = S{};
+      v_[a] = vd{};
       for (int c = 0; c < q(); ++c) v_[a] += Hinv_[a * kMaxQ + c] * right[c];
     }
-    S Lv[kMaxQ];
+    vd Lv[kMaxQ];
     for (int a = 0; a < q(); ++a) {
-      Lv[a] = S{};
+      Lv[a] = vd{};
       for (int c = 0; c <= a; ++c) Lv[a] += Lambda(a, c) * v_[c];
     }
     // sum_i (w3 h - w A v)_i z_i
@@ -237,18 +236,16 @@ class GroupUnit {
       Sz_[a] = w3h[a];
       for (int c = 0; c < q(); ++c) Sz_[a] -= Wzz_[pair(a, c)] * Lv[c];
     }
-    vd shift[kMaxQ];
-    for (int a = 0; a < q(); ++a) shift[a] = detail::to_lanes(Lv[a]);
-    response_.multiply_columns(shift, flat, cross_);
+    response_.multiply_columns(Lv, flat, cross_);
   }
 
   // ---- parameters ------------------------------------------------------------------------------
 
-  const S* cross(int row) const {
+  const vd* cross(int row) const {
     return &cross_[static_cast<std::size_t>(row) * at_.regressors()];
   }
-  S Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
-  S W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
+  vd Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
+  vd W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
 
   // For every parameter k, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]):
   //   n_k = H u_k = Z_k'r - A'W P_k,   D_k = P_k + z'zeta, and sums of D_k against weights:
@@ -266,7 +263,7 @@ class GroupUnit {
       for (int k = 0; k < p; ++k) at(dw3_, ab, k) = cross(2 * q() + ab)[k];
     for (int i = 0; i < m; ++i) {
       const int row = at_.theta_row[i];
-      const S u = u_[at_.theta_column[i]];
+      const vd u = u_[at_.theta_column[i]];
       for (int a = 0; a < q(); ++a) {
         at(pw_, a, p + i) = Wzz_[pair(row, a)] * u;
         at(g_, a, p + i) = Oz(row, a) * u;
@@ -280,22 +277,22 @@ class GroupUnit {
     const bool is_theta = k >= at_.p;
     const int row = is_theta ? at_.theta_row[k - at_.p] : 0;
     const int column = is_theta ? at_.theta_column[k - at_.p] : 0;
-    S n[kMaxQ], u[kMaxQ], y[kMaxQ];
+    vd n[kMaxQ], u[kMaxQ], y[kMaxQ];
     for (int a = 0; a < q(); ++a) {
-      n[a] = S{};
+      n[a] = vd{};
       for (int c = a; c < q(); ++c) n[a] -= Lambda(c, a) * at(pw_, c, k);
     }
     if (is_theta) n[column] += Rz_[row];
     for (int a = 0; a < q(); ++a) {
-      u[a] = S{};
+      u[a] = vd{};
       for (int c = 0; c < q(); ++c) u[a] += Hinv_[a * kMaxQ + c] * n[c];
     }
     for (int a = 0; a < q(); ++a) {
-      y[a] = S{};
+      y[a] = vd{};
       for (int c = 0; c <= a; ++c) y[a] += Lambda(a, c) * u[c];
     }
     for (int a = 0; a < q(); ++a) {
-      S dw = at(pw_, a, k), g{}, half{};
+      vd dw = at(pw_, a, k), g{}, half{};
       for (int c = 0; c < q(); ++c) {
         dw += Wzz_[pair(a, c)] * y[c];
         half += Oz(a, c) * y[c];
@@ -312,7 +309,7 @@ class GroupUnit {
       for (int c = 0; c < q(); ++c) at(dw3_, ab, k) += W3(ab, c) * y[c];
     differentiate_H(k, is_theta, row, column);
     for (int a = 0; a < q(); ++a) {
-      S lg{};
+      vd lg{};
       for (int c = a; c < q(); ++c) lg += Lambda(c, a) * at(g_, c, k);
       at(y_, a, k) = lg;
     }
@@ -320,21 +317,21 @@ class GroupUnit {
 
   // M_k = B dw3 B' + [theta] (L^-1 e_b)(B Wzz e_a)' + transpose
   void differentiate_H(int k, bool is_theta, int row, int column) {
-    S half[kMaxQ * kMaxQ], bw[kMaxQ];
+    vd half[kMaxQ * kMaxQ], bw[kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S sum{};
+        vd sum{};
         for (int d = 0; d < q(); ++d) sum += B_[a * kMaxQ + d] * at(dw3_, pair(d, c), k);
         half[a * kMaxQ + c] = sum;
       }
     for (int a = 0; a < q(); ++a) {
-      bw[a] = S{};
+      bw[a] = vd{};
       if (is_theta)
         for (int d = 0; d < q(); ++d) bw[a] += B_[a * kMaxQ + d] * Wzz_[pair(d, row)];
     }
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c <= a; ++c) {
-        S sum{};
+        vd sum{};
         for (int d = 0; d < q(); ++d) sum += half[a * kMaxQ + d] * B_[c * kMaxQ + d];
         if (is_theta) {
           if (a >= column) sum += Linv_[a * kMaxQ + column] * bw[c];
@@ -347,9 +344,9 @@ class GroupUnit {
   // ---- sums over groups ------------------------------------------------------------------------
 
   // What log|H| contributes to X_kl, l = theta_i = Lambda[a, b]; of two thetas X_kl + X_lk counts.
-  S theta_pair(int k, int i) const {
+  vd theta_pair(int k, int i) const {
     const int a = at_.theta_row[i], b = at_.theta_column[i];
-    S x = u_[b] * at(g_, a, k) + Sz_[a] * at(derivative_u_, b, k) - v_[b] * at(dw_, a, k);
+    vd x = u_[b] * at(g_, a, k) + Sz_[a] * at(derivative_u_, b, k) - v_[b] * at(dw_, a, k);
     for (int c = 0; c < q(); ++c) x += 2.0 * at(dw3_, pair(a, c), k) * LambdaG_[c * kMaxQ + b];
     if (k >= at_.p) {
       const int row = at_.theta_row[k - at_.p], column = at_.theta_column[k - at_.p];
@@ -358,7 +355,7 @@ class GroupUnit {
     return x;
   }
 
-  void add_pair(int k, int i, S x, Totals<S>& totals) const {
+  void add_pair(int k, int i, vd x, Totals& totals) const {
     const int l = at_.p + i;
     const auto upper = static_cast<std::size_t>(k <= l ? k : l) * size_ + (k <= l ? l : k);
     totals.hessian[upper] += k == l ? 2.0 * x : x;
@@ -393,27 +390,28 @@ class GroupUnit {
     }
   }
 
-  static S read(const double* from, int groups) {
-    S out{};
+  vd read(const double* from, int groups) const {
+    if (!response_.groups_in_lanes()) return splat(*from);
+    vd out{};
     std::memcpy(&out, from, sizeof(double) * groups);
     return out;
   }
 
-  static void write(S value, double* to, int groups) {
+  static void write(vd value, double* to, int groups) {
     std::memcpy(to, &value, sizeof(double) * groups);
   }
 
   const Point& at_;
   int size_;  // p + m in whole blocks: parameters beyond p + m do not exist, their numbers are 0
   int inner_iterations_ = 0;
-  Response<Q, S> response_;
-  vd form_[kMaxQ * kMaxQ];  // Lambda G Lambda', in lanes
-  std::vector<S> cross_;    // weights x regressors
-  S f_, u_[kMaxQ], v_[kMaxQ], Rz_[kMaxQ], Sz_[kMaxQ], Wzz_[kMaxS];
-  SmallCholesky<kMaxQ, S> H_;
-  S Linv_[kMaxQ * kMaxQ], B_[kMaxQ * kMaxQ], Hinv_[kMaxQ * kMaxQ], K_[kMaxQ * kMaxQ],
+  Response<Q> response_;
+  vd form_[kMaxQ * kMaxQ];  // Lambda G Lambda'
+  std::vector<vd> cross_;   // weights x regressors
+  vd f_, u_[kMaxQ], v_[kMaxQ], Rz_[kMaxQ], Sz_[kMaxQ], Wzz_[kMaxS];
+  SmallCholesky<kMaxQ, vd> H_;
+  vd Linv_[kMaxQ * kMaxQ], B_[kMaxQ * kMaxQ], Hinv_[kMaxQ * kMaxQ], K_[kMaxQ * kMaxQ],
       G_[kMaxQ * kMaxQ], LambdaG_[kMaxQ * kMaxQ];
-  std::vector<S> derivative_u_, y_, n_, g_, pw_, dw_, dw3_, m_;  // components x parameters
+  std::vector<vd> derivative_u_, y_, n_, g_, pw_, dw_, dw3_, m_;  // components x parameters
 };
 
 }  // namespace multilogit

@@ -92,8 +92,12 @@ void GroupedData::get_modes(double* u, double* covariance) const {
 }
 
 RowTiles GroupedData::rows_of(const Unit& unit) const {
-  return {&x_[unit.tile * point_.columns], &y_[unit.tile * point_.logits], &n_[unit.tile],
-          offset_.empty() ? nullptr : &offset_[unit.tile], unit.tiles};
+  return {&x_[unit.tile * point_.columns],
+          &y_[unit.tile * point_.logits],
+          &n_[unit.tile],
+          offset_.empty() ? nullptr : &offset_[unit.tile],
+          unit.tiles,
+          unit.groups_in_lanes};
 }
 
 void GroupedData::moments(const double* beta, double* score, double* information) {
@@ -101,8 +105,7 @@ void GroupedData::moments(const double* beta, double* score, double* information
   if (categorical_)
     moments_categorical(score, information);
   else
-    moments_of_units<LaplaceUnit<0, double, BinomialRows>, LaplaceUnit<0, vd, BinomialRows>>(
-        score, information);
+    moments_of_units<LaplaceUnit<0, BinomialRows>>(score, information);
 }
 
 // beta and Lambda at psi, and how far psi is from where the mode derivatives were taken.
@@ -131,12 +134,12 @@ GroupedData::Result GroupedData::evaluate(const double* psi, std::size_t threads
 }
 
 GroupedData::Result GroupedData::evaluate_binomial(std::size_t threads) {
-  switch (point_.q) {
-    case 1: return evaluate_effects<BinomialRows, 1>(threads);
-    case 2: return evaluate_effects<BinomialRows, 2>(threads);
-    case 3: return evaluate_effects<BinomialRows, 3>(threads);
-    default: return evaluate_effects<BinomialRows, 0>(threads);
+  if constexpr (kSizedUnits) {
+    if (point_.q == 1) return evaluate_effects<BinomialRows, 1>(threads);
+    if (point_.q == 2) return evaluate_effects<BinomialRows, 2>(threads);
+    if (point_.q == 3) return evaluate_effects<BinomialRows, 3>(threads);
   }
+  return evaluate_effects<BinomialRows, 0>(threads);
 }
 
 }  // namespace multilogit

@@ -85,13 +85,13 @@ class GroupedData {
   Result evaluate_binomial(std::size_t threads);
   Result evaluate_categorical(std::size_t threads);
   void moments_categorical(double* score, double* information);
-  template <template <int, class> class Response, int Q>
+  template <template <int> class Response, int Q>
   Result evaluate_effects(std::size_t threads);
-  template <class Large, class Small>
+  template <class Kernel>
   Result evaluate_units(std::size_t threads);
-  template <class Worker>
-  SlotSum sum_units(Worker& worker, std::size_t first, std::size_t last);
-  template <class Large, class Small>
+  template <class Kernel>
+  SlotSum sum_units(Kernel& kernel, std::size_t first, std::size_t last);
+  template <class Kernel>
   void moments_of_units(double* score, double* information);
 
   Layout layout_;

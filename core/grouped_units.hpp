@@ -17,18 +17,16 @@ namespace detail {
 // All sums of slots together take at most this many doubles (64 MB).
 constexpr std::size_t kMostSums = 8'000'000;
 
-inline double total(double x) { return x; }
-inline double total(vd x) { return sum(x); }
-
-template <class S>
-void reduce(const Totals<S>& totals, SlotSum& out) {
-  out.value += total(totals.value);
-  for (std::size_t i = 0; i < out.gradient.size(); ++i)
-    out.gradient[i] += total(totals.gradient[i]);
+// Adds up lanes that belong to groups; of a group whose rows are the lanes all are equal.
+inline void reduce(const Totals& totals, bool groups_in_lanes, SlotSum& out) {
+  const auto total = [=](vd x) { return groups_in_lanes ? sum(x) : x[0]; };
   const std::size_t size = out.gradient.size();
-  for (std::size_t k = 0; k < size; ++k)
+  out.value += total(totals.value);
+  for (std::size_t k = 0; k < size; ++k) {
+    out.gradient[k] += total(totals.gradient[k]);
     for (std::size_t l = k; l < size; ++l)
       out.hessian[k * size + l] += total(totals.hessian[k * totals.stride + l]);
+  }
 }
 
 // The slots in their order; the Hessian becomes full.
@@ -50,14 +48,6 @@ inline GroupedData::Result add_up(const std::vector<SlotSum>& slots, int size) {
   return result;
 }
 
-// One worker's scratch space: both kinds of unit.
-template <class Large, class Small>
-struct Worker {
-  Large large;
-  Small small;
-  explicit Worker(const Point& point) : large(point), small(point) {}
-};
-
 // The Hessian's upper triangle of beta from X'diag(w)X of every pair of logits.
 inline void add_grams(const Point& at, const std::vector<double>& grams, SlotSum& out) {
   const std::size_t px = at.x_columns, size = at.size();
@@ -73,16 +63,14 @@ inline void add_grams(const Point& at, const std::vector<double>& grams, SlotSum
 
 }  // namespace detail
 
-template <template <int, class> class Response, int Q>
+template <template <int> class Response, int Q>
 GroupedData::Result GroupedData::evaluate_effects(std::size_t threads) {
   constexpr int kQuadratureQ = Q <= 2 ? Q : 0;  // with more effects few nodes are affordable
-  if (point_.nodes.empty())
-    return evaluate_units<LaplaceUnit<Q, double, Response>, LaplaceUnit<Q, vd, Response>>(threads);
-  return evaluate_units<QuadratureUnit<kQuadratureQ, double, Response>,
-                        QuadratureUnit<kQuadratureQ, vd, Response>>(threads);
+  return point_.nodes.empty() ? evaluate_units<LaplaceUnit<Q, Response>>(threads)
+                              : evaluate_units<QuadratureUnit<kQuadratureQ, Response>>(threads);
 }
 
-template <class Large, class Small>
+template <class Kernel>
 GroupedData::Result GroupedData::evaluate_units(std::size_t threads) {
   const std::size_t slots = layout_.slots.size() - 1;
   const auto size = static_cast<std::size_t>(point_.size());
@@ -90,59 +78,49 @@ GroupedData::Result GroupedData::evaluate_units(std::size_t threads) {
       std::clamp<std::size_t>(detail::kMostSums / (size * size + 1), 1, slots);
   threads = std::clamp<std::size_t>(threads, 1, parts);
   std::vector<SlotSum> sums(parts);
-  std::vector<std::unique_ptr<detail::Worker<Large, Small>>> workers(threads);
+  std::vector<std::unique_ptr<Kernel>> kernels(threads);
 
-  for_each_slot(parts, threads, [&](std::size_t w, std::size_t part) {
-    if (!workers[w]) workers[w] = std::make_unique<detail::Worker<Large, Small>>(point_);
+  for_each_slot(parts, threads, [&](std::size_t worker, std::size_t part) {
+    if (!kernels[worker]) kernels[worker] = std::make_unique<Kernel>(point_);
     const std::size_t first = layout_.slots[part * slots / parts];
     const std::size_t last = layout_.slots[(part + 1) * slots / parts];
-    sums[part] = sum_units(*workers[w], first, last);
+    sums[part] = sum_units(*kernels[worker], first, last);
   });
 
   Result result = detail::add_up(sums, point_.size());
-  for (const auto& worker : workers)
-    if (worker)
-      result.inner_iterations +=
-          worker->small.inner_iterations() + worker->large.inner_iterations();
+  for (const auto& kernel : kernels)
+    if (kernel) result.inner_iterations += kernel->inner_iterations();
   return result;
 }
 
 // What the units from `first` to `last` contribute.
-template <class Worker>
-SlotSum GroupedData::sum_units(Worker& worker, std::size_t first, std::size_t last) {
+template <class Kernel>
+SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t last) {
   const int size = point_.size();
   SlotSum out(size);
-  Totals<double> large(size);
-  Totals<vd> small(size);
+  Totals large(size), small(size);
   Flat flat(point_);
   for (std::size_t u = first; u < last; ++u) {
     const Unit& unit = layout_.units[u];
-    const RowTiles rows = rows_of(unit);
-    out.modes_found =
-        unit.groups_in_lanes
-            ? worker.small.evaluate(rows, unit.group, unit.groups, modes_, small, flat)
-            : worker.large.evaluate(rows, unit.group, 1, modes_, large, flat);
+    Totals& totals = unit.groups_in_lanes ? small : large;
+    out.modes_found = kernel.evaluate(rows_of(unit), unit.group, unit.groups, modes_, totals, flat);
     if (!out.modes_found) return out;
   }
   flat.flush(point_);
-  detail::reduce(large, out);
-  detail::reduce(small, out);
+  detail::reduce(large, false, out);
+  detail::reduce(small, true, out);
   for (int k = 0; k < point_.p; ++k) out.gradient[k] += flat.product[k];
   detail::add_grams(point_, flat.gram, out);
   return out;
 }
 
-template <class Large, class Small>
+template <class Kernel>
 void GroupedData::moments_of_units(double* score, double* information) {
   const int q = point_.q, s = packed_size(q);
-  Large large(point_);
-  Small small(point_);
+  Kernel kernel(point_);
   std::vector<double> sums(static_cast<std::size_t>(kLanes) * (q + s));
   for (const Unit& unit : layout_.units) {
-    if (unit.groups_in_lanes)
-      small.moments(rows_of(unit), unit.groups, sums.data());
-    else
-      large.moments(rows_of(unit), unit.groups, sums.data());
+    kernel.moments(rows_of(unit), unit.groups, sums.data());
     for (int lane = 0; lane < unit.groups; ++lane) {
       const std::size_t group = layout_.order[unit.group + lane];
       for (int a = 0; a < q; ++a) score[group * q + a] = sums[a * unit.groups + lane];

@@ -8,9 +8,9 @@
 
 namespace multilogit {
 
-template <int Q, class S, template <int, class> class Response>
-class LaplaceUnit : public GroupUnit<Q, S, Response> {
-  using Base = GroupUnit<Q, S, Response>;
+template <int Q, template <int> class Response>
+class LaplaceUnit : public GroupUnit<Q, Response> {
+  using Base = GroupUnit<Q, Response>;
   using Base::kMaxQ;
 
  public:
@@ -18,14 +18,14 @@ class LaplaceUnit : public GroupUnit<Q, S, Response> {
 
   // Adds the unit's contribution; false when the modes were not found.
   bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
-                Totals<S>& totals, Flat& flat) {
+                Totals& totals, Flat& flat) {
     this->response_.start(rows);
     this->load(modes, first_group, groups);
     if (!this->find_modes()) return false;
     this->differentiate_rows();
     totals.value += this->f_ - this->H_.half_log_determinant(this->q());
     for (int i = 0; i < kMaxQ * kMaxQ; ++i) this->G_[i] = -0.5 * this->Hinv_[i];
-    const S no_score[kMaxQ] = {};
+    const vd no_score[kMaxQ] = {};
     this->weigh_rows(no_score, flat);
     this->differentiate_modes();
     add_gradient(totals);
@@ -36,7 +36,7 @@ class LaplaceUnit : public GroupUnit<Q, S, Response> {
 
  private:
   // P_k'r - tr(M_k) / 2; X'r is summed in `flat`.
-  void add_gradient(Totals<S>& totals) {
+  void add_gradient(Totals& totals) {
     const Point& at = this->at_;
     for (int k = 0; k < at.size(); ++k)
       for (int a = 0; a < this->q(); ++a)
@@ -47,18 +47,18 @@ class LaplaceUnit : public GroupUnit<Q, S, Response> {
 
   // -P'WP + N'U - T / 2, apart from X'diag(omega - w)X: for all pairs the low-rank part
   // U'Y + Y'U + M'M / 2 with Y = N / 2 + Lambda'G, then what only pairs with a theta have.
-  void add_hessian(Totals<S>& totals) {
-    const S *u = this->derivative_u_.data(), *m = this->m_.data();
-    S* y = this->y_.data();
+  void add_hessian(Totals& totals) {
+    const vd *u = this->derivative_u_.data(), *m = this->m_.data();
+    vd* y = this->y_.data();
     for (std::size_t i = 0; i < this->y_.size(); ++i) y[i] = 2.0 * y[i] + this->n_[i];  // 2 Y
-    add_outers<S>({{u, y, this->q()}, {y, u, this->q()}, {m, m, this->s()}}, 0.5, this->size_,
-                  totals.hessian.data());
+    add_outers({{u, y, this->q()}, {y, u, this->q()}, {m, m, this->s()}}, 0.5, this->size_,
+               totals.hessian.data());
     const Point& at = this->at_;
     for (int i = 0; i < at.m(); ++i) {
-      const S u = this->u_[at.theta_column[i]];
+      const vd u = this->u_[at.theta_column[i]];
       for (int k = 0; k < at.size(); ++k) {
         const double share = k >= at.p ? 0.5 : 1.0;
-        const S pwp = share * u * this->at(this->pw_, at.theta_row[i], k);
+        const vd pwp = share * u * this->at(this->pw_, at.theta_row[i], k);
         this->add_pair(k, i, this->theta_pair(k, i) - pwp, totals);
       }
     }

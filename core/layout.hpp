@@ -1,7 +1,8 @@
 // Rows sorted by group into tiles: one vector register per column and tile.
 //
 // Groups of up to kSmallGroup rows share a tile, a lane each, as many side by side as there are
-// lanes and of nearly equal size; the rows of a larger group fill the lanes of tiles of its own.
+// lanes and of nearly equal size; so do groups of up to kMediumGroup rows where that leaves less
+// than half of the lanes empty. The rows of a larger group fill the lanes of tiles of its own.
 // Lanes without a row hold zeros everywhere, and n = 0 trials make them count for nothing.
 #pragma once
 
@@ -15,7 +16,7 @@
 
 namespace multilogit {
 
-constexpr std::size_t kSmallGroup = 64;
+constexpr std::size_t kSmallGroup = 64, kMediumGroup = 256;
 
 struct Unit {
   std::size_t tile = 0, tiles = 0;
@@ -52,21 +53,29 @@ struct Layout {
       Unit unit;
       unit.tile = tiles;
       unit.group = g;
-      if (size[order[g]] <= kSmallGroup) {
+      const std::size_t beside = groups_side_by_side(size, g);
+      if (beside > 0) {
         unit.groups_in_lanes = true;
-        unit.groups = 0;
-        while (unit.groups < kLanes && g < order.size() && size[order[g]] <= kSmallGroup) {
-          unit.tiles = size[order[g]];  // ascending: the last one is the largest
-          ++unit.groups;
-          ++g;
-        }
+        unit.groups = static_cast<int>(beside);
+        unit.tiles = size[order[g + beside - 1]];  // ascending: the last one is the largest
       } else {
         unit.tiles = (size[order[g]] + kLanes - 1) / kLanes;
-        ++g;
       }
+      g += unit.groups;
       tiles += unit.tiles;
       units.push_back(unit);
     }
+  }
+
+  // How many groups from g on share tiles; 0: group g has its own.
+  std::size_t groups_side_by_side(const std::vector<std::size_t>& size, std::size_t g) const {
+    const bool small = size[order[g]] <= kSmallGroup;
+    const std::size_t limit = small ? kSmallGroup : kMediumGroup;
+    std::size_t groups = 0, filled = 0;
+    while (groups < kLanes && g + groups < order.size() && size[order[g + groups]] <= limit)
+      filled += size[order[g + groups++]];
+    if (small || groups == 0) return groups;
+    return 2 * filled > kLanes * size[order[g + groups - 1]] ? groups : 0;
   }
 
   void place_rows(const std::int32_t* codes, const std::vector<std::size_t>& rank) {

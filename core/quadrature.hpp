@@ -12,18 +12,9 @@
 
 namespace multilogit {
 
-namespace detail {
-
-inline double largest(double a, double b) { return a > b ? a : b; }
-inline vd largest(vd a, vd b) { return select(a > b, a, b); }
-inline double exponential(double x) { return std::exp(x); }
-inline vd exponential(vd x) { return exp_negative(x); }
-
-}  // namespace detail
-
-template <int Q, class S, template <int, class> class Response>
-class QuadratureUnit : public GroupUnit<Q, S, Response> {
-  using Base = GroupUnit<Q, S, Response>;
+template <int Q, template <int> class Response>
+class QuadratureUnit : public GroupUnit<Q, Response> {
+  using Base = GroupUnit<Q, Response>;
   using Base::kMaxQ;
   using Base::kMaxS;
 
@@ -41,8 +32,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
         mean_(this->size_),
         features_(static_cast<std::size_t>(at.q + packed_size(at.q)) * this->size_),
         partner_(features_.size()),
-        traces_(this->m_.size()),
-        p_lanes_(nodes_) {
+        traces_(this->m_.size()) {
     for (int a = 0; a < q(); ++a) feature_.push_back({a, -1});
     for (int b = 0; b < q(); ++b)
       for (int a = 0; a <= b; ++a) feature_.push_back({a, b});
@@ -50,16 +40,15 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
 
   // Adds the unit's contribution; false when the modes were not found.
   bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
-                Totals<S>& totals, Flat& flat) {
+                Totals& totals, Flat& flat) {
     this->response_.start(rows);
     this->load(modes, first_group, groups);
     if (!this->find_modes()) return false;
     this->differentiate_rows();
     evaluate_nodes();
     totals.value += mix() - this->H_.half_log_determinant(q());
-    for (int j = 0; j < nodes_; ++j) p_lanes_[j] = detail::to_lanes(p_[j]);
-    this->response_.average(nodes_, p_lanes_.data(), this->at_.nodes.data());
-    S S_u[kMaxQ];
+    this->response_.average(nodes_, p_.data(), this->at_.nodes.data());
+    vd S_u[kMaxQ];
     find_G(S_u);
     this->weigh_rows(S_u, flat);
     this->response_.multiply_node_columns(nodes_, node_cross_);
@@ -75,26 +64,26 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
  private:
   int q() const { return Base::q(); }
   double x(int j, int a) const { return this->at_.nodes[j * q() + a]; }
-  S R(int a, int d) const { return this->Linv_[d * kMaxQ + a]; }  // zero below the diagonal
+  vd R(int a, int d) const { return this->Linv_[d * kMaxQ + a]; }  // zero below the diagonal
 
   // ---- nodes -----------------------------------------------------------------------------------
 
   // c_j, r and w of every row, f(c_j), g_j = A'r_j - c_j, Z'W_jZ.
   void evaluate_nodes() {
     for (int j = 0; j < nodes_; ++j) {
-      S* c = &c_[j * kMaxQ];
+      vd* c = &c_[j * kMaxQ];
       for (int a = 0; a < q(); ++a) {
         c[a] = this->u_[a];
         for (int d = a; d < q(); ++d) c[a] += R(a, d) * x(j, d);
       }
       vd b[kMaxQ] = {};
       this->effects(c, b);
-      S* Rz = &Rz_[j * kMaxQ];
+      vd* Rz = &Rz_[j * kMaxQ];
       F_[j] = this->response_.differentiate_node(j, nodes_, b, Rz, &Wzz_[j * kMaxS]) +
               this->at_.log_weights[j];
       for (int a = 0; a < q(); ++a) F_[j] += 0.5 * (x(j, a) * x(j, a) - c[a] * c[a]);
       for (int a = 0; a < q(); ++a) {
-        S g = -c[a];
+        vd g = -c[a];
         for (int d = a; d < q(); ++d) g += this->Lambda(d, a) * Rz[d];
         g_[j * kMaxQ + a] = g;
       }
@@ -102,11 +91,11 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   }
 
   // p = softmax(F); returns log sum exp F.
-  S mix() {
-    S top = F_[0], total{};
-    for (int j = 1; j < nodes_; ++j) top = detail::largest(top, F_[j]);
+  vd mix() {
+    vd top = F_[0], total{};
+    for (int j = 1; j < nodes_; ++j) top = select(F_[j] > top, F_[j], top);
     for (int j = 0; j < nodes_; ++j) {
-      p_[j] = detail::exponential(F_[j] - top);
+      p_[j] = exp_negative(F_[j] - top);
       total += p_[j];
     }
     for (int j = 0; j < nodes_; ++j) p_[j] = p_[j] / total;
@@ -114,20 +103,20 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   }
 
   // S_u = sum p_j g_j, S_R = sum p_j g_j x_j' + L, N = R'S_R, G = -R N_s R'.
-  void find_G(S* S_u) {
-    S S_R[kMaxQ * kMaxQ], Ns[kMaxQ * kMaxQ];
+  void find_G(vd* S_u) {
+    vd S_R[kMaxQ * kMaxQ], Ns[kMaxQ * kMaxQ];
     for (int a = 0; a < q(); ++a) {
-      S_u[a] = S{};
+      S_u[a] = vd{};
       for (int j = 0; j < nodes_; ++j) S_u[a] += p_[j] * g_[j * kMaxQ + a];
       for (int d = 0; d < q(); ++d) {
-        S sum = d <= a ? this->H_.L[a * kMaxQ + d] : S{};
+        vd sum = d <= a ? this->H_.L[a * kMaxQ + d] : vd{};
         for (int j = 0; j < nodes_; ++j) sum += p_[j] * g_[j * kMaxQ + a] * x(j, d);
         S_R[a * kMaxQ + d] = sum;
       }
     }
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d < q(); ++d) {
-        S sum{};
+        vd sum{};
         for (int e = 0; e <= a; ++e) sum += this->Linv_[a * kMaxQ + e] * S_R[e * kMaxQ + d];
         N_[a * kMaxQ + d] = sum;
       }
@@ -135,7 +124,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
       for (int d = a; d < q(); ++d) Ns[a * kMaxQ + d] = Ns[d * kMaxQ + a] = 0.5 * N_[a * kMaxQ + d];
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S sum{};
+        vd sum{};
         for (int d = a; d < q(); ++d)
           for (int e = c; e < q(); ++e) sum += R(a, d) * Ns[d * kMaxQ + e] * R(c, e);
         this->G_[a * kMaxQ + c] = -sum;
@@ -143,18 +132,18 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   }
 
   // Products with the regressors: wbar z_a | w1_b z_a | r_j for every node.
-  const S* node_cross(int row) const {
+  const vd* node_cross(int row) const {
     return &node_cross_[static_cast<std::size_t>(row) * this->at_.regressors()];
   }
-  S wz(int a, int k) const { return node_cross(a)[k]; }  // sum wbar z_a x_k
-  S w1z(int b, int a, int k) const { return node_cross(q() + b * q() + a)[k]; }
-  S rx(int j, int k) const { return node_cross(q() + q() * q() + j)[k]; }  // r_j'x_k
+  vd wz(int a, int k) const { return node_cross(a)[k]; }  // sum wbar z_a x_k
+  vd w1z(int b, int a, int k) const { return node_cross(q() + b * q() + a)[k]; }
+  vd rx(int j, int k) const { return node_cross(q() + q() * q() + j)[k]; }  // r_j'x_k
 
   // ---- parameters ------------------------------------------------------------------------------
 
   // Phi(M_k): lower triangle with half the diagonal, element (a, d), a >= d.
-  S phi(int a, int d, int k) const {
-    const S m = this->at(this->m_, Base::pair(a, d), k);
+  vd phi(int a, int d, int k) const {
+    const vd m = this->at(this->m_, Base::pair(a, d), k);
     return a == d ? 0.5 * m : std::sqrt(0.5) * m;
   }
 
@@ -167,7 +156,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   static constexpr int kMaxFeatures = kMaxQ + kMaxS;
   int features() const { return q() + this->s(); }
   double x(int j, const Feature& f) const { return f.node < 0 ? 1.0 : x(j, f.node); }
-  const S* phi(int f) const { return &features_[f * this->size_]; }
+  const vd* phi(int f) const { return &features_[f * this->size_]; }
 
   // u_k, and R_k = -R Phi_k'.
   void find_features() {
@@ -175,7 +164,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
     for (int f = q(); f < features(); ++f) {
       const auto [a, b] = feature_[f];
       for (int k = 0; k < this->size_; ++k) {
-        S sum{};
+        vd sum{};
         for (int d = a; d <= b; ++d) sum += R(a, d) * phi(b, d, k);
         features_[f * this->size_ + k] = -sum;
       }
@@ -186,15 +175,15 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   void differentiate_nodes() {
     const Point& at = this->at_;
     const int size = this->size_;
-    std::fill(mean_.begin(), mean_.end(), S{});
+    std::fill(mean_.begin(), mean_.end(), vd{});
     for (int j = 0; j < nodes_; ++j) {
-      S* F = &Fk_[static_cast<std::size_t>(j) * size];
+      vd* F = &Fk_[static_cast<std::size_t>(j) * size];
       for (int k = 0; k < at.p; ++k) F[k] = rx(j, k);
       for (int i = 0; i < at.m(); ++i)
         F[at.p + i] = Rz_[j * kMaxQ + at.theta_row[i]] * c_[j * kMaxQ + at.theta_column[i]];
-      for (int k = at.size(); k < size; ++k) F[k] = S{};
+      for (int k = at.size(); k < size; ++k) F[k] = vd{};
       for (int f = 0; f < features(); ++f) {
-        const S g = g_[j * kMaxQ + feature_[f].row] * x(j, feature_[f]);
+        const vd g = g_[j * kMaxQ + feature_[f].row] * x(j, feature_[f]);
         for (int k = 0; k < size; ++k) F[k] += g * phi(f)[k];
       }
       for (int k = 0; k < size; ++k) mean_[k] += p_[j] * F[k];
@@ -204,13 +193,13 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   // B with sum_j p_j c_jk'H_j c_jl = phi_k'B phi_l, H_j = I + A'W_jA.
   void find_curvature() {
     const int size = features();
-    curvature_.assign(static_cast<std::size_t>(size) * size, S{});
-    S H[kMaxQ * kMaxQ];
+    curvature_.assign(static_cast<std::size_t>(size) * size, vd{});
+    vd H[kMaxQ * kMaxQ];
     for (int j = 0; j < nodes_; ++j) {
       node_H(j, H);
       for (int f = 0; f < size; ++f) {
-        const S* row = &H[feature_[f].row * kMaxQ];
-        const S px = p_[j] * x(j, feature_[f]);
+        const vd* row = &H[feature_[f].row * kMaxQ];
+        const vd px = p_[j] * x(j, feature_[f]);
         for (int e = 0; e <= f; ++e)
           curvature_[f * size + e] += px * x(j, feature_[e]) * row[feature_[e].row];
       }
@@ -219,10 +208,10 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
       for (int e = 0; e < f; ++e) curvature_[e * size + f] = curvature_[f * size + e];
   }
 
-  void node_H(int j, S* H) const {
+  void node_H(int j, vd* H) const {
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) {
-        S sum = S{} + (a == c ? 1.0 : 0.0);
+        vd sum = vd{} + (a == c ? 1.0 : 0.0);
         for (int d = a; d < q(); ++d)
           for (int e = c; e < q(); ++e)
             sum += this->Lambda(d, a) * Wzz_[j * kMaxS + Base::pair(d, e)] * this->Lambda(e, c);
@@ -232,13 +221,13 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
 
   // With l = theta_i = Lambda[a, b], sum_j p_j {r_j'Z_l c_jk - (Z_l c_j)'W_j A c_jk} = sum_f form_f
   // phi_fk.
-  void find_pair_form(int i, S* form) const {
+  void find_pair_form(int i, vd* form) const {
     const int a = this->at_.theta_row[i], b = this->at_.theta_column[i];
-    std::fill(form, form + features(), S{});
+    std::fill(form, form + features(), vd{});
     for (int j = 0; j < nodes_; ++j) {
-      S slope[kMaxQ];
+      vd slope[kMaxQ];
       for (int d = 0; d < q(); ++d) {
-        S WL{};
+        vd WL{};
         for (int e = d; e < q(); ++e) WL += node_W(j, a, e) * this->Lambda(e, d);
         slope[d] = -c_[j * kMaxQ + b] * WL;
       }
@@ -249,24 +238,24 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   }
 
   // sum_j p_j (Z_k c_j)'W_j Z_l c_j, k = theta_h, l = theta_i.
-  S pair_weight(int h, int i) const {
+  vd pair_weight(int h, int i) const {
     const Point& at = this->at_;
-    S sum{};
+    vd sum{};
     for (int j = 0; j < nodes_; ++j)
       sum += p_[j] * c_[j * kMaxQ + at.theta_column[h]] * c_[j * kMaxQ + at.theta_column[i]] *
              node_W(j, at.theta_row[h], at.theta_row[i]);
     return sum;
   }
 
-  S node_W(int j, int a, int b) const { return Wzz_[j * kMaxS + Base::pair(a, b)]; }
+  vd node_W(int j, int a, int b) const { return Wzz_[j * kMaxS + Base::pair(a, b)]; }
 
   // ---- sums over groups ------------------------------------------------------------------------
 
   // sum_j p_j F_jk - tr(M_k) / 2; X'rbar is summed in `flat`.
-  void add_gradient(Totals<S>& totals) {
+  void add_gradient(Totals& totals) {
     const Point& at = this->at_;
     for (int k = 0; k < at.size(); ++k) {
-      S gradient = mean_[k];
+      vd gradient = mean_[k];
       for (int a = 0; a < q(); ++a) gradient -= 0.5 * this->at(this->m_, Base::pair(a, a), k);
       if (k < at.p)
         for (int j = 0; j < nodes_; ++j) gradient -= p_[j] * rx(j, k);
@@ -276,32 +265,32 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
 
   // Cov_p(F_k, F_l) - phi_k'B phi_l + the products of u, R and y with each other, of M and T; then
   // what only pairs with a theta have.
-  void add_hessian(Totals<S>& totals) {
+  void add_hessian(Totals& totals) {
     const int size = this->size_;
     for (int j = 0; j < nodes_; ++j) {
-      const S root = square_root(2.0 * p_[j]);
-      S* F = &Fk_[static_cast<std::size_t>(j) * size];
+      const vd root = square_root(2.0 * p_[j]);
+      vd* F = &Fk_[static_cast<std::size_t>(j) * size];
       for (int k = 0; k < size; ++k) F[k] = root * (F[k] - mean_[k]);
     }
     find_partners();
     for (int l = 0; l < size; ++l) find_trace_form(l);
-    const S *F = Fk_.data(), *f = features_.data(), *g = partner_.data();
-    const S *m = this->m_.data(), *t = traces_.data();
-    add_outers<S>({{F, F, nodes_},
-                   {f, g, features()},
-                   {g, f, features()},
-                   {m, t, this->s()},
-                   {t, m, this->s()}},
-                  0.5, size, totals.hessian.data());
+    const vd *F = Fk_.data(), *f = features_.data(), *g = partner_.data();
+    const vd *m = this->m_.data(), *t = traces_.data();
+    add_outers({{F, F, nodes_},
+                {f, g, features()},
+                {g, f, features()},
+                {m, t, this->s()},
+                {t, m, this->s()}},
+               0.5, size, totals.hessian.data());
     for (int i = 0; i < this->at_.m(); ++i) add_theta_pairs(i, totals);
   }
 
-  void add_theta_pairs(int i, Totals<S>& totals) {
+  void add_theta_pairs(int i, Totals& totals) {
     const Point& at = this->at_;
-    S form[kMaxFeatures];
+    vd form[kMaxFeatures];
     find_pair_form(i, form);
     for (int k = 0; k < at.size(); ++k) {
-      S x = this->theta_pair(k, i);
+      vd x = this->theta_pair(k, i);
       for (int f = 0; f < features(); ++f) x += form[f] * phi(f)[k];
       x -= k < at.p ? weighted_column(k, i) : 0.5 * pair_weight(k - at.p, i);
       this->add_pair(k, i, x, totals);
@@ -314,7 +303,7 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
     const int size = this->size_;
     find_curvature();
     for (int f = 0; f < features(); ++f) {
-      S* partner = &partner_[f * size];
+      vd* partner = &partner_[f * size];
       fill_weighted_columns(feature_[f], partner);
       if (f < q())
         for (int k = 0; k < size; ++k) partner[k] += 2.0 * this->y_[f * size + k];
@@ -324,21 +313,21 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   }
 
   // -2 (x_k'W z Lambda)_a with W = wbar or w1_b; zero for theta.
-  void fill_weighted_columns(const Feature& f, S* out) const {
+  void fill_weighted_columns(const Feature& f, vd* out) const {
     const int p = this->at_.p;
     for (int k = 0; k < p; ++k) {
-      S sum{};
+      vd sum{};
       for (int c = f.row; c < q(); ++c)
         sum += this->Lambda(c, f.row) * (f.node < 0 ? wz(c, k) : w1z(f.node, c, k));
       out[k] = -2.0 * sum;
     }
-    std::fill(out + p, out + this->size_, S{});
+    std::fill(out + p, out + this->size_, vd{});
   }
 
   // sum_j p_j x_k'W_j z_a c_j[b] for theta_i = Lambda[a, b]
-  S weighted_column(int k, int i) const {
+  vd weighted_column(int k, int i) const {
     const int a = this->at_.theta_row[i], b = this->at_.theta_column[i];
-    S sum = wz(a, k) * this->u_[b];
+    vd sum = wz(a, k) * this->u_[b];
     for (int d = b; d < q(); ++d) sum += R(b, d) * w1z(d, a, k);
     return sum;
   }
@@ -348,20 +337,20 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
   // R_kl = R {Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l' - L^-1 H_kl L^-T)'}, the N - I of
   // R'sum p_j g_j x_j' and the derivatives of -log|L|.)
   void find_trace_form(int l) {
-    S P[kMaxQ * kMaxQ], V[kMaxQ * kMaxQ], T[kMaxQ * kMaxQ];
+    vd P[kMaxQ * kMaxQ], V[kMaxQ * kMaxQ], T[kMaxQ * kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d < q(); ++d) {
-        P[a * kMaxQ + d] = a >= d ? phi(a, d, l) : S{};
+        P[a * kMaxQ + d] = a >= d ? phi(a, d, l) : vd{};
         V[a * kMaxQ + d] = masked(a, d, N_[d * kMaxQ + a]);  // Phi(N')
       }
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d < q(); ++d) {
-        S np{}, sum{};
+        vd np{}, sum{};
         for (int e = 0; e < q(); ++e) {
           np += N_[e * kMaxQ + a] * P[d * kMaxQ + e];  // N'Phi_l'
           sum += P[e * kMaxQ + a] * V[e * kMaxQ + d] + V[a * kMaxQ + e] * P[e * kMaxQ + d];
         }
-        T[a * kMaxQ + d] = sum + masked(a, d, np) - (a == d ? 0.5 * P[a * kMaxQ + a] : S{});
+        T[a * kMaxQ + d] = sum + masked(a, d, np) - (a == d ? 0.5 * P[a * kMaxQ + a] : vd{});
       }
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d <= a; ++d)
@@ -369,17 +358,16 @@ class QuadratureUnit : public GroupUnit<Q, S, Response> {
             a == d ? T[a * kMaxQ + a] : std::sqrt(0.5) * (T[a * kMaxQ + d] + T[d * kMaxQ + a]);
   }
 
-  static S masked(int a, int d, S value) { return a > d ? value : (a == d ? 0.5 * value : S{}); }
+  static vd masked(int a, int d, vd value) { return a > d ? value : (a == d ? 0.5 * value : vd{}); }
 
   int nodes_;
-  std::vector<S> F_, p_, c_, g_, Rz_, Wzz_;  // nodes x components
-  std::vector<S> Fk_, mean_;                 // nodes x parameters; parameters
+  std::vector<vd> F_, p_, c_, g_, Rz_, Wzz_;  // nodes x components
+  std::vector<vd> Fk_, mean_;                 // nodes x parameters; parameters
   std::vector<Feature> feature_;
-  std::vector<S> curvature_;                    // features x features
-  std::vector<S> features_, partner_, traces_;  // features, features, pairs x parameters
-  std::vector<vd> p_lanes_;
-  std::vector<S> node_cross_;  // weights x regressors
-  S N_[kMaxQ * kMaxQ];
+  std::vector<vd> curvature_;                    // features x features
+  std::vector<vd> features_, partner_, traces_;  // features, features, pairs x parameters
+  std::vector<vd> node_cross_;                   // weights x regressors
+  vd N_[kMaxQ * kMaxQ];
 };
 
 }  // namespace multilogit

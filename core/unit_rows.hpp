@@ -1,9 +1,9 @@
 // What a unit of groups is made of: the point of the evaluation, the tiles of its rows, and what
 // all kinds of response do with them.
 //
-// A unit is one group whose rows fill the lanes (S = double: per-group numbers are scalars), or as
-// many small groups as there are lanes, side by side (S = vd: lane j of every number belongs to
-// group j). The same code serves both; only the sum over rows differs.
+// A unit is as many small groups as there are lanes, side by side (lane j of every number belongs
+// to group j), or one group whose rows fill the lanes: there a sum over rows adds up the lanes, and
+// all lanes of the group's numbers are equal. The same code serves both.
 //
 // A row's linear predictor has C components, the logits (binomial response: C = 1), and column k of
 // the tiles enters it in C ways: e_c x_k, c < C. These C times `columns` vectors are its
@@ -55,6 +55,7 @@ struct RowTiles {
   const vd* n;       // trials
   const vd* offset;  // null when there is none
   std::size_t tiles;
+  bool groups_in_lanes;
 };
 
 // Weights of the global products X'diag(omega - w)X, one for every pair of logits, and of X'r, one
@@ -100,34 +101,24 @@ struct Flat {
   }
 };
 
+// Whether there are units for the commonest numbers of effects, known to the compiler: they are
+// faster and take longer to compile.
+#ifdef MULTILOGIT_ANY_SIZE
+constexpr bool kSizedUnits = false;
+#else
+constexpr bool kSizedUnits = true;
+#endif
+
 // Most random effects per group, and most logits of a model with random effects.
 constexpr int kMaxEffects = 16;
 constexpr int kMaxLogits = 16;
 
-namespace detail {
-
-// Row sums end in a scalar per group (rows in lanes) or stay apart (groups in lanes).
-template <class S>
-S over_rows(vd x);
-template <>
-inline double over_rows<double>(vd x) {
-  return sum(x);
-}
-template <>
-inline vd over_rows<vd>(vd x) {
-  return x;
-}
-
-inline vd to_lanes(double x) { return splat(x); }
-inline vd to_lanes(vd x) { return x; }
-
-}  // namespace detail
-
 // What the rows of all responses have: tiles, and q effects in them (Q = 0: any number).
-template <int Q, class S>
+template <int Q>
 class UnitRows {
  public:
   explicit UnitRows(const Point& at) : at_(at) {}
+  bool groups_in_lanes() const { return rows_.groups_in_lanes; }
 
  protected:
   static constexpr int kMaxQ = Q > 0 ? Q : kMaxEffects;
@@ -145,9 +136,11 @@ class UnitRows {
     return left_.data();
   }
 
-  void finish_sums(const vd* rz, const vd* wzz, S* Rz, S* Wzz) const {
-    for (int a = 0; a < q(); ++a) Rz[a] = detail::over_rows<S>(rz[a]);
-    for (int c = 0; c < s(); ++c) Wzz[c] = detail::over_rows<S>(wzz[c]);
+  vd over_rows(vd x) const { return rows_.groups_in_lanes ? x : splat(sum(x)); }
+
+  void finish_sums(const vd* rz, const vd* wzz, vd* Rz, vd* Wzz) const {
+    for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);
+    for (int c = 0; c < s(); ++c) Wzz[c] = this->over_rows(wzz[c]);
   }
 
   const Point& at_;

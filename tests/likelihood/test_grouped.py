@@ -117,10 +117,10 @@ def test_gradient_and_hessian_are_the_derivatives(
 
 
 def test_groups_of_one_row_and_large_groups_differentiate_alike() -> None:
-    # Groups beyond 64 rows take the other layout: rows in lanes.
+    # Groups beyond 256 rows always take the other layout: rows in lanes.
     rng = np.random.default_rng(3)
     data = problem(5, (2,), groups=4, largest=2)
-    sizes = [1, 1, 70, 200]
+    sizes = [1, 1, 70, 300]
     codes = np.repeat(np.arange(4, dtype=np.int32), sizes)
     n = codes.size
     x = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])

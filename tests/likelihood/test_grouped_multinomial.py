@@ -150,9 +150,13 @@ def test_gradient_and_hessian_are_the_derivatives(
 
 @pytest.mark.parametrize("nodes", [1, 3])
 @pytest.mark.parametrize("n_logits", [2, 3])
-def test_large_groups_differentiate_alike(n_logits: int, nodes: int) -> None:
-    # Groups beyond 64 rows take the other layout: rows in lanes.
-    data = problem(6, n_logits, sizes=(1, 70, 2, 130))
+@pytest.mark.parametrize("sizes", [(1, 70, 2, 270), (70, 81, 66, 72, 75, 90, 80, 77, 3)])
+def test_large_groups_differentiate_alike(
+    sizes: tuple[int, ...], n_logits: int, nodes: int
+) -> None:
+    # Beyond 256 rows, or 64 where no groups of that size are there to share tiles with, the rows
+    # of a group fill the lanes.
+    data = problem(6, n_logits, sizes=sizes)
     likelihood = data.likelihood(nodes)
     assert likelihood.evaluate(data.psi).value == pytest.approx(data.dense_value(nodes), rel=1e-12)
     assert_derivatives(likelihood, data.psi, 1e-7)
