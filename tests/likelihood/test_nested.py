@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import formulaic
@@ -15,6 +16,7 @@ from laplace_reference import central_differences, laplace_factors
 from numpy.typing import NDArray
 
 from multilogit.errors import OptionError, Status
+from multilogit.evaluation import Evaluation
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood, is_nested, serpentine
@@ -652,6 +654,25 @@ def test_effects_in_another_order_are_the_same_model() -> None:
     likelihood.restart()
     assert likelihood.order == (0, 1, 2, 3, 4)
     assert likelihood.evaluate(data.psi).value == pytest.approx(here.value, rel=1e-13)
+
+
+def test_calls_from_several_threads_take_turns() -> None:
+    data = problem(16, ((2,), (1,)), roots=30)
+    likelihood = data.likelihood()
+    expected = likelihood.evaluate(data.psi)
+    likelihood.evaluate(data.psi)  # where the modes stay
+
+    def call(k: int) -> Evaluation:
+        if k % 4 == 0:
+            likelihood.set_response(data.y, data.trials)
+        if k % 4 == 1:
+            likelihood.modes()
+        return likelihood.evaluate(data.psi)
+
+    with ThreadPoolExecutor(8) as pool:
+        for at in pool.map(call, range(40)):
+            assert at.status is Status.OK
+            assert at.value == pytest.approx(expected.value, rel=1e-13)
 
 
 def test_a_new_response_replaces_the_old_one() -> None:
