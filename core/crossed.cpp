@@ -248,7 +248,7 @@ void CrossedData::move_to(const double* psi) {
 void CrossedData::prepare_rows(const double* beta) {
   for (int c = 0; c < C_; ++c, beta += x_columns_)
     for (std::size_t i = 0; i < layout_.rows; ++i) {
-      const double* x = &x_[i * x_columns_];
+      const double* x = x_.data() + i * x_columns_;
       double eta = offset_.empty() ? 0.0 : offset_[i];
       for (int k = 0; k < x_columns_; ++k) eta += x[k] * beta[k];
       eta0_[c * padded_ + i] = eta;
