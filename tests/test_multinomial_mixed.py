@@ -429,6 +429,6 @@ def test_the_truth_is_recovered(beta: Any, Sigma: Any) -> None:
 
 def test_12000_rows_in_400_groups_take_less_than_two_seconds() -> None:
     data = simulate(0, BETA, SIGMA, groups=400, size=30)
-    began = time.perf_counter()
+    began = time.process_time()
     ml.fit("y ~ x + (1 | g)", data, threads=1)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0

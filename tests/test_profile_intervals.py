@@ -78,9 +78,9 @@ def test_cbpp_as_the_exact_gradient_says() -> None:
 def test_contraception_as_the_exact_gradient_says(name: str) -> None:
     expected = oracle("inference")["contraception_profile"][name]
     fit = contraception(name)
-    began = time.perf_counter()
+    began = time.process_time()
     found = fit.confint("profile")
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert list(found.index) == [label.replace("^", "**") for label in expected]
     np.testing.assert_allclose(found, list(expected.values()), rtol=0, atol=1e-7)
 

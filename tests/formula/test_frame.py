@@ -273,9 +273,9 @@ def test_small_data_take_no_time() -> None:
     build_frame(formula, CLEAN)
     times = []
     for _ in range(20):
-        start = time.perf_counter()
+        start = time.process_time()
         build_frame(formula, CLEAN)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 4e-3
 
 
@@ -296,9 +296,9 @@ assert "formulaic" in sys.modules
 def test_wide_formulas_take_no_time() -> None:
     rng = np.random.default_rng(3)
     data = {f"x{k}": rng.normal(size=20) for k in range(500)} | {"y": np.arange(20) % 2}
-    start = time.perf_counter()
+    start = time.process_time()
     frame, _ = build_frame("y ~ . + log(x1^2) + x2:x3", data)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert len(frame.fixed.names) == 503
     assert np.shares_memory(frame.fixed.columns[1], data["x0"])
 

@@ -66,10 +66,10 @@ HOSTILE = [
 def test_refused_at_once(template: str, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     formula = template.format(marker=marker)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError):
         build_frame(formula, DATA)
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     assert not marker.exists()
 
 
@@ -93,10 +93,10 @@ def test_refused_at_once(template: str, tmp_path: Path) -> None:
     ],
 )
 def test_size_is_bounded_in_time(formula: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(FormulaError):
         parse(formula)
-    assert time.perf_counter() - start < 4 * SECONDS
+    assert time.process_time() - start < 4 * SECONDS
 
 
 def test_wide_but_honest_formulas_pass() -> None:
