@@ -10,6 +10,7 @@
 // are all that is needed.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstring>
@@ -31,15 +32,19 @@ struct ModeStore {
 
 // Sums over the groups seen so far, lanes apart.
 struct Totals {
+  std::size_t stride;
   vd value{};
   std::vector<vd> gradient;  // p + m; the part X'r of the first p is in `Flat`
   std::vector<vd> hessian;   // stride^2, upper triangle of p + m; without X'(Omega - W)X
-  std::size_t stride;
 
   explicit Totals(int size)
-      : gradient(size),
-        hessian(whole_blocks(size) * whole_blocks(size)),
-        stride(whole_blocks(size)) {}
+      : stride(whole_blocks(size)), gradient(size), hessian(stride * stride) {}
+
+  void clear() {
+    value = vd{};
+    std::fill(gradient.begin(), gradient.end(), vd{});
+    std::fill(hessian.begin(), hessian.end(), vd{});
+  }
 };
 
 template <int Q, template <int> class Response>

@@ -17,8 +17,9 @@ namespace detail {
 // All sums of slots together take at most this many doubles (64 MB).
 constexpr std::size_t kMostSums = 8'000'000;
 
-// Adds up lanes that belong to groups; of a group whose rows are the lanes all are equal.
-inline void reduce(const Totals& totals, bool groups_in_lanes, SlotSum& out) {
+// Adds up lanes that belong to groups, or takes one where they are the rows of a group and all are
+// equal; clears them.
+inline void reduce(Totals& totals, bool groups_in_lanes, SlotSum& out) {
   const auto total = [=](vd x) { return groups_in_lanes ? sum(x) : x[0]; };
   const std::size_t size = out.gradient.size();
   out.value += total(totals.value);
@@ -27,6 +28,7 @@ inline void reduce(const Totals& totals, bool groups_in_lanes, SlotSum& out) {
     for (std::size_t l = k; l < size; ++l)
       out.hessian[k * size + l] += total(totals.hessian[k * totals.stride + l]);
   }
+  totals.clear();
 }
 
 // The slots in their order; the Hessian becomes full.
@@ -98,17 +100,20 @@ template <class Kernel>
 SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t last) {
   const int size = point_.size();
   SlotSum out(size);
-  Totals large(size), small(size);
+  Totals totals(size);
   Flat flat(point_);
+  bool groups_in_lanes = true;
   for (std::size_t u = first; u < last; ++u) {
     const Unit& unit = layout_.units[u];
-    Totals& totals = unit.groups_in_lanes ? small : large;
+    if (unit.groups_in_lanes != groups_in_lanes) {  // rarely: units are in the order of their size
+      detail::reduce(totals, groups_in_lanes, out);
+      groups_in_lanes = unit.groups_in_lanes;
+    }
     out.modes_found = kernel.evaluate(rows_of(unit), unit.group, unit.groups, modes_, totals, flat);
     if (!out.modes_found) return out;
   }
   flat.flush(point_);
-  detail::reduce(large, false, out);
-  detail::reduce(small, true, out);
+  detail::reduce(totals, groups_in_lanes, out);
   for (int k = 0; k < point_.p; ++k) out.gradient[k] += flat.product[k];
   detail::add_grams(point_, flat.gram, out);
   return out;
