@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 
 import multilogit as ml
+from multilogit.estimate.mixed import arranged, mixed_likelihood
+from multilogit.estimate.options import Options
+from multilogit.likelihood.grouped import GroupedLikelihood
+from multilogit.newton import newton_direction
 
 
 def tiny_clusters(sd: float, seed: int = 1, groups: int = 300, size: int = 4) -> pd.DataFrame:
@@ -64,6 +68,29 @@ def test_crossed_factors_are_judged_by_the_next_term_of_the_expansion() -> None:
     assert warning.facts["loglik_change"] > 0.5
     assert "no quadrature" in warning.remedy
     assert not ml.fit(formula, matings(30, 15, 0.6)).diagnostics
+
+
+def test_many_effects_are_judged_by_the_expansion_and_quadrature_agrees() -> None:
+    # Three categories and a slope: four effects, too many for the check by quadrature.
+    rng = np.random.default_rng(2)
+    g = np.repeat(np.arange(100), 8)
+    x = rng.normal(size=g.size)
+    u = 1.2 * rng.normal(size=(100, 2, 2))
+    eta = np.column_stack([0 * x, *(u[g, c, 0] + (0.5 + u[g, c, 1]) * x for c in (0, 1))])
+    share = np.exp(eta).cumsum(axis=1)
+    answer = (rng.random(g.size)[:, None] * share[:, -1:] > share).sum(axis=1)
+    data = pd.DataFrame({"y": np.array(["a", "b", "c"])[answer], "x": x, "g": g})
+    fit = ml.fit("y ~ x + (1 + x | g)", data)
+    (warning,) = [d for d in fit.diagnostics if d.code == "laplace-accuracy"]
+    assert "nodes=8" in warning.remedy
+    likelihood = mixed_likelihood(arranged(fit.frame), Options())
+    assert isinstance(likelihood, GroupedLikelihood)
+    laplace = likelihood.evaluate(fit.solution.psi).value
+    likelihood.set_nodes(7)
+    finer = likelihood.evaluate(fit.solution.psi)
+    moved = newton_direction(finer.gradient, finer.hessian).decrement
+    assert warning.facts["moved"] == pytest.approx(moved, rel=0.25)
+    assert warning.facts["loglik_change"] == pytest.approx(finer.value - laplace, rel=0.15)
 
 
 def test_the_check_changes_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -474,6 +475,16 @@ def test_bitwise_equal_for_every_number_of_threads(sparse: bool) -> None:
             )
         )
     assert len(set(results)) == 1
+
+
+def test_threads_of_the_caller_wait_for_each_other() -> None:
+    data = neighbours(3)
+    likelihood = data.likelihood()
+    points = [data.psi + 0.02 * k for k in range(8)]
+    alone = [data.likelihood().evaluate(psi).value for psi in points]
+    with ThreadPoolExecutor(4) as pool:
+        together = [at.value for at in pool.map(likelihood.evaluate, points)]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
 
 
 # -- state ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ factors have no quadrature; there the next term of Laplace's expansion tells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -45,6 +46,14 @@ _MOST_CHECKED_BYTES = 1e9
 """Memory of a crossed model that is checked: its size tells what an evaluation costs."""
 _WORTH_A_WARNING = 0.3
 """Newton decrement of the better approximation, a distance in standard errors, worth a warning."""
+_MOST_EXPANDED = 5_000_000
+"""Rows times squared effects times elements of θ: what the expansion may cost otherwise."""
+_VARIANCES_SUFFER = (
+    "The variances of the random effects suffer most; refits to simulated responses "
+    "(fit.simulate) show by how much."
+)
+_NO_QUADRATURE = f"Crossed factors have no quadrature. {_VARIANCES_SUFFER}"
+_NO_NODES = f"There are too many random effects for quadrature. {_VARIANCES_SUFFER}"
 _SMALL_STEP = 0.1
 """Of a difference quotient, in standard errors."""
 
@@ -82,16 +91,36 @@ def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
     return replace(estimate, nodes=nodes, diagnostics=(*estimate.diagnostics, chosen))
 
 
-def check_laplace(target: Target, estimate: Estimate, frame: ModelFrame) -> tuple[Diagnostic, ...]:
-    """A warning where a better approximation would move the estimates."""
-    likelihood = target.likelihood
+def check_laplace(
+    target: Target,
+    estimate: Estimate,
+    frame: ModelFrame,
+    as_crossed: Callable[[], CrossedLaplace],
+) -> tuple[Diagnostic, ...]:
+    """A warning where a better approximation would move the estimates.
+
+    ``as_crossed`` makes the same likelihood by the kernel for crossed factors, which knows the
+    next term of Laplace's expansion: for factors with too many effects for quadrature.
+    """
+    likelihood, rows = target.likelihood, frame.response.trials.size
     if not _in_doubt(likelihood, estimate, frame):
         return ()
     if isinstance(likelihood, CrossedLaplace):
-        return _check_by_expansion(likelihood, estimate)
+        if likelihood.bytes > _MOST_CHECKED_BYTES:
+            return ()
+        return _check_by_expansion(likelihood, estimate, _NO_QUADRATURE)
     assert isinstance(likelihood, GroupedLikelihood | NestedLikelihood)
-    nodes = _check_nodes(likelihood, frame.response.trials.size)
-    return () if nodes is None else _check_by_quadrature(target, estimate, nodes)
+    nodes = _check_nodes(likelihood, rows)
+    if nodes is not None:
+        return _check_by_quadrature(target, estimate, nodes)
+    structure = likelihood.structure
+    if rows * structure.q**2 * structure.m > _MOST_EXPANDED:
+        return ()
+    most = int(MOST_PRODUCT_NODES ** (1.0 / structure.q))
+    remedy = (
+        f"Fit with several nodes; at most nodes={most} are possible." if most > 1 else _NO_NODES
+    )
+    return _check_by_expansion(as_crossed(), estimate, remedy)
 
 
 def _check_by_quadrature(target: Target, estimate: Estimate, nodes: int) -> tuple[Diagnostic, ...]:
@@ -119,14 +148,14 @@ def _check_by_quadrature(target: Target, estimate: Estimate, nodes: int) -> tupl
     )
 
 
-def _check_by_expansion(likelihood: CrossedLaplace, estimate: Estimate) -> tuple[Diagnostic, ...]:
+def _check_by_expansion(
+    likelihood: CrossedLaplace, estimate: Estimate, remedy: str
+) -> tuple[Diagnostic, ...]:
     """The next term ε(ψ) of the expansion, and the Newton step that it makes ℓ + ε take.
 
     Along θ only, with the β that belong to it: nearly all of ε changes with the variances.
     Where Laplace's approximation is poor the next term is too, and overstates what it lacks.
     """
-    if likelihood.bytes > _MOST_CHECKED_BYTES:
-        return ()
     psi, p = estimate.solution.psi, likelihood.p
     free = p + np.flatnonzero(~estimate.boundary[p:])
     information = -estimate.solution.evaluation.hessian
@@ -151,8 +180,7 @@ def _check_by_expansion(likelihood: CrossedLaplace, estimate: Estimate) -> tuple
             "Laplace's approximation is poor here: the next term of its expansion changes the "
             f"log-likelihood by {change:+.3g} and moves the estimates by about {moved:.2g} "
             "standard errors.",
-            "Crossed factors have no quadrature. The variances of the random effects suffer most; "
-            "refits to simulated responses (fit.simulate) show by how much.",
+            remedy,
             {"loglik_change": change, "moved": moved},
         ),
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood, is_nested
 
+_Several = TypeVar("_Several", NestedLikelihood, CrossedLaplace)
+
 
 def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Estimate:
     """Maximum of Q for a model with random effects.
@@ -50,7 +52,8 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     estimate = search_from_many(target, start, options)
     if options.nodes > 1:
         return replace(estimate, nodes=options.nodes)
-    noticed = check_laplace(target, estimate, frame)
+    as_crossed = partial(_several_factors, CrossedLaplace, frame, options.threads)
+    noticed = check_laplace(target, estimate, frame, as_crossed)
     return replace(estimate, diagnostics=estimate.diagnostics + noticed)
 
 
@@ -151,8 +154,16 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
             threads=options.threads,
             logits=None if binary else factor.logits,
         )
-    several = partial(NestedLikelihood, nodes=nodes) if nested else CrossedLaplace
-    return several(
+    if nested:
+        return _several_factors(partial(NestedLikelihood, nodes=nodes), frame, options.threads)
+    return _several_factors(CrossedLaplace, frame, options.threads)
+
+
+def _several_factors(kind: Callable[..., _Several], frame: ModelFrame, threads: int) -> _Several:
+    """The likelihood of that kind, for any number of factors."""
+    factors = factor_effects(frame)
+    y, trials = counts_and_trials(frame.response)
+    return kind(
         frame.fixed.columns,
         [factor.columns for factor in factors],
         [factor.blocks for factor in factors],
@@ -161,8 +172,10 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
         [factor.codes for factor in factors],
         [factor.n_levels for factor in factors],
         offset=frame.offset,
-        threads=options.threads,
-        logits=None if binary else [factor.logits for factor in factors],
+        threads=threads,
+        logits=None
+        if frame.response.family == "binomial"
+        else [factor.logits for factor in factors],
     )
 
 
