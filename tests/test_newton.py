@@ -430,7 +430,7 @@ def test_caps_follow_a_restated_objective() -> None:
     maximise(
         plain,
         np.zeros(3),
-        max_change=lambda: caps[order] if seen else caps,
+        max_change=lambda _: caps[order] if seen else caps,
         recondition=swap_once,
     )
     steps = np.diff([seen[0][order], *seen[1:]], axis=0)

@@ -544,3 +544,12 @@ def test_the_category_that_is_told_apart_is_named() -> None:
     (joint,) = explain_divergence(frame)
     assert joint.code == "joint-separation"
     assert "predict which rows are 'away' without error" in joint.message
+
+
+def test_a_set_of_categories_that_is_told_apart_is_named() -> None:
+    rng = np.random.default_rng(6)
+    g = np.repeat(np.arange(16), 8)
+    some, other = rng.choice(["bus", "car"], g.size), rng.choice(["walk", "bike"], g.size)
+    frame, _ = build_frame("y ~ 1 + (1 | g)", {"y": np.where(g < 8, some, other), "g": g})
+    (joint,) = explain_divergence(frame)
+    assert "predict which rows are 'bike' or 'walk' without error" in joint.message

@@ -11,6 +11,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +51,8 @@ _SMALL_STEP = 0.1
 _MOST_VARIANCE = 4.0
 """Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion.
 A healthy fit has about p / (n w̄), w̄ the average of π(1 − π)."""
+_FEW_CATEGORIES = 6
+"""Up to so many, any set of categories that random effects tell from the others is looked for."""
 _LARGE_SD = 10.0
 """Standard deviation of random effects, on the logit scale, that asks for an explanation."""
 
@@ -423,7 +426,7 @@ def _joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
 def _predicted(frame: ModelFrame, groups: Collection[str]) -> str | None:
     """What fixed effects and random effects of ``groups`` predict without error, in words.
 
-    Every row, or which rows are of one category; the empty text: nothing; None: there is too
+    Every row, or which rows are of some categories; the empty text: nothing; None: there is too
     much to look at.
     """
     response = frame.response
@@ -434,13 +437,22 @@ def _predicted(frame: ModelFrame, groups: Collection[str]) -> str | None:
     if every or response.family == "binomial":
         return "every row" if every else (None if every is None else "")
     rest = trials - counts.sum(axis=1)
-    columns = [np.where(rest > 1e-12 * trials, rest, 0.0), *counts.T]
-    for category, column in zip(response.categories, columns, strict=True):
-        one = jointly_separated(frame.fixed.columns, factors, column, trials)
-        if one:
-            return f"which rows are {category!r}"
-        every = None if one is None else every
+    columns = np.column_stack([np.where(rest > 1e-12 * trials, rest, 0.0), counts])
+    for chosen in _sets(len(response.categories)):
+        some = columns[:, chosen].sum(axis=1)
+        told_apart = jointly_separated(frame.fixed.columns, factors, some, trials)
+        if told_apart:
+            named = " or ".join(repr(response.categories[k]) for k in chosen)
+            return f"which rows are {named}"
+        every = None if told_apart is None else every
     return None if every is None else ""
+
+
+def _sets(n_categories: int) -> list[list[int]]:
+    """Sets of categories to tell from the others: single ones, of a few categories all sets."""
+    largest = n_categories // 2 if n_categories <= _FEW_CATEGORIES else 1
+    sizes = range(1, largest + 1)
+    return [list(chosen) for size in sizes for chosen in combinations(range(n_categories), size)]
 
 
 def _on_first_logit(effects: FactorEffects) -> list[Vector]:

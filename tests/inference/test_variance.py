@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multilogit.inference.variance import positions, variance_components
+from multilogit.inference.variance import delta_error, positions, variance_components
 
 # Contraception, (1 + urban | district), glmmTMB 1.1.5 polished: (log sd, log sd, t) and their
 # covariance, with correlation t / sqrt(1 + t²).
@@ -98,3 +98,7 @@ def test_perfect_correlation_has_no_standard_error() -> None:
     np.testing.assert_allclose(parts.sd_error, [0.2, 0.3])
     assert parts.correlation[1, 0] == -1.0
     assert np.isnan(parts.correlation_error[1, 0])
+
+
+def test_a_covariance_beyond_the_range_of_numbers_has_no_error() -> None:
+    assert np.isnan(delta_error(np.array([1e200, 1e200]), np.full((2, 2), 1e300)))

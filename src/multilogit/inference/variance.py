@@ -66,12 +66,13 @@ def delta_error(gradient: Vector, covariance: Matrix) -> float:
     """Standard error sqrt(g'Vg) of a function of θ with gradient g, shape ``(m,)``.
 
     Parameters on their boundary have NaN in V; they count only where g is not 0 there.
-    Returns NaN if g vanishes (no first-order variation) or if g'Vg is not positive.
+    Returns NaN if g vanishes (no first-order variation) or if g'Vg is not positive and finite.
     """
     used = np.flatnonzero(gradient)
     g = gradient[used]
-    variance = float(g @ covariance[np.ix_(used, used)] @ g) if used.size else np.nan
-    return float(np.sqrt(variance)) if variance > 0.0 else np.nan
+    with np.errstate(over="ignore", invalid="ignore"):  # a fit that ran away
+        variance = float(g @ covariance[np.ix_(used, used)] @ g) if used.size else np.nan
+    return float(np.sqrt(variance)) if 0.0 < variance < np.inf else np.nan
 
 
 def variance_components(
