@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from multilogit._version import __version__
     from multilogit.comparison import Comparison, compare
     from multilogit.errors import (
+        CheckpointError,
         DataError,
         DataNotSavedError,
         Diagnostic,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Cauchy": "prior",
+    "CheckpointError": "errors",
     "Comparison": "comparison",
     "CovarianceRelativeEntropy": "prior",
     "DataError": "errors",
@@ -79,6 +81,7 @@ _HOME = {
 
 __all__ = [
     "Cauchy",
+    "CheckpointError",
     "Comparison",
     "CovarianceRelativeEntropy",
     "DataError",

@@ -50,6 +50,10 @@ class ModelFileError(InputError):
     """A file is not a saved model, is damaged, or comes from a later version."""
 
 
+class CheckpointError(InputError):
+    """A file is not a checkpoint, is damaged, or belongs to another fit."""
+
+
 class OptionError(InputError):
     """An argument or option has a value that cannot be used."""
 

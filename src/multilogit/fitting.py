@@ -35,6 +35,7 @@ from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, RandomEffects, Spec
 from multilogit.result.training import TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
+from multilogit.storage.checkpoints import CheckpointFile, digest_of, identity, open_checkpoint
 from multilogit.strength import needs_strength, resolve_strength
 
 Progress = bool | Callable[[TraceRow], None]
@@ -61,6 +62,8 @@ def fit(
     threads: int | None = None,
     progress: Progress = False,
     missing: Literal["drop", "raise"] = "drop",
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Fit:
     """Fit a binomial, multinomial or multilevel logistic regression by maximum likelihood.
 
@@ -112,6 +115,13 @@ def fit(
     missing
         What to do with rows with missing values: ``"drop"`` (reported in
         ``fit.diagnostics``) or ``"raise"``.
+    checkpoint
+        A file to which every Newton iterate is written, for fits that take long. It stays when
+        the fit has ended.
+    resume
+        Go on from the last iterate of ``checkpoint``, if that file is there, to the same end. It
+        must be of the same formula, data and options; ``max_iterations``, ``threads`` and
+        ``progress`` may change.
 
     Returns
     -------
@@ -141,6 +151,7 @@ def fit(
     options = search_options(
         prior, nodes, start, starts, infinite, max_iterations, tolerance, threads, progress
     )
+    file = _checkpoint_file(checkpoint, resume, options)
     frame, design = build_frame(
         formula,
         data,
@@ -163,6 +174,10 @@ def fit(
         "missing": None if missing == "drop" else missing,
     }
     spec = Spec(formula, {name: value for name, value in asked.items() if value is not None})
+    if file is not None:
+        of_fit = file.of(identity(formula, options, digest_of(frame)))
+        options = replace(options, checkpoint=of_fit)
+        frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     return fit_frame(frame, design, spec, options, began)
 
 
@@ -236,7 +251,7 @@ def assemble(
             *_status_diagnostics(estimate),
         ),
         seconds=time.perf_counter() - began,
-        options=replace(options, nodes=estimate.nodes),
+        options=replace(options, nodes=estimate.nodes, checkpoint=None),
         far=estimate.far,
         evidence=evidence,
     )
@@ -274,6 +289,34 @@ def search_options(
         infinite=infinite,
         prior=prior,
         callback=_print_row if progress is True else (progress or None),
+    )
+
+
+def _checkpoint_file(
+    path: str | os.PathLike[str] | None, resume: bool, options: Options
+) -> CheckpointFile | None:
+    """The file of the checkpoint that was asked for, and what an earlier fit has left in it."""
+    if path is None:
+        if resume:
+            raise OptionError("resume=True needs checkpoint=: the file to go on from.")
+        return None
+    if options.infinite == "freeze":
+        raise OptionError("infinite='freeze' keeps no iterates: leave out checkpoint=.")
+    return open_checkpoint(path, resume)
+
+
+def _resumed(file: CheckpointFile) -> tuple[Diagnostic, ...]:
+    if file.model is None:
+        return ()
+    done = file.n_iterations
+    return (
+        Diagnostic(
+            "resumed",
+            "info",
+            f"The fit went on from the checkpoint {str(file.path)!r}, after {done} Newton "
+            f"{'iteration' if done == 1 else 'iterations'}.",
+            facts={"path": str(file.path), "iterations": done},
+        ),
     )
 
 

@@ -111,9 +111,37 @@ class Solution:
         return self.status is Status.CONVERGED
 
 
+@dataclass(frozen=True, slots=True)
+class Iterate:
+    """A point on the way, with all that the search must know to go on from there.
+
+    Attributes
+    ----------
+    psi
+        Shape ``(d,)``: the last accepted point.
+    trace
+        One row per step taken.
+    n_evaluations
+        Calls of ``evaluate`` so far.
+    unit
+        Shape ``(d,)``: sqrt|H_kk| at the start, the metric in which steps are compared.
+    last_change
+        Length of the last step in that metric; infinite before the first one.
+    at_floor
+        Whether the last step met the rounding of the gradient.
+    """
+
+    psi: Vector
+    trace: tuple[TraceRow, ...]
+    n_evaluations: int
+    unit: Vector
+    last_change: float
+    at_floor: bool
+
+
 def maximise(
     objective: Objective,
-    start: Vector,
+    start: Vector | Iterate,
     *,
     max_iterations: int = 100,
     tolerance: float = 1e-8,
@@ -121,6 +149,7 @@ def maximise(
     max_change: Caps = None,
     recondition: Recondition | None = None,
     callback: Callable[[TraceRow], None] | None = None,
+    keep: Callable[[Iterate], None] | None = None,
     first: Evaluation | None = None,
 ) -> Solution:
     """Maximise ``objective`` by Newton–Raphson from ``start``.
@@ -140,7 +169,8 @@ def maximise(
         Anything with ``evaluate(psi) -> Evaluation``. A trial point with a status other than
         OK, or with numbers that are not finite, is a step too long.
     start
-        Shape ``(d,)``. Not modified.
+        Shape ``(d,)``, not modified; or an iterate that an earlier search has handed to
+        ``keep``: the search goes on from there as if it had never stopped.
     max_iterations
         Newton steps at most.
     tolerance
@@ -157,6 +187,8 @@ def maximise(
         anew.
     callback
         Called with every row of the trace as soon as it is known.
+    keep
+        Called with the start and with every iterate.
     first
         The objective at ``start``, if it has been evaluated already.
 
@@ -181,11 +213,14 @@ def maximise(
     KeyboardInterrupt
         If it arrives before the first evaluation is complete.
     """
-    psi = _checked_start(start)
+    earlier = start if isinstance(start, Iterate) else None
+    psi = _checked_start(start.psi if isinstance(start, Iterate) else start)
     climb = _Climb(objective, psi, _checked_caps(max_change, psi.size), tolerance, first)
+    if earlier is not None:
+        climb.take_up(earlier)
     climb.gradient_tolerance = gradient_tolerance
     climb.max_iterations = max_iterations
-    climb.recondition, climb.callback = recondition, callback
+    climb.recondition, climb.callback, climb.keep = recondition, callback, keep
     try:
         status = climb.run()
     except KeyboardInterrupt:
@@ -311,6 +346,7 @@ class _Climb:
     max_iterations = 100
     recondition: Recondition | None = None
     callback: Callable[[TraceRow], None] | None = None
+    keep: Callable[[Iterate], None] | None = None
 
     def __init__(
         self,
@@ -330,11 +366,20 @@ class _Climb:
         self.last_change = math.inf  # of the step before, in the metric of `unit`
         self.at_floor = False  # the last polishing step met the rounding of the gradient
 
+    def take_up(self, earlier: Iterate) -> None:
+        """Go on from an iterate of an earlier search: the point where this one has begun."""
+        self.trace = list(earlier.trace)
+        self.n_evaluations += earlier.n_evaluations
+        self.unit, self.last_change = earlier.unit, earlier.last_change
+        self.at_floor = earlier.at_floor
+
     def run(self) -> Status:
         """Iterate until something ends it."""
+        self._keep()
         if not _usable(self.point.evaluation):
             return _why_unusable(self.point.evaluation)
-        for iteration in range(self.max_iterations + 1):
+        done = min(len(self.trace), self.max_iterations)
+        for iteration in range(done, self.max_iterations + 1):
             evaluation = self.point.evaluation
             direction = newton_direction(evaluation.gradient, evaluation.hessian)
             norm = _max_abs(evaluation.gradient)
@@ -355,6 +400,7 @@ class _Climb:
             self._accept(direction, norm, *found)
             if self.recondition is not None and (status := self._restate(self.recondition)):
                 return status
+            self._keep()
         raise AssertionError("unreachable: the loop ends at max_iterations")
 
     def close_trace(self) -> None:
@@ -478,6 +524,12 @@ class _Climb:
     def _unit(self) -> Vector:
         """sqrt|H_kk|: the fixed metric in which lengths of steps are compared."""
         return np.sqrt(np.abs(self.point.evaluation.hessian.diagonal()))
+
+    def _keep(self) -> None:
+        if self.keep is None:
+            return
+        compared = (self.unit, self.last_change, self.at_floor)
+        self.keep(Iterate(self.point.psi, tuple(self.trace), self.n_evaluations, *compared))
 
     def _end(self, direction: Direction, status: Status) -> Status:
         self._record(direction)

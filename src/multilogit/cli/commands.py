@@ -74,6 +74,12 @@ def fit(
         float | None, typer.Option(help="Newton decrement at which to stop, in standard errors.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Number of threads.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Write every Newton iterate to this file.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(help="Save the model, without its data, to this JSON file."),
@@ -98,6 +104,8 @@ def fit(
         "max_iterations": max_iterations,
         "tolerance": tolerance,
         "threads": threads,
+        "checkpoint": checkpoint,
+        "resume": resume or None,
     }
     with one_message():
         chosen = PriorOptions(prior, strength, reference, prior_scale, prior_df).prior()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from multilogit.estimate.checkpoint import Checkpoint
 from multilogit.evaluation import Vector
 from multilogit.newton import TraceRow
 from multilogit.prior.base import BoundPrior, Prior
@@ -36,6 +37,8 @@ class Options:
         A specification, an object with ``evaluate``, or None: maximum likelihood.
     callback
         Called with each row of the trace.
+    checkpoint
+        Where iterates are kept, and where an earlier estimation had come; None: nowhere.
     """
 
     start: Vector | Literal["zero", "ols"] | None = None
@@ -47,3 +50,4 @@ class Options:
     infinite: Literal["report", "freeze"] = "report"
     prior: Prior | BoundPrior | None = None
     callback: Callable[[TraceRow], None] | None = None
+    checkpoint: Checkpoint | None = None

@@ -15,14 +15,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.errors import Diagnostic, Status
+from multilogit.errors import CheckpointError, Diagnostic, Status
 from multilogit.estimate import boundary
+from multilogit.estimate.climb import climb
 from multilogit.estimate.estimate import Estimate, FactorEstimate
 from multilogit.estimate.options import Options
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.mixed import MixedLikelihood, WithInformation, WithOrder
-from multilogit.newton import Solution, maximise
+from multilogit.likelihood.mixed import MixedLikelihood, Order, WithInformation, WithOrder
+from multilogit.newton import Solution
 from multilogit.objective import Penalised
 from multilogit.prior import BoundPrior, depends_on_order
 
@@ -83,9 +84,28 @@ class Target:
 
     def permute(self, psi: Vector, order: NDArray[np.intp]) -> Vector:
         """ψ with the effects reordered, and the likelihood with them."""
+        self._forget()
+        return permute(self.likelihood, psi, order)
+
+    def restore(self, order: Order) -> None:
+        """The likelihood in the order of a checkpoint; modes are forgotten.
+
+        Raises
+        ------
+        CheckpointError
+            There is no such order: it may only permute within blocks.
+        """
+        blocks = self.likelihood.structure.slices()
+        if any(sorted(order[c]) != list(range(c.start, c.stop)) for c in blocks):
+            raise CheckpointError(
+                f"The checkpoint is damaged: {order} is no order of the random effects. Delete it."
+            )
+        self._forget()
+        self.likelihood.reorder(order)
+
+    def _forget(self) -> None:
         if isinstance(self.objective, Penalised):
             self.objective.forget()
-        return permute(self.likelihood, psi, order)
 
 
 def search(target: Target, start: Vector, options: Options) -> Estimate:
@@ -131,14 +151,14 @@ def _joined(first: Solution, then: Solution) -> Solution:
 
 
 def _steps(target: Target, start: Vector, options: Options, reorder: bool) -> Solution:
-    return maximise(
+    return climb(
         target.objective,
         start,
-        max_iterations=options.max_iterations,
-        tolerance=options.tolerance,
+        options,
         max_change=target.caps,
         recondition=_Coordinates(target).recondition if reorder else None,
-        callback=options.callback,
+        order=lambda: target.likelihood.order,
+        restore=target.restore,
     )
 
 

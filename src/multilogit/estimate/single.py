@@ -7,6 +7,7 @@ from scipy.special import xlogy
 
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.errors import OptionError
+from multilogit.estimate.climb import climb
 from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
@@ -46,13 +47,11 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
     prior = bind_prior(options.prior, frame, None, options)
     known = prior is None and not start.any()
     objective = likelihood if prior is None else Penalised(likelihood, prior)
-    solution = maximise(
+    solution = climb(
         objective,
         start,
-        max_iterations=options.max_iterations,
-        tolerance=options.tolerance,
+        options,
         max_change=None if prior is None else longest_steps(likelihood),
-        callback=options.callback,
         first=likelihood.at_zero if known else None,
     )
     there = solution.evaluation

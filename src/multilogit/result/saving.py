@@ -30,6 +30,7 @@ from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, TrainingRecord
 from multilogit.storage.arrays import read_array, write_array, write_number
 from multilogit.storage.designs import read_design, read_formula, write_design
+from multilogit.storage.files import replace_file
 from multilogit.storage.node import Node
 from multilogit.storage.priors import read_prior, write_prior
 from multilogit.storage.searches import (
@@ -372,21 +373,11 @@ def write_file(fit: Measures, path: str | os.PathLike[str]) -> None:
         if target.exists() and not target.is_file():  # a pipe, a terminal
             target.write_bytes(content)
         else:
-            _replace(target.resolve(), content)
+            replace_file(target.resolve(), content)
     except OSError as error:
         raise InputError(
             f"Cannot write {str(target)!r} ({error.strerror}); give another path."
         ) from error
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write beside the target first: what was there stays until the new file is complete."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ file contains is ever executed. What a reader refuses raises
     JSON text: strict reading, readable writing.
 ``arrays``, ``values``
     Numbers and arrays without loss; small plain values of any kind.
-``priors``, ``designs``, ``searches``
-    Records of priors, of frozen designs, and of how the maximum was found.
+``priors``, ``designs``, ``searches``, ``checkpoints``
+    Records of priors, of frozen designs, of how the maximum was found, and of fits on the way.
+``files``
+    Writing that leaves the old file or the new one, never half of it.
 """

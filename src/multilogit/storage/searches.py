@@ -44,16 +44,12 @@ def _read_status(node: Node) -> Status:
 
 def write_solution(solution: Solution) -> dict[str, Any]:
     """The record of a solution; the trace is a table, one row per iteration."""
-    rows = [astuple(row) for row in solution.trace]
     return {
         "psi": write_array(solution.psi),
         "evaluation": write_evaluation(solution.evaluation),
         "status": solution.status.value,
         "n_evaluations": solution.n_evaluations,
-        "trace": {
-            "columns": [field.name for field in fields(TraceRow)],
-            "rows": [[step, *map(write_number, values)] for step, *values in rows],
-        },
+        "trace": write_trace(solution.trace),
     }
 
 
@@ -64,12 +60,22 @@ def read_solution(node: Node, size: int, *, finite: bool = True) -> Solution:
         read_array(parts["psi"], size, finite=finite),
         read_evaluation(parts["evaluation"], size),
         _read_status(parts["status"]),
-        _read_trace(parts["trace"]),
+        read_trace(parts["trace"]),
         parts["n_evaluations"].count(),
     )
 
 
-def _read_trace(node: Node) -> tuple[TraceRow, ...]:
+def write_trace(trace: Sequence[TraceRow]) -> dict[str, Any]:
+    """The record of a trace, as a table."""
+    rows = [astuple(row) for row in trace]
+    return {
+        "columns": [field.name for field in fields(TraceRow)],
+        "rows": [[step, *map(write_number, values)] for step, *values in rows],
+    }
+
+
+def read_trace(node: Node) -> tuple[TraceRow, ...]:
+    """A trace that :func:`write_trace` has written."""
     table = node.record("columns", "rows")
     names = tuple(field.name for field in fields(TraceRow))
     if table["columns"].texts() != names:
