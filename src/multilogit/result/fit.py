@@ -43,7 +43,9 @@ class Fit(Predicted, Assessed, Inferred):
                       ``calibration()``, ``scores()``, ``brier``
     Saving            ``save()``; :func:`multilogit.load` reads the file
     Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
-    Plots             ``plot.coefficients()``, ``plot.random_effects()``, ``plot.trace()``
+    Pictures          ``plot.coefficients()``, ``random_effects()``, ``calibration()``,
+                      ``residuals()``, ``profile()``, ``adjusted_predictions()``,
+                      ``evidence()``, ``trace()``
     ================  ==================================================================
 
     Attributes

@@ -13,7 +13,7 @@ import pandas as pd
 
 from multilogit.data.columns import label
 from multilogit.errors import DataError, OptionError
-from multilogit.formula import Variables
+from multilogit.formula import Design, Variables
 from multilogit.formula.design import NewColumns
 from multilogit.inference.wald import critical_value, p_values, z_values
 from multilogit.margins.adjust import (
@@ -213,8 +213,7 @@ def _asked_variables(margins: Margins, variables: Any) -> dict[str, Any]:
     """Values to compare by variable; None where the data decide."""
     design = margins.fit.design
     if variables is None:
-        terms = design.spec.fixed.variables
-        variables = dict.fromkeys(column.text for v in terms for column in v.columns)
+        variables = fixed_variables(design)
     if isinstance(variables, str):
         variables = [variables]
     asked = dict(variables) if isinstance(variables, Mapping) else dict.fromkeys(variables)
@@ -223,6 +222,12 @@ def _asked_variables(margins: Margins, variables: Any) -> dict[str, Any]:
     if not asked:
         raise OptionError("The model has no variables: there are no marginal effects.")
     return asked
+
+
+def fixed_variables(design: Design) -> list[str]:
+    """The columns of the data that the fixed effects read, in the order of the formula."""
+    terms = design.spec.fixed.variables
+    return list(dict.fromkeys(column.text for v in terms for column in v.columns))
 
 
 def _effects(
