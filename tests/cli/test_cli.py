@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("typer")
 
+from categorical_data import simulate
 from typer.testing import CliRunner
 
 import multilogit as ml
@@ -66,6 +67,21 @@ def test_json_is_one_document_with_every_number(path: Path) -> None:
     assert document["variance_components"][0]["sd"] == fit.variance_components["sd"][0]
     assert len(document["trace"]) == len(fit.trace)
     assert document["trace"][-1]["step"] is None  # NaN is not JSON
+
+
+def test_several_categories_with_random_effects(tmp_path: Path) -> None:
+    data = simulate(3, [[0.3, 0.5], [-0.2, -0.6]], [[1.0, 0.4], [0.4, 0.7]], groups=40, size=10)
+    file, model = tmp_path / "choices.csv", tmp_path / "fit.json"
+    data.to_csv(file, index=False)
+    options = ["--baseline", "b", "--prior", "relative-entropy"]
+    result = run("fit", file, FORMULA, *options, "--output", model, "--json")
+    assert result.exit_code == 0
+    fit = ml.fit(FORMULA, file, baseline="b", prior=ml.RelativeEntropy())
+    document = json.loads(result.stdout)
+    assert document["glance"]["loglik"] == fit.loglik
+    names = [row["name"] for row in document["variance_components"]]
+    assert names == ["logit[a] (Intercept)", "logit[c] (Intercept)"]
+    np.testing.assert_allclose(ml.load(model).predict(data), fit.predict(data), atol=1e-12)
 
 
 def test_a_fit_that_is_not_to_be_trusted_exits_with_one(path: Path) -> None:
