@@ -13,16 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Diagnostic
 from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
 from multilogit.evaluation import Vector
 from multilogit.likelihood.crossed import CrossedLaplace
-from multilogit.likelihood.grouped import GroupedLikelihood
-from multilogit.likelihood.mixed import MixedLikelihood
-from multilogit.likelihood.nested import NestedLikelihood
+from multilogit.likelihood.mixed import MixedLikelihood, WithQuadrature
 from multilogit.newton import newton_direction
 
 LADDER = (5, 9, 15, 25, 41, 65, 101, 151)
@@ -65,7 +62,7 @@ def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
     how much the last step changed; it is a warning where the ladder ended first.
     """
     likelihood = target.likelihood
-    assert isinstance(likelihood, GroupedLikelihood | NestedLikelihood)
+    assert isinstance(likelihood, WithQuadrature)
     estimate = search(target, start, options)
     nodes, change, moved = 1, np.inf, np.inf
     for rung in LADDER:
@@ -94,27 +91,30 @@ def climb_ladder(target: Target, start: Vector, options: Options) -> Estimate:
 def check_laplace(
     target: Target,
     estimate: Estimate,
-    frame: ModelFrame,
-    as_crossed: Callable[[], CrossedLaplace],
+    rows: int,
+    trials: float,
+    as_crossed: Callable[[], CrossedLaplace] | None,
 ) -> tuple[Diagnostic, ...]:
     """A warning where a better approximation would move the estimates.
 
+    ``trials``: their sum over the ``rows``, frequency weights multiplied in.
     ``as_crossed`` makes the same likelihood by the kernel for crossed factors, which knows the
-    next term of Laplace's expansion: for factors with too many effects for quadrature.
+    next term of Laplace's expansion: for factors with too many effects for quadrature. None: it
+    cannot be made, and they are not checked.
     """
-    likelihood, rows = target.likelihood, frame.response.trials.size
-    if not _in_doubt(likelihood, estimate, frame):
+    likelihood = target.likelihood
+    if not _in_doubt(likelihood, estimate, trials):
         return ()
     if isinstance(likelihood, CrossedLaplace):
         if likelihood.bytes > _MOST_CHECKED_BYTES:
             return ()
         return _check_by_expansion(likelihood, estimate, _NO_QUADRATURE)
-    assert isinstance(likelihood, GroupedLikelihood | NestedLikelihood)
+    assert isinstance(likelihood, WithQuadrature)
     nodes = _check_nodes(likelihood, rows)
     if nodes is not None:
         return _check_by_quadrature(target, estimate, nodes)
     structure = likelihood.structure
-    if rows * structure.q**2 * structure.m > _MOST_EXPANDED:
+    if as_crossed is None or rows * structure.q**2 * structure.m > _MOST_EXPANDED:
         return ()
     most = int(MOST_PRODUCT_NODES ** (1.0 / structure.q))
     remedy = (
@@ -126,7 +126,7 @@ def check_laplace(
 def _check_by_quadrature(target: Target, estimate: Estimate, nodes: int) -> tuple[Diagnostic, ...]:
     """One evaluation with more nodes, one Newton step."""
     likelihood = target.likelihood
-    assert isinstance(likelihood, GroupedLikelihood | NestedLikelihood)
+    assert isinstance(likelihood, WithQuadrature)
     psi = estimate.solution.psi
     likelihood.set_nodes(nodes)
     finer, there = target.objective.evaluate(psi), likelihood.evaluate(psi).value
@@ -186,25 +186,24 @@ def _check_by_expansion(
     )
 
 
-def _check_nodes(likelihood: GroupedLikelihood | NestedLikelihood, rows: int) -> int | None:
+def _check_nodes(likelihood: MixedLikelihood, rows: int) -> int | None:
     """Nodes of the check; None where it is not possible or costs too much."""
     q = likelihood.structure.q
-    if isinstance(likelihood, GroupedLikelihood):
+    if len(likelihood.factors()) == 1:
         nodes, most = _CHECK_NODES.get(q), _MOST_CHECKED
     else:
         nodes, most = _CHECK_NODES_NESTED.get(q), _MOST_CHECKED_NESTED
     return None if nodes is None or rows * nodes**q > most else nodes
 
 
-def _in_doubt(likelihood: MixedLikelihood, estimate: Estimate, frame: ModelFrame) -> bool:
+def _in_doubt(likelihood: MixedLikelihood, estimate: Estimate, trials: float) -> bool:
     """Whether the design makes a check worth its cost."""
     if not estimate.solution.converged:
         return False
     assert estimate.Lambda is not None
     sd = np.sqrt((estimate.Lambda**2).sum(axis=1)) * likelihood.z_scale
-    total = float(frame.response.trials.sum())
     few = any(
-        total < _FEW_TRIALS * factor.modes.shape[0] and sd[factor.effects].max() > 0.0
+        trials < _FEW_TRIALS * factor.modes.shape[0] and sd[factor.effects].max() > 0.0
         for factor in estimate.factors
     )
     return few or bool(sd.max() > _LARGE_SD)
@@ -221,7 +220,7 @@ def _distance(estimate: Estimate, change: Vector) -> float:
     return float(np.abs(change[known] / np.sqrt(variance[known])).max())
 
 
-def _inside(likelihood: GroupedLikelihood | NestedLikelihood, psi: Vector) -> Vector:
+def _inside(likelihood: MixedLikelihood, psi: Vector) -> Vector:
     """ψ with zero columns of Λ moved off the boundary, which is a saddle."""
     structure, p = likelihood.structure, likelihood.p
     Lambda = structure.Lambda(psi[p:])

@@ -24,10 +24,11 @@ from multilogit.estimate.search import Target
 from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
 from multilogit.likelihood.crossed import CrossedLaplace
-from multilogit.likelihood.fixed import FixedLikelihood
+from multilogit.likelihood.fixed import FixedLikelihood, SingleLevel
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood, is_nested
+from multilogit.prior import BoundPrior
 
 _Several = TypeVar("_Several", NestedLikelihood, CrossedLaplace)
 
@@ -44,6 +45,34 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     """
     likelihood = mixed_likelihood(frame, options)
     prior = bind_prior(options.prior, frame, likelihood, options)
+    as_crossed = partial(_several_factors, CrossedLaplace, frame, options.threads)
+    rows = frame.response.trials.size
+    return mixed_maximum(likelihood, fixed, prior, options, rows, as_crossed)
+
+
+def mixed_maximum(
+    likelihood: MixedLikelihood,
+    fixed: SingleLevel,
+    prior: BoundPrior | None,
+    options: Options,
+    rows: int,
+    as_crossed: Callable[[], CrossedLaplace] | None = None,
+) -> Estimate:
+    """Maximum of Q = ℓ + log π, wherever the rows of the likelihood are.
+
+    Parameters
+    ----------
+    likelihood, prior
+        ℓ and log π.
+    fixed
+        The likelihood without random effects.
+    options
+        How to search.
+    rows
+        Number of rows.
+    as_crossed
+        Makes the likelihood that :func:`~multilogit.estimate.accuracy.check_laplace` may need.
+    """
     longest = None if prior is None else longest_steps(fixed)
     target = Target(likelihood, prior, longest, fixed.n_logits)
     start = start_values(likelihood, fixed, options)
@@ -52,8 +81,7 @@ def estimate_mixed(frame: ModelFrame, fixed: FixedLikelihood, options: Options) 
     estimate = search_from_many(target, start, options)
     if options.nodes > 1:
         return replace(estimate, nodes=options.nodes)
-    as_crossed = partial(_several_factors, CrossedLaplace, frame, options.threads)
-    noticed = check_laplace(target, estimate, frame, as_crossed)
+    noticed = check_laplace(target, estimate, rows, fixed.total_trials, as_crossed)
     return replace(estimate, diagnostics=estimate.diagnostics + noticed)
 
 

@@ -12,9 +12,10 @@ from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
-from multilogit.likelihood.fixed import FixedLikelihood, start_ols
+from multilogit.likelihood.fixed import FixedLikelihood, SingleLevel, start_ols
 from multilogit.newton import maximise
 from multilogit.objective import Penalised
+from multilogit.prior import BoundPrior
 
 _LONGEST = 5.0
 """Largest change of a typical linear predictor in one step of a penalised fit."""
@@ -43,8 +44,18 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
     OptionError
         If ``options.start`` has the wrong length.
     """
+    return single_maximum(likelihood, bind_prior(options.prior, frame, None, options), options)
+
+
+def single_maximum(likelihood: SingleLevel, prior: BoundPrior | None, options: Options) -> Estimate:
+    """Maximum of Q = ℓ + log π of a model without random effects, wherever its rows are.
+
+    Raises
+    ------
+    OptionError
+        If ``options.start`` has the wrong length.
+    """
     start = start_values(likelihood, options)
-    prior = bind_prior(options.prior, frame, None, options)
     known = prior is None and not start.any()
     objective = likelihood if prior is None else Penalised(likelihood, prior)
     solution = climb(
@@ -60,24 +71,22 @@ def estimate_single(frame: ModelFrame, likelihood: FixedLikelihood, options: Opt
     return Estimate(solution, there, np.zeros(solution.psi.size, dtype=bool))
 
 
-def longest_steps(likelihood: FixedLikelihood) -> Vector:
+def longest_steps(likelihood: SingleLevel) -> Vector:
     """Caps on β: a step moves a predictor of its typical size by at most 5 logits.
 
     Penalised likelihoods stay finite where the likelihood has no maximum; from far away a full
     Newton step would then go very far.
     """
-    p, n_logits = len(likelihood.columns), likelihood.n_logits
+    p, n_logits = likelihood.p, likelihood.n_logits
     categories = n_logits + 1
     gram = -likelihood.at_zero.hessian.diagonal()[:p] * (categories**2 / n_logits)
-    weights = likelihood.weights
-    trials = likelihood.trials if weights is None else likelihood.trials * weights
-    size = np.sqrt(np.maximum(gram, 0.0) / trials.sum())
+    size = np.sqrt(np.maximum(gram, 0.0) / likelihood.total_trials)
     caps = np.full(p, np.inf)
     caps[size > 0] = _LONGEST / size[size > 0]
     return np.tile(caps, n_logits)
 
 
-def start_values(likelihood: FixedLikelihood, options: Options) -> Vector:
+def start_values(likelihood: SingleLevel, options: Options) -> Vector:
     """β to start from; zero unless the user wants something else."""
     size = likelihood.n_parameters
     start = options.start

@@ -8,7 +8,7 @@ from multilogit.errors import OptionError
 from multilogit.estimate.options import Options
 from multilogit.evaluation import Matrix, Vector
 from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.fixed import FixedLikelihood, start_ols
+from multilogit.likelihood.fixed import SingleLevel, start_ols
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.newton import maximise
 
@@ -17,7 +17,7 @@ _LARGEST_START = 3.0
 """Range of the standard deviations to start from, on the logit scale."""
 
 
-def start_values(likelihood: MixedLikelihood, fixed: FixedLikelihood, options: Options) -> Vector:
+def start_values(likelihood: MixedLikelihood, fixed: SingleLevel, options: Options) -> Vector:
     """ψ to start from: the user's, or the single-level fit and a moment estimate of Σ."""
     p, structure = likelihood.p, likelihood.structure
     start = options.start
@@ -40,7 +40,7 @@ def inflation(sd: Vector, n_logits: int) -> float:
     return float(np.sqrt(1.0 + 0.346 * (sd**2).sum() / n_logits))
 
 
-def _start_beta(fixed: FixedLikelihood, start: Vector | str | None, m: int) -> Vector:
+def _start_beta(fixed: SingleLevel, start: Vector | str | None, m: int) -> Vector:
     p = fixed.n_parameters
     if isinstance(start, np.ndarray):
         if start.shape != (p,):

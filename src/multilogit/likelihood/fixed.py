@@ -12,12 +12,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
+
+
+class SingleLevel(Protocol):
+    """What estimation needs of a likelihood without random effects, wherever its rows are."""
+
+    @property
+    def p(self) -> int:
+        """Columns of X."""
+
+    @property
+    def n_logits(self) -> int:
+        """J − 1: logits, that is categories other than the baseline."""
+
+    @property
+    def n_parameters(self) -> int:
+        """p (J − 1): length of ψ."""
+
+    @property
+    def total_trials(self) -> float:
+        """Σ_i w_i n_i."""
+
+    @property
+    def at_zero(self) -> Evaluation:
+        """The evaluation at β = 0."""
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """ℓ, its gradient and Hessian at ψ = β."""
+        ...
+
+    def normal_equations(self) -> tuple[Matrix, Matrix]:
+        """X'WX and z'X of the regressions that :func:`start_ols` solves."""
+        ...
 
 
 class FixedLikelihood:
@@ -72,6 +105,17 @@ class FixedLikelihood:
             raise OptionError(f"{error}.") from None
 
     @property
+    def p(self) -> int:
+        """Columns of X."""
+        return len(self.columns)
+
+    @property
+    def total_trials(self) -> float:
+        """Σ_i w_i n_i."""
+        weights = self.weights
+        return float(self.trials.sum() if weights is None else (self.trials * weights).sum())
+
+    @property
     def n_logits(self) -> int:
         """J − 1: logits, that is categories other than the baseline."""
         return int(self.counts.shape[1])
@@ -97,8 +141,8 @@ class FixedLikelihood:
             self.columns, counts, trials, self.offset, self.weights, self.threads
         )
 
-    def regress(self, z: Matrix, weights: Vector) -> Matrix:
-        """Weighted linear regressions on the columns.
+    def regression(self, z: Matrix, weights: Vector) -> tuple[Matrix, Matrix]:
+        """The normal equations of weighted linear regressions on the columns.
 
         Parameters
         ----------
@@ -109,18 +153,36 @@ class FixedLikelihood:
 
         Returns
         -------
-        Matrix
-            Shape ``(k, p)``: coefficients (X'WX)⁻¹X'z; of least norm where X'WX is singular.
+        gram, cross
+            X'WX, shape ``(p, p)``, and z'X, shape ``(k, p)``. They add over rows.
         """
-        gram, cross = self._data.regression(weights, z, self.threads)
-        root = np.sqrt(gram.diagonal())
-        root[root == 0.0] = 1.0  # a column of zeros gets the coefficient 0
-        scaled = np.linalg.lstsq(gram / np.outer(root, root), (cross / root).T, rcond=None)[0]
-        coefficients: Matrix = scaled.T / root
-        return coefficients
+        return self._data.regression(weights, z, self.threads)
+
+    def normal_equations(self) -> tuple[Matrix, Matrix]:
+        """X'WX and z'X of the regressions that :func:`start_ols` solves."""
+        trials, counts = self.trials, self.counts
+        weights = trials if self.weights is None else trials * self.weights
+        if self.n_logits == 1:
+            z = counts if self.weights is None else counts * self.weights[:, None]
+        else:
+            baseline = trials - counts.sum(axis=1)
+            z = np.log((counts + 0.5) / (baseline + 0.5)[:, None])
+            if self.offset is not None:
+                z -= self.offset
+            z *= weights[:, None]
+        return self.regression(np.asfortranarray(z), weights)
 
 
-def start_ols(likelihood: FixedLikelihood) -> Vector:
+def solve_normal(gram: Matrix, cross: Matrix) -> Matrix:
+    """Coefficients (X'WX)⁻¹X'z, shape ``(k, p)``; of least norm where X'WX is singular."""
+    root = np.sqrt(gram.diagonal())
+    root[root == 0.0] = 1.0  # a column of zeros gets the coefficient 0
+    scaled = np.linalg.lstsq(gram / np.outer(root, root), (cross / root).T, rcond=None)[0]
+    coefficients: Matrix = scaled.T / root
+    return coefficients
+
+
+def start_ols(likelihood: SingleLevel) -> Vector:
     """Start values for Newton–Raphson from a linear regression, weighted by n_i.
 
     Two categories: the proportions y_i / n_i on X, so b = (X'X)⁻¹X'y for a 0/1 response; an
@@ -133,17 +195,7 @@ def start_ols(likelihood: FixedLikelihood) -> Vector:
     Vector
         Shape ``(p (J - 1),)``.
     """
-    trials, counts = likelihood.trials, likelihood.counts
-    weights = trials if likelihood.weights is None else trials * likelihood.weights
-    if likelihood.n_logits == 1:
-        z = counts if likelihood.weights is None else counts * likelihood.weights[:, None]
-    else:
-        baseline = trials - counts.sum(axis=1)
-        z = np.log((counts + 0.5) / (baseline + 0.5)[:, None])
-        if likelihood.offset is not None:
-            z -= likelihood.offset
-        z *= weights[:, None]
-    return likelihood.regress(np.asfortranarray(z), weights).ravel()
+    return solve_normal(*likelihood.normal_equations()).ravel()
 
 
 def _two_dimensional(counts: Matrix | Vector) -> Matrix:

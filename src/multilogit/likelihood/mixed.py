@@ -83,6 +83,15 @@ class WithOrder(Protocol):
 
 
 @runtime_checkable
+class WithQuadrature(Protocol):
+    """A likelihood that can take its integrals by adaptive Gauss–Hermite quadrature."""
+
+    def set_nodes(self, nodes: int) -> None:
+        """Nodes per effect from now on; 1: Laplace's approximation."""
+        ...
+
+
+@runtime_checkable
 class WithInformation(Protocol):
     """A likelihood whose ``evaluate`` leaves out parts of the Hessian that are costly."""
 
