@@ -1,5 +1,7 @@
 // Python's view of GroupedData: shapes are checked and the interpreter lock is released here.
 
+#include <nanobind/stl/string.h>
+
 #include <optional>
 #include <string>
 
@@ -22,7 +24,8 @@ std::vector<const double*> pointers(const Counts& counts) {
 
 void construct(GroupedData* self, const std::vector<Vector>& columns, int x_columns,
                const Counts& y, const Vector& n, const std::optional<Vector>& offset,
-               const Codes& codes, std::size_t groups, bool categorical) {
+               const Codes& codes, std::size_t groups, bool categorical,
+               const std::string& scratch) {
   const std::size_t rows = codes.shape(0);
   require(y.shape(0) == rows && n.shape(0) == rows, "y, n and codes must have equal lengths");
   require(1 <= y.shape(1) && y.shape(1) <= kMaxLogits, "y must have between 1 and 16 columns");
@@ -44,7 +47,7 @@ void construct(GroupedData* self, const std::vector<Vector>& columns, int x_colu
   data.offset = offset ? offset->data() : nullptr;
   data.categorical = categorical;
   nb::gil_scoped_release release;
-  new (self) GroupedData(data, codes.data(), rows, groups);
+  new (self) GroupedData(data, codes.data(), rows, groups, scratch);
 }
 
 void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> logit,
@@ -133,7 +136,10 @@ void bind_grouped(nb::module_& m) {
   nb::class_<GroupedData>(m, "GroupedData")
       .def("__init__", &construct, nb::arg("columns"), nb::arg("x_columns"), nb::arg("y"),
            nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"),
-           nb::arg("categorical"))
+           nb::arg("categorical"), nb::arg("scratch"))
+      .def_prop_ro("bytes", &GroupedData::bytes)
+      .def("release", &GroupedData::release)
+      .def("prefetch", &GroupedData::prefetch)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logit"), nb::arg("row"),
            nb::arg("column"))
       .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))

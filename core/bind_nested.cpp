@@ -1,5 +1,7 @@
 // Python's view of NestedData: shapes are checked and the interpreter lock is released here.
 
+#include <nanobind/stl/string.h>
+
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -20,7 +22,8 @@ std::vector<const double*> pointers(const std::vector<Vector>& columns) {
 
 void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool categorical,
                const std::vector<Vector>& y, const Vector& n, const std::optional<Vector>& offset,
-               const std::vector<Codes>& codes, const std::vector<std::size_t>& groups) {
+               const std::vector<Codes>& codes, const std::vector<std::size_t>& groups,
+               const std::string& scratch) {
   const std::size_t rows = n.shape(0);
   require(y.size() == 1 || categorical, "a binomial response has one column");
   require(1 <= y.size() && y.size() <= kMaxLogits, "between 1 and 16 logits");
@@ -42,7 +45,7 @@ void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool
   }
   nb::gil_scoped_release release;
   new (self) NestedData(pointers(columns), p, categorical, pointers(y), n.data(),
-                        offset ? offset->data() : nullptr, levels, rows, groups);
+                        offset ? offset->data() : nullptr, levels, rows, groups, scratch);
 }
 
 void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& logits,
@@ -163,7 +166,10 @@ void bind_nested(nb::module_& m) {
   nb::class_<NestedData>(m, "NestedData")
       .def("__init__", &construct, nb::arg("columns"), nb::arg("p"), nb::arg("categorical"),
            nb::arg("y"), nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"),
-           nb::arg("groups"))
+           nb::arg("groups"), nb::arg("scratch"))
+      .def_prop_ro("bytes", &NestedData::bytes)
+      .def("release", &NestedData::release)
+      .def("prefetch", &NestedData::prefetch)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logits"), nb::arg("effects"),
            nb::arg("row"), nb::arg("column"))
       .def("set_nodes", &set_nodes, nb::arg("nodes"), nb::arg("log_weights"))

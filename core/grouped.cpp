@@ -15,13 +15,13 @@ constexpr std::size_t kMostDerivatives = 10'000'000;
 }  // namespace
 
 GroupedData::GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows,
-                         std::size_t groups)
+                         std::size_t groups, const std::string& scratch)
     : layout_(codes, rows, groups),
       categorical_(data.categorical),
-      x_(layout_.tiles * data.columns.size()),
-      y_(layout_.tiles * data.counts.size()),
-      n_(layout_.tiles),
-      offset_(data.offset ? layout_.tiles : 0) {
+      x_(layout_.tiles * data.columns.size(), scratch),
+      y_(layout_.tiles * data.counts.size(), scratch),
+      n_(layout_.tiles, scratch),
+      offset_(data.offset ? layout_.tiles : 0, scratch) {
   point_.logits = static_cast<int>(data.counts.size());
   point_.x_columns = data.x_columns;
   point_.columns = static_cast<int>(data.columns.size());
@@ -89,6 +89,18 @@ void GroupedData::get_modes(double* u, double* covariance) const {
     for (int c = 0; c < s; ++c)
       covariance[layout_.order[g] * s + c] = modes_.covariance[c * groups() + g];
   }
+}
+
+std::size_t GroupedData::bytes() const {
+  return x_.bytes() + y_.bytes() + n_.bytes() + offset_.bytes();
+}
+
+void GroupedData::release() const {
+  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->release();
+}
+
+void GroupedData::prefetch() const {
+  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->prefetch();
 }
 
 RowTiles GroupedData::rows_of(const Unit& unit) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "group_unit.hpp"
@@ -36,8 +37,9 @@ class GroupedData {
     bool categorical = false;
   };
 
-  // Everything is copied into tiles.
-  GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows, std::size_t groups);
+  // Everything is copied into tiles; scratch: the directory of files for them, or empty.
+  GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows, std::size_t groups,
+              const std::string& scratch = "");
 
   struct Result {
     double value = 0.0;
@@ -67,6 +69,9 @@ class GroupedData {
   void set_modes(const double* u);
   void get_modes(double* u, double* covariance) const;
   std::size_t rows() const { return layout_.rows; }
+  std::size_t bytes() const;  // of the tiles
+  void release() const;       // tiles in files take no memory until they are used again
+  void prefetch() const;      // they are needed soon
   std::size_t groups() const { return layout_.order.size(); }
   int columns() const { return point_.columns; }
   int logits() const { return point_.logits; }

@@ -28,12 +28,12 @@ void NestedTotals::add_crosses(const vd* left, const vd* right, std::size_t coun
 NestedData::NestedData(const std::vector<const double*>& columns, int x_columns, bool categorical,
                        const std::vector<const double*>& y, const double* n, const double* offset,
                        const std::vector<const std::int32_t*>& codes, std::size_t rows,
-                       const std::vector<std::size_t>& groups)
+                       const std::vector<std::size_t>& groups, const std::string& scratch)
     : layout_(codes, rows, groups),
-      x_(layout_.tiles * columns.size()),
-      y_(layout_.tiles * y.size()),
-      n_(layout_.tiles),
-      offset_(offset ? layout_.tiles : 0) {
+      x_(layout_.tiles * columns.size(), scratch),
+      y_(layout_.tiles * y.size(), scratch),
+      n_(layout_.tiles, scratch),
+      offset_(offset ? layout_.tiles : 0, scratch) {
   point_.categorical = categorical;
   point_.logits = static_cast<int>(y.size());
   point_.x_columns = x_columns;
@@ -58,6 +58,18 @@ void NestedData::fill_tiles(const double* const* columns, std::size_t count, vd*
 void NestedData::set_response(const std::vector<const double*>& y, const double* n) {
   fill_tiles(y.data(), y.size(), y_.data());
   fill_tiles(&n, 1, n_.data());
+}
+
+std::size_t NestedData::bytes() const {
+  return x_.bytes() + y_.bytes() + n_.bytes() + offset_.bytes();
+}
+
+void NestedData::release() const {
+  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->release();
+}
+
+void NestedData::prefetch() const {
+  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->prefetch();
 }
 
 NestedTiles NestedData::tiles() const {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "nested_forest.hpp"
@@ -17,12 +18,13 @@ class NestedData {
  public:
   // columns: X (x_columns of them), then those columns of Z that are not among them. y: successes,
   // or, if the response is categorical, the counts of every category but the baseline. codes and
-  // groups: level by level, from the leaves to the roots. Everything is copied into tiles. Throws
-  // std::invalid_argument when a level is not nested in the next one.
+  // groups: level by level, from the leaves to the roots. Everything is copied into tiles; scratch:
+  // the directory of files for them, or empty. Throws std::invalid_argument when a level is not
+  // nested in the next one.
   NestedData(const std::vector<const double*>& columns, int x_columns, bool categorical,
              const std::vector<const double*>& y, const double* n, const double* offset,
              const std::vector<const std::int32_t*>& codes, std::size_t rows,
-             const std::vector<std::size_t>& groups);
+             const std::vector<std::size_t>& groups, const std::string& scratch = "");
 
   struct Result {
     double value = 0.0;
@@ -56,6 +58,9 @@ class NestedData {
   void get_modes(int d, double* u, double* covariance) const;
 
   std::size_t rows() const { return layout_.rows; }
+  std::size_t bytes() const;  // of the tiles
+  void release() const;       // tiles in files take no memory until they are used again
+  void prefetch() const;      // they are needed soon
   int levels() const { return static_cast<int>(layout_.levels.size()); }
   std::size_t groups(int d) const { return layout_.levels[d].nodes; }
   int columns() const { return point_.columns; }

@@ -54,8 +54,22 @@ class GroupedData:
         codes: NDArray[np.int32],
         groups: int,
         categorical: bool,
+        scratch: str,
     ) -> None:
-        """The first columns are X, y has shape ``(n, C)``, F-ordered; all are copied."""
+        """The first columns are X, y has shape ``(n, C)``, F-ordered; all are copied.
+
+        scratch: the copies are in files in this directory; empty: in memory.
+        """
+
+    @property
+    def bytes(self) -> int:
+        """What the copies take."""
+
+    def release(self) -> None:
+        """Copies in files take no memory until they are used again."""
+
+    def prefetch(self) -> None:
+        """Begin to read them."""
 
     def set_structure(
         self, z: list[int], logit: list[int], row: list[int], column: list[int]
@@ -98,11 +112,23 @@ class NestedData:
         offset: NDArray[np.float64] | None,
         codes: list[NDArray[np.int32]],
         groups: list[int],
+        scratch: str,
     ) -> None:
         """The first p columns are X; codes of level d lie in 0 .. groups[d] - 1; all are copied.
 
         y: successes, or, categorical, the counts of every category but the baseline.
+        scratch: the copies are in files in this directory; empty: in memory.
         """
+
+    @property
+    def bytes(self) -> int:
+        """What the copies take."""
+
+    def release(self) -> None:
+        """Copies in files take no memory until they are used again."""
+
+    def prefetch(self) -> None:
+        """Begin to read them."""
 
     def set_structure(
         self,

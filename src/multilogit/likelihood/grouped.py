@@ -56,6 +56,8 @@ class GroupedLikelihood:
         effect (product rule: K^q per group).
     threads
         Worker threads at most; the result does not depend on it.
+    scratch
+        A directory: the columns are kept in files there, see :meth:`release`. Empty: in memory.
 
     Notes
     -----
@@ -78,6 +80,7 @@ class GroupedLikelihood:
         logits: Sequence[int] | None = None,
         nodes: int = 1,
         threads: int = 1,
+        scratch: str = "",
     ) -> None:
         self.p = len(x) if logits is None else len(x) * y.shape[1]
         self.structure = CovarianceStructure.of_blocks(blocks)
@@ -86,7 +89,15 @@ class GroupedLikelihood:
         self.z_scale = np.array([root_mean_square(column) for column in z])
         self._logits = [0] * len(z) if logits is None else list(logits)
         self._data = _core.GroupedData(
-            columns, len(x), _matrix(y), trials, offset, codes, n_groups, logits is not None
+            columns,
+            len(x),
+            _matrix(y),
+            trials,
+            offset,
+            codes,
+            n_groups,
+            logits is not None,
+            scratch,
         )
         self.order: Order = ()
         self.restart()
@@ -96,6 +107,19 @@ class GroupedLikelihood:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
         value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    @property
+    def bytes(self) -> int:
+        """What the columns take, in memory or in files."""
+        return self._data.bytes
+
+    def release(self) -> None:
+        """Columns in files take no memory until they are used again."""
+        self._data.release()
+
+    def prefetch(self) -> None:
+        """Begin to read columns in files: they are needed soon."""
+        self._data.prefetch()
 
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""

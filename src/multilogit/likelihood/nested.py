@@ -83,6 +83,8 @@ class NestedLikelihood:
     threads
         Worker threads at most, over the groups of the last level; the result does not depend
         on it.
+    scratch
+        A directory: the columns are kept in files there, see :meth:`release`. Empty: in memory.
 
     Raises
     ------
@@ -113,6 +115,7 @@ class NestedLikelihood:
         logits: Sequence[Sequence[int]] | None = None,
         nodes: int = 1,
         threads: int = 1,
+        scratch: str = "",
     ) -> None:
         for lower, (a, b) in enumerate(pairwise(codes_by_level)):
             if not is_nested(a, b):
@@ -146,6 +149,7 @@ class NestedLikelihood:
             offset,
             list(codes_by_level),
             list(n_groups_by_level),
+            scratch,
         )
         self.order: Order = ()
         self.restart()
@@ -155,6 +159,19 @@ class NestedLikelihood:
         """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
         value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
         return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
+
+    @property
+    def bytes(self) -> int:
+        """What the columns take, in memory or in files."""
+        return self._data.bytes
+
+    def release(self) -> None:
+        """Columns in files take no memory until they are used again."""
+        self._data.release()
+
+    def prefetch(self) -> None:
+        """Begin to read columns in files: they are needed soon."""
+        self._data.prefetch()
 
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
