@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,14 +83,35 @@ def build_frame(
         raise OptionError(f"missing={missing!r}: use 'drop' or 'raise'.")
     table = read_table(data)
     given = {"weights": weights, "offset": offset, "trials": trials}
-    spec = _parse(formula, table, given)
+    spec = parse_for(formula, table, given)
     columns, rows, diagnostics = _read(spec, table, given, missing)
-    keywords = {
-        key: np.asarray(columns.pop(_slot(key)).values)  # type: ignore[union-attr]
-        for key in KEYWORDS
-        if given[key] is not None
-    }
-    n = table.n_rows if rows is None else rows.shape[0]
+    frame, learnt = learn_frame(spec, columns, table.n_rows, rows, baseline)
+    frame = replace(frame, diagnostics=(*diagnostics, *frame.diagnostics))
+    return frame, Design(spec, learnt, remembered_offset(offset))
+
+
+def learn_frame(
+    spec: FormulaSpec,
+    columns: Mapping[str, Column],
+    n_rows: int,
+    rows: NDArray[np.int64] | None = None,
+    baseline: object = None,
+) -> tuple[ModelFrame, Learnt]:
+    """The frame of columns without missing values, and what they have taught.
+
+    Parameters
+    ----------
+    spec
+        The parsed formula.
+    columns
+        All that are in use, as :func:`columns_in_use` reads them; those of ``rows`` only.
+    n_rows, rows
+        As in :class:`~multilogit.data.model_frame.ModelFrame`.
+    baseline
+        As in :func:`build_frame`.
+    """
+    n = n_rows if rows is None else rows.shape[0]
+    columns, keywords = split_keywords(columns)
     learnt = Learnt()
     environment = Environment(columns, n, rows, learnt.states)
     if "weights" in keywords:
@@ -107,25 +129,27 @@ def build_frame(
     )
     groupings, warned = _groupings(spec, environment, learnt, response)
     extra = Numeric(keywords["offset"]) if "offset" in keywords else None
-    frame = ModelFrame(
+    return ModelFrame(
         response=response,
         fixed=fixed,
         random=random,
         groupings=groupings or None,
         offset=total_offset(spec.offsets, environment, extra),
         rows=rows,
-        n_input_rows=table.n_rows,
+        n_input_rows=n_rows,
         variables=_variables(spec, columns, extra, n),
         diagnostics=(
-            *diagnostics,
             *_unused_levels(columns, spec),
             *more,
             *_rare_categories(response, len(fixed.columns)),
             *warned,
         ),
-    )
-    remembered = offset if isinstance(offset, str) else (True if offset is not None else None)
-    return frame, Design(spec, learnt, remembered)
+    ), learnt
+
+
+def remembered_offset(offset: Any) -> str | bool | None:
+    """``Design.offset``: the name of a column, True for an array, or None."""
+    return offset if isinstance(offset, str) else (True if offset is not None else None)
 
 
 def _variables(
@@ -136,7 +160,7 @@ def _variables(
     return Variables({name.text: columns[name.text] for name in names}, offset, n)
 
 
-def _parse(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:
+def parse_for(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:
     """The parsed formula; ``.`` is written out: all columns that have no other part in it."""
     if not isinstance(formula, str):
         raise FormulaError(f"The formula must be a text, not {type(formula).__name__}.")
@@ -153,26 +177,46 @@ def _parse(formula: str, table: Table, given: Mapping[str, Any]) -> FormulaSpec:
     return parse(formula)
 
 
-def _slot(keyword: str) -> str:
+def slot(keyword: str) -> str:
     """Key of a keyword's values among the columns; no column can be called so."""
     return f"\0{keyword}="
+
+
+def split_keywords(
+    columns: Mapping[str, Column],
+) -> tuple[dict[str, Column], dict[str, NDArray[np.float64]]]:
+    """Columns of the formula, and the values of weights, offset and trials where given."""
+    slots = {slot(key): key for key in KEYWORDS}
+    named = {name: column for name, column in columns.items() if name not in slots}
+    values = {
+        slots[name]: np.asarray(column.values)  # type: ignore[union-attr]
+        for name, column in columns.items()
+        if name in slots
+    }
+    return named, values
+
+
+def columns_in_use(spec: FormulaSpec, table: Table, given: Mapping[str, Any]) -> dict[str, Column]:
+    """Every column that the formula and the keywords read."""
+    left = [column for part in spec.response.parts for column in part.columns]
+    names = [*left, *spec.right_columns(), *spec.group_columns()]
+    columns = read_columns(table, names, spec.text)
+    for key, value in given.items():
+        if value is not None:
+            columns[slot(key)] = column_or_array(value, key, table)
+    return columns
 
 
 def _read(
     spec: FormulaSpec, table: Table, given: Mapping[str, Any], missing: str
 ) -> tuple[dict[str, Column], NDArray[np.int64] | None, tuple[Diagnostic, ...]]:
     """All columns in use, without the rows that miss a value."""
-    left = [column for part in spec.response.parts for column in part.columns]
-    names = [*left, *spec.right_columns(), *spec.group_columns()]
-    columns = read_columns(table, names, spec.text)
-    for key, value in given.items():
-        if value is not None:
-            columns[_slot(key)] = column_or_array(value, key, table)
+    columns = columns_in_use(spec, table, given)
     rows, masks = complete_rows(columns, table.n_rows)
     if rows is None:
         return columns, None, ()
     counts = {name.lstrip("\0"): int(mask.sum()) for name, mask in masks.items()}
-    shown = ", ".join(f"{name!r} ({count})" for name, count in counts.items())
+    shown = _shown_counts(counts)
     if missing == "raise":
         name, mask = next(iter(masks.items()))
         first = np.flatnonzero(mask)[:5].tolist()
@@ -180,18 +224,33 @@ def _read(
             f"Missing values in {shown}; the first rows of {name.lstrip(chr(0))!r}: "
             f"{', '.join(map(str, first))}. Remove or fill them, or use missing='drop'."
         )
-    n_dropped = table.n_rows - rows.shape[0]
-    if rows.shape[0] == 0:
+    dropped = rows_dropped(table.n_rows - rows.shape[0], table.n_rows, counts)
+    return {name: column.take(rows) for name, column in columns.items()}, rows, (dropped,)
+
+
+def rows_dropped(dropped: int, n_rows: int, counts: Mapping[str, int]) -> Diagnostic:
+    """What is said of rows with missing values, so many in each column.
+
+    Raises
+    ------
+    DataError
+        No rows are left.
+    """
+    shown = _shown_counts(counts)
+    if dropped == n_rows:
         raise DataError(
-            f"No rows are left: all {n_dropped} have a missing value. Missing values in {shown}."
+            f"No rows are left: all {dropped} have a missing value. Missing values in {shown}."
         )
-    diagnostic = Diagnostic(
+    return Diagnostic(
         "rows-dropped",
         "info",
-        f"{n_dropped} of {table.n_rows} rows were dropped: missing values in {shown}.",
-        facts={"dropped": n_dropped, "rows": table.n_rows, "columns": counts},
+        f"{dropped} of {n_rows} rows were dropped: missing values in {shown}.",
+        facts={"dropped": dropped, "rows": n_rows, "columns": dict(counts)},
     )
-    return {name: column.take(rows) for name, column in columns.items()}, rows, (diagnostic,)
+
+
+def _shown_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name!r} ({count})" for name, count in counts.items())
 
 
 def _groupings(

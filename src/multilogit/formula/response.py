@@ -72,9 +72,66 @@ def build_response(
         counts = _out_of_trials(spec, environment, trials)
     else:
         counts = _single(spec, environment, ones)
+    if not counts.trials.any():
+        if trials is not None:
+            raise DataError("trials= is zero in every row.")
+        raise DataError(f"{spec.name}: all counts are zero.")
     counts = _with_baseline(counts, baseline)
     counts, diagnostics = _without_empty_categories(counts, weights, spec)
     return _response(spec.name, counts, weights), diagnostics
+
+
+def part_response(
+    spec: ResponseSpec,
+    environment: Environment,
+    categories: Sequence[str],
+    *,
+    ones: Column,
+    trials: Column | None,
+    weights: Column | None,
+) -> Response:
+    """The left-hand side of a part of the data, in the categories of all of them.
+
+    Parameters
+    ----------
+    categories
+        As :func:`build_response` has found them, the baseline first; some need not occur here.
+    spec, environment, ones, trials, weights
+        As there.
+
+    Raises
+    ------
+    DataError
+        Numbers other than 0 and 1 without ``trials``; negative or fractional counts; successes
+        above trials.
+    """
+    if spec.bound:
+        counts = _bound_counts(spec, environment)
+    elif trials is not None:
+        counts = _out_of_trials(spec, environment, trials)
+    else:
+        counts = _part_of_single(spec, environment, categories, ones)
+    order = [counts.categories.index(category) for category in categories]
+    return _response(spec.name, _reordered(counts, order), weights)
+
+
+def _part_of_single(
+    spec: ResponseSpec, environment: Environment, categories: Sequence[str], ones: Column
+) -> _Counts:
+    value = evaluate(spec.parts[0], environment)
+    if isinstance(value, Factor):
+        labels = value.labels()
+        columns = [
+            (value.codes == labels.index(name)).astype(np.float64)
+            if name in labels
+            else np.zeros(len(value))
+            for name in categories
+        ]
+        return _Counts(tuple(categories), tuple(columns), ones)
+    values = numbers(spec.parts[0], environment)
+    if not np.isin(values, (0.0, 1.0)).all():
+        _check_zero_one(values, spec)
+    return _Counts(tuple(sorted(categories)), (ones - values, values), ones)
 
 
 def _response(name: str, counts: _Counts, weights: Column | None) -> Response:
@@ -108,10 +165,7 @@ def _bound_counts(spec: ResponseSpec, environment: Environment) -> _Counts:
     ]
     if len(columns) == 2:  # successes come first, as in R; the failures are the baseline
         names, columns = names[::-1], columns[::-1]
-    trials = sum(columns[1:], columns[0])
-    if not trials.any():
-        raise DataError(f"{spec.name}: all counts are zero.")
-    return _Counts(names, tuple(columns), trials)
+    return _Counts(names, tuple(columns), sum(columns[1:], columns[0]))
 
 
 def _out_of_trials(spec: ResponseSpec, environment: Environment, trials: Column) -> _Counts:
@@ -124,8 +178,6 @@ def _out_of_trials(spec: ResponseSpec, environment: Environment, trials: Column)
     if above.any():
         most = f", more than its {trials[np.argmax(above)]:g} trials."
         environment.refuse(name, successes, above, most)
-    if not trials.any():
-        raise DataError("trials= is zero in every row.")
     return _Counts(("failure", "success"), (trials - successes, successes), trials)
 
 
