@@ -200,21 +200,52 @@ def survey(table: Table, question: Question) -> Survey:
     DataError
         A column is not there, is of a type that cannot be used, or is infinite.
     """
+    return survey_complete(complete_part(table, question), question)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletePart:
+    """A part of the data without the rows that miss a value.
+
+    Attributes
+    ----------
+    columns
+        All that are in use, at the complete rows.
+    n_rows, n
+        Rows, and those that are complete.
+    missing
+        Missing values by column.
+    """
+
+    columns: Mapping[str, Column]
+    n_rows: int
+    n: int
+    missing: Mapping[str, int]
+
+
+def complete_part(table: Table, question: Question) -> CompletePart:
+    """The complete rows of a part; raises as :func:`survey`."""
     columns = columns_in_use(question.spec, table, question.given)
     rows, masks = complete_rows(columns, table.n_rows)
     missing = {c.lstrip("\0"): int(masks[c].sum()) if c in masks else 0 for c in columns}
-    n = table.n_rows if rows is None else rows.shape[0]
+    if rows is None:
+        return CompletePart(columns, table.n_rows, table.n_rows, missing)
+    kept = {name: column.take(rows) for name, column in columns.items()}
+    return CompletePart(kept, table.n_rows, rows.shape[0], missing)
+
+
+def survey_complete(part: CompletePart, question: Question) -> Survey:
+    """What is to be learnt from the complete rows of a part; raises as :func:`survey`."""
+    columns, n, n_rows, missing = part.columns, part.n, part.n_rows, part.missing
     if n == 0:
-        return Survey(question, table.n_rows, table.n_rows, missing, {}, {})
-    if rows is not None:
-        columns = {name: column.take(rows) for name, column in columns.items()}
+        return Survey(question, n_rows, n_rows, missing, {}, {})
     shown = _without_groups(question.spec, _kept(columns, _showing(question.spec, columns)))
     moments = {
         text: Moments.of(_argument(call, columns, question.spec))
         for text, call in _learning_calls(question.spec)
         if called(call) in _CENTRED
     }
-    return Survey(question, table.n_rows, table.n_rows - n, missing, shown, moments)
+    return Survey(question, n_rows, n_rows - n, missing, shown, moments)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,30 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.evaluation import Evaluation, Vector
+from multilogit.errors import OptionError
+from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.likelihood.fixed import SingleLevel
+
+
+@dataclass(frozen=True, slots=True)
+class RowsElsewhere:
+    """What priors may know of rows that are not in memory: sums over them.
+
+    Attributes
+    ----------
+    single
+        The likelihood without random effects; frequency weights multiplied in.
+    trials, counts
+        X'n, shape ``(p,)``, and X'y, shape ``(p, C)``.
+    trials_offset, counts_offset
+        o'n, and o'y, shape ``(C,)``, for the offset o.
+    """
+
+    single: SingleLevel
+    trials: Vector
+    counts: Matrix
+    trials_offset: float
+    counts_offset: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,9 @@ class PriorContext:
     order
         Says which effect of the user each row of Λ belongs to at present; None: they are in the
         user's order.
+    elsewhere
+        Where the rows are not in memory: what is known of them; then columns, trials and offset
+        are empty.
     """
 
     columns: tuple[NDArray[np.float64], ...]
@@ -63,11 +89,26 @@ class PriorContext:
     threads: int = 1
     effect_logits: tuple[int, ...] = ()
     order: Callable[[], tuple[int, ...]] | None = None
+    elsewhere: RowsElsewhere | None = None
+
+    def need_rows(self, prior: str) -> None:
+        """Refuse a prior that looks at every row where the rows are not in memory.
+
+        Raises
+        ------
+        OptionError
+            If they are not.
+        """
+        if self.elsewhere is not None:
+            raise OptionError(
+                f"{prior} looks at every row, and the data are not in memory: use "
+                "prior=ml.RelativeEntropy() or ml.Normal(), or fit in memory."
+            )
 
     @property
     def p(self) -> int:
         """Columns of X."""
-        return len(self.columns)
+        return len(self.names)
 
     @property
     def n_logits(self) -> int:
@@ -97,6 +138,8 @@ class PriorContext:
     @property
     def total_trials(self) -> float:
         """Σ_i n_i."""
+        if self.elsewhere is not None:
+            return self.elsewhere.single.total_trials
         return float(self.trials.sum())
 
     @property

@@ -109,6 +109,7 @@ class BoundJeffreys:
     depends_on_order = False
 
     def __init__(self, context: PriorContext, power: float) -> None:
+        context.need_rows("Jeffreys' prior")
         self.context = context
         self.power = power
         root = _root(context)  # R: X'diag(n)X = RR', x̃ = R⁻¹x, β̃_j = R'β_j

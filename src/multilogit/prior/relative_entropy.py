@@ -21,7 +21,7 @@ from scipy.special import xlogy
 from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Vector
-from multilogit.prior.base import BoundPrior, PriorContext, embed
+from multilogit.prior.base import BoundPrior, PriorContext, RowsElsewhere, embed
 from multilogit.prior.covariance import (
     CovariancePrior,
     CovarianceRelativeEntropy,
@@ -99,7 +99,12 @@ class RelativeEntropy(Specification):
         """
         kappa = resolved_strength(self.strength, context)
         u = reference_shares(self.reference, kappa, context.shares)
-        return with_covariance(BoundRelativeEntropy(context, kappa, u), self.covariance, context)
+        bound: BoundPrior = (
+            BoundRelativeEntropy(context, kappa, u)
+            if context.elsewhere is None
+            else RelativeEntropyElsewhere(context, context.elsewhere, kappa, u)
+        )
+        return with_covariance(bound, self.covariance, context)
 
 
 class BoundRelativeEntropy:
@@ -138,6 +143,47 @@ class BoundRelativeEntropy:
         value, gradient, hessian, finite = self._data.evaluate(beta, self.threads)
         status = Status.OK if finite else Status.NOT_FINITE
         return embed(Evaluation(value + self._entropy, gradient, hessian, status), self.size)
+
+
+class RelativeEntropyElsewhere:
+    """The same where the rows are not in memory.
+
+    The pseudo-observations differ from the observations in their counts alone, in which the
+    log-likelihood is linear: with ℓ that of the observations without random effects,
+
+        log π(β) = λ [ℓ(β) + Σ_i (n_i u − y_i)'η_i] + κ H(u),   η_i = o_i + x_i'β.
+
+    Parameters
+    ----------
+    context
+        The model.
+    rows
+        What is known of its rows.
+    kappa, u
+        As :class:`BoundRelativeEntropy`.
+    """
+
+    depends_on_order = False
+
+    def __init__(self, context: PriorContext, rows: RowsElsewhere, kappa: float, u: Vector) -> None:
+        self.kappa = kappa
+        self.u = u
+        self.size = context.size
+        self.n_beta = context.n_beta
+        self._single = rows.single
+        self._scale = kappa / context.total_trials
+        self._slope = (np.outer(u[1:], rows.trials) - rows.counts.T).ravel()
+        at_zero = float(rows.trials_offset * u[1:].sum() - rows.counts_offset.sum())
+        self._constant = self._scale * at_zero - kappa * float(xlogy(u, u).sum())
+
+    def evaluate(self, psi: Vector, /) -> Evaluation:
+        """log π(ψ); 0 where every π_i = u, and its maximum."""
+        beta = np.ascontiguousarray(psi[: self.n_beta])
+        there = self._single.evaluate(beta)
+        value = self._scale * (there.value + float(self._slope @ beta)) + self._constant
+        gradient = self._scale * (there.gradient + self._slope)
+        found = Evaluation(value, gradient, self._scale * there.hessian, there.status)
+        return embed(found, self.size)
 
 
 def reference_shares(reference: Reference, kappa: float, observed: Vector) -> Vector:

@@ -124,6 +124,7 @@ class BoundShannonEntropy:
     depends_on_order = False
 
     def __init__(self, context: PriorContext, kappa: float, floor: float) -> None:
+        context.need_rows("Shannon's entropy")
         self.context = context
         self.kappa = kappa
         self.floor = floor
