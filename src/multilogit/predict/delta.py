@@ -64,7 +64,8 @@ def standard_errors(
     model: Model, rows: Rows, level: Level, scale: Scale, covariance: ParameterCovariance
 ) -> tuple[Matrix, Matrix]:
     """Predictions and their standard errors, both of shape ``(n, K)``."""
-    values, errors = [], []
+    K = model.n_logits + (scale == "response")
+    values, errors = [np.empty((0, K))], [np.empty((0, K))]  # there may be no rows
     cross = _cross_blocks(model, rows) if level == "conditional" else {}
     for start, stop in chunks(model, rows):
         part = rows.part(start, stop)

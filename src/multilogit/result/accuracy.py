@@ -17,13 +17,12 @@ from multilogit.data.columns import Column, Numeric, factor_of
 from multilogit.data.ingest import read_table
 from multilogit.data.populations import collapse
 from multilogit.errors import DataError, OptionError
-from multilogit.formula.design import column_or_array
 from multilogit.inference.wald import critical_value
 from multilogit.predict import Level, probabilities
 from multilogit.result.arrays import clusters_of, fitted_probabilities, model_of, outermost
 from multilogit.result.findings import Calibration, GoodnessOfFit, Roc
 from multilogit.result.measures import Measures
-from multilogit.result.rows import check_choice
+from multilogit.result.rows import check_choice, check_whole, trials_of
 from multilogit.result.training import Labels
 
 LEVELS = ("conditional", "population", "marginal")
@@ -52,6 +51,20 @@ class Judged:
         """The categories to report: that of the successes, or all of more than two."""
         return [1] if len(self.categories) == 2 else list(range(len(self.categories)))
 
+    @classmethod
+    def of(
+        cls,
+        pi: NDArray[np.float64],
+        counts: NDArray[np.float64],
+        categories: tuple[str, ...],
+        clusters: Clusters | None,
+    ) -> Judged:
+        """Without the rows that lack a value or have no trials: they judge nothing."""
+        kept = np.isfinite(pi).all(axis=1) & (counts.sum(axis=1) > 0.0)  # false for NaN
+        if clusters is not None:
+            clusters = tuple(codes[kept] for codes in clusters)
+        return cls(pi[kept], counts[kept], categories, clusters)
+
     @property
     def trials(self) -> NDArray[np.float64]:
         """Weighted trials of every row."""
@@ -68,7 +81,7 @@ def judged(fit: Measures, level: Level, what: str) -> Judged:
     # Given their random effects all rows are independent; averaged over these, groups are.
     averaged = fit.random and level != "conditional"
     clusters = clusters_of(fit.frame) if averaged else None
-    return Judged(fitted_probabilities(fit, level), counts, response.categories, clusters)
+    return Judged.of(fitted_probabilities(fit, level), counts, response.categories, clusters)
 
 
 # ------------------------------------------------------------------ discrimination
@@ -135,7 +148,7 @@ def scores(data: Judged, bins: int) -> pd.Series:
 
 def calibration(data: Judged, level: str, bins: int, confidence: float) -> Calibration:
     """Calibration as :meth:`multilogit.Fit.calibration` describes it."""
-    check_bins(bins)
+    check_whole("bins", bins, 2)
     z = critical_value(confidence)
     tables, lines = [], []
     for j in data.chosen():
@@ -153,12 +166,6 @@ def calibration(data: Judged, level: str, bins: int, confidence: float) -> Calib
         line=pd.DataFrame(lines, columns=columns),
         level=level,
     )
-
-
-def check_bins(bins: object) -> None:
-    """Refuse what is not a number of bins."""
-    if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or bins < 2:
-        raise OptionError(f"bins={bins!r}: give a whole number from 2 on.")
 
 
 # ------------------------------------------------------------------ new data
@@ -186,14 +193,14 @@ def judged_new(
     values = np.asarray(pi, dtype=np.float64)
     values = np.column_stack([1.0 - values, values]) if values.ndim == 1 else values
     labels = fit.labels
-    counts = _new_counts(_response_column(new, y), new, trials, labels)
+    counts = _new_counts(_response_column(new, y), new, y, trials, labels)
     if counts.shape != values.shape:
         raise DataError(f"y= has {len(counts)} values; new= has {len(values)} rows.")
-    complete = np.isfinite(values).all(axis=1) & np.isfinite(counts).all(axis=1)
     clusters = None if level == "conditional" else _new_clusters(fit, new)
-    if clusters is not None:
-        clusters = tuple(codes[complete] for codes in clusters)
-    return Judged(values[complete], counts[complete], labels.categories, clusters)
+    made = Judged.of(values, counts, labels.categories, clusters)
+    if not made.pi.size:
+        raise DataError("No row of new= is complete: nothing can be judged.")
+    return made
 
 
 def _new_clusters(fit: Measures, new: object) -> Clusters | None:
@@ -219,34 +226,52 @@ def _response_column(new: object, y: object) -> Column:
     return read_table({"y=": y}).column("y=")
 
 
-def _new_counts(column: Column, new: object, trials: object, labels: Labels) -> NDArray[np.float64]:
+def _new_counts(
+    column: Column, new: object, y: object, trials: object, labels: Labels
+) -> NDArray[np.float64]:
     """Counts of every category: of labels, of 0 and 1, or of successes out of trials."""
-    categories = labels.categories
-    if isinstance(column, Numeric) and len(categories) == 2:
-        success = column.floats()
-        out_of = np.ones(len(column)) if trials is None else _out_of(new, trials, len(column))
-        if np.any((success < 0) | (success > out_of)):
-            raise DataError("y= must lie between 0 and 1, or between 0 and trials=.")
-        return np.column_stack([out_of - success, success])
     if trials is not None:
-        raise OptionError("trials= goes with y= that counts successes.")
+        return _counts_of_successes(column, new, y, trials, labels)
+    categories = labels.categories
     found = factor_of(column)
     texts = found.labels()
-    if unknown := [text for text in texts if text not in categories]:
+    unknown = [text for text in texts if text not in categories]
+    if not unknown:
+        own = np.array([*(categories.index(text) for text in texts), -1])[found.codes]
+    elif isinstance(column, Numeric) and len(categories) == 2:
+        own = _zero_or_one(column.floats())
+    else:
         known = ", ".join(map(repr, categories))
         raise DataError(f"y= has the value {unknown[0]!r}; the categories of the fit are {known}.")
-    own = np.array([*(categories.index(text) for text in texts), -1])[found.codes]
     matches = own[:, None] == np.arange(len(categories))
     counts: NDArray[np.float64] = matches.astype(np.float64)
     counts[own < 0] = np.nan
     return counts
 
 
-def _out_of(new: object, trials: object, n: int) -> NDArray[np.float64]:
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(n, trials)
-    given: NDArray[np.float64] = column_or_array(trials, "trials", read_table(new)).floats()
-    return given
+def _zero_or_one(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Codes of the second category as 1; −1 where a value is missing."""
+    known = ~np.isnan(values)
+    if not np.isin(values[known], (0.0, 1.0)).all():
+        raise DataError(
+            "y= must be a category of the fit, or 0 and 1; counts must lie between 0 and trials=."
+        )
+    return np.where(known, values, -1.0).astype(np.int64)
+
+
+def _counts_of_successes(
+    column: Column, new: object, y: object, trials: object, labels: Labels
+) -> NDArray[np.float64]:
+    """Successes are the second category, unless the column is named as the first."""
+    if not isinstance(column, Numeric) or len(labels.categories) > 2:
+        raise OptionError("trials= goes with y= that counts successes.")
+    success, out_of = column.floats(), trials_of(new, trials)
+    if success.shape != out_of.shape:
+        raise DataError(f"y= has {success.size} values; new= has {out_of.size} rows.")
+    if np.any((success < 0) | (success > out_of)):
+        raise DataError("y= must lie between 0 and trials=.")
+    counts = np.column_stack([out_of - success, success])
+    return counts[:, ::-1] if isinstance(y, str) and y == labels.categories[0] else counts
 
 
 # ------------------------------------------------------------------ goodness of fit
@@ -254,7 +279,7 @@ def _out_of(new: object, trials: object, n: int) -> NDArray[np.float64]:
 
 def goodness_of_fit(fit: Measures, bins: int) -> GoodnessOfFit:
     """Tests as :meth:`multilogit.Fit.goodness_of_fit` describes them."""
-    check_bins(bins)
+    check_whole("bins", bins, 2)
     if fit.random:
         raise OptionError(
             "These tests are for models without random effects: with them their distributions are "

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from multilogit.assess.clusters import Clusters
 from multilogit.assess.model import Factor, Model
 from multilogit.assess.simulation import Level
-from multilogit.data.ingest import read_table
 from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock, Response
 from multilogit.errors import DataError
-from multilogit.formula.design import column_or_array
 from multilogit.likelihood.nested import is_nested
 from multilogit.predict import Level as PredictionLevel
 from multilogit.predict import fixed_predictor
@@ -22,7 +20,7 @@ from multilogit.predict.tangent import value as value_of
 from multilogit.result.measures import Measures
 from multilogit.result.names import effect_terms
 from multilogit.result.parts import RandomEffects
-from multilogit.result.rows import columns_by_name, fitted_rows
+from multilogit.result.rows import columns_by_name, fitted_rows, trials_of
 from multilogit.result.rows import model_of as estimates_of
 
 Codes = NDArray[np.int32]
@@ -131,13 +129,10 @@ def new_model(
 
 def _new_trials(fit: Measures, new: object, trials: object) -> Column:
     """Trials of new data: by column name, one number or one per row; of the fit's own column."""
-    table = read_table(new)
     if trials is None:
         named = fit.spec.options.get("trials")
         trials = named if isinstance(named, str) else 1
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(table.n_rows, trials)
-    given = column_or_array(trials, "trials", table).floats()
-    if not ((given >= 0) & (given == np.floor(given))).all():
+    given = trials_of(new, trials)
+    if not (given == np.floor(given)).all():
         raise DataError("trials= must be whole numbers from 0 on.")
     return given

@@ -22,6 +22,7 @@ from multilogit.result.findings import (
     Roc,
 )
 from multilogit.result.prediction import Request, predict
+from multilogit.result.rows import check_whole
 from multilogit.result.tables import Tables
 
 ResidualKind = Literal["response", "pearson", "deviance", "quantile"]
@@ -388,7 +389,7 @@ class Assessed(Tables):
         OptionError, DataError, DataNotSavedError
             As :meth:`roc`.
         """
-        accuracy.check_bins(bins)
+        check_whole("bins", bins, 2)
         return accuracy.scores(
             self._judged("scores()", level, new, y, new_groups, offset, trials), bins
         )

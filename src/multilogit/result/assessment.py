@@ -28,7 +28,7 @@ from multilogit.predict import probabilities
 from multilogit.result.arrays import fitted_probabilities, model_of, new_model, row_index
 from multilogit.result.findings import ResidualTests
 from multilogit.result.measures import Measures
-from multilogit.result.rows import check_choice
+from multilogit.result.rows import check_choice, check_whole
 
 N_SIMULATIONS = 250
 """Data sets that marginal quantile residuals are ranked among, as in DHARMa."""
@@ -47,7 +47,8 @@ def simulate(
 ) -> pd.DataFrame:
     """Simulated responses as :meth:`multilogit.Fit.simulate` describes them."""
     check_choice("level", level, ("marginal", "conditional"))
-    _check_number("n", n, "data sets")
+    check_whole("n", n)
+    check_whole("seed", seed, 0)
     if new is not None:
         model, index = new_model(fit, new, level, trials, offset)
     elif trials is None and offset is None:
@@ -100,6 +101,7 @@ def residuals(
     """Residuals as :meth:`multilogit.Fit.residuals` describes them."""
     check_choice("kind", kind, ("response", "pearson", "deviance", "quantile"))
     check_choice("level", level, ("conditional", "population", "marginal"))
+    check_whole("seed", seed, 0)
     model, index = model_of(fit, "residuals()"), row_index(fit.frame)
     if kind == "quantile":
         if level == "population" and model.factors:
@@ -130,7 +132,8 @@ def residual_tests(
 ) -> ResidualTests:
     """Tests as :meth:`multilogit.Fit.residual_tests` describes them."""
     check_choice("level", level, ("conditional", "marginal"))
-    _check_number("n_simulations", n_simulations, "simulations")
+    check_whole("n_simulations", n_simulations)
+    check_whole("seed", seed, 0)
     model = model_of(fit, "residual_tests()")
     bins, rows = _variable(fit, by), written_out(model.response)
     if rows is None:
@@ -219,11 +222,3 @@ def _variable(fit: Measures, by: object) -> NDArray[np.float64] | None:
     if values.shape != (n,) or not np.isfinite(values).all():
         raise OptionError(f"by= must be a name or {n} finite numbers, one per row of the fit.")
     return values
-
-
-# ------------------------------------------------------------------ what they share
-
-
-def _check_number(option: str, value: object, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise OptionError(f"{option}={value!r}: give the number of {what}, from 1 on.")

@@ -39,6 +39,7 @@ from multilogit.progress import Progress, Show
 from multilogit.result.assessment import simulated_model
 from multilogit.result.measures import Measures
 from multilogit.result.profiling import Parameter, parameters_of
+from multilogit.result.rows import check_whole
 
 _MANY_FAILED = 0.01
 """Share of replicates without convergence that is worth a warning."""
@@ -191,10 +192,8 @@ def bootstrap(
 
 def _check(n: int, seed: int, workers: int | None) -> None:
     for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if name == "workers" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise OptionError(f"{name}={value!r}: give a whole number from {least} on.")
+        if name != "workers" or value is not None:
+            check_whole(name, value, least)
 
 
 def _maker(fit: Measures, seed: int) -> Callable[[], Replicate[Estimate]]:

@@ -357,6 +357,7 @@ def _adjusted(
         table.loc[rows, "upper"] = table.loc[rows, "estimate"] + half
     if ratio:
         named = ["estimate", "lower", "upper"]
-        table[named] = np.exp(table[named])
-        table["se"] *= table["estimate"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            table[named] = np.exp(table[named])
+            table["se"] *= table["estimate"]
     return table

@@ -8,10 +8,13 @@ from multilogit.evidence import posterior
 from multilogit.evidence.posterior import PosteriorSample
 from multilogit.result.measures import Measures
 from multilogit.result.objective import objective_of
+from multilogit.result.rows import check_whole
 
 
 def posterior_sample(fit: Measures, n: int, seed: int) -> PosteriorSample:
     """Weighted draws of ψ from exp Q."""
+    check_whole("n", n, 2)
+    check_whole("seed", seed, 0)
     diagonal = np.zeros(fit.solution.psi.size, dtype=bool)
     for effects in fit.random:
         at = effects.theta.start

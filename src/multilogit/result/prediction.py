@@ -8,10 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.ingest import read_table
-from multilogit.data.model_frame import Column
-from multilogit.errors import DataError, OptionError
-from multilogit.formula.design import column_or_array
+from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
 from multilogit.predict import (
     Kind,
@@ -32,6 +29,7 @@ from multilogit.result.rows import (
     model_of,
     new_rows,
     parameter_covariance,
+    trials_of,
 )
 from multilogit.result.training import Labels
 
@@ -113,13 +111,7 @@ def _trials(
         raise OptionError(f"trials= makes counts of probabilities; kind={kind!r} has none.")
     if new is None:
         raise OptionError("trials= belongs to new data; give them as new=.")
-    table = read_table(new)
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(table.n_rows, trials)
-    given: Column = column_or_array(trials, "trials", table).floats()
-    if (given < 0).any():
-        raise DataError("trials= must not be negative.")
-    return given[:, None]
+    return trials_of(new, trials)[:, None]
 
 
 # --- with names --------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ def robust_covariance(fit: Measures, kind: str, groups: object) -> RobustCovaria
         return None
     frame = fit._frame_for("A robust covariance")
     free = ~fit.boundary
+    if not free.any():
+        raise OptionError("All coefficients are infinite: none has a variance. Use a prior.")
     bread = fit.posterior_covariance[np.ix_(free, free)]
     if not np.isfinite(bread).all():
         raise OptionError(
@@ -79,8 +81,10 @@ def _by_rows(fit: Measures, frame: ModelFrame, bread: Matrix, kind: str) -> Matr
     if kind in ("HC2", "HC3") and fit.labels.n_logits > 1:
         raise OptionError(f"kind={kind!r} is for two categories; use 'HC0' or 'HC1'.")
     X, scores, weight, frequency = _row_scores(fit, frame)
-    leverage = np.einsum("ij,jk,ik->i", X, bread, X) * weight if kind in ("HC2", "HC3") else None
-    return heteroskedastic(scores, leverage, frequency, bread, kind)
+    free, leverage = ~fit.boundary, None
+    if kind in ("HC2", "HC3"):  # of one logit: a coefficient for every column
+        leverage = np.einsum("ij,jk,ik->i", X[:, free], bread, X[:, free]) * weight
+    return heteroskedastic(scores[:, free], leverage, frequency, bread, kind)
 
 
 def _row_scores(fit: Measures, frame: ModelFrame) -> tuple[Matrix, Matrix, Vector, Vector]:
@@ -102,22 +106,23 @@ def _by_clusters(
     fit: Measures, frame: ModelFrame, bread: Matrix, kind: str, groups: object
 ) -> tuple[Matrix, str, int]:
     codes, name = _clusters(fit, frame, groups)
-    count = int(codes.max()) + 1
-    if count < 2:
+    observed = np.unique(codes[frame.response.weighted()[1] > 0.0])
+    if observed.size < 2:
         raise DataError(f"The clusters {name!r} have one level only; there is nothing to compare.")
     scores = _mixed_scores(fit, frame, codes, name) if fit.random else None
     if scores is None:
         _, each, _, frequency = _row_scores(fit, frame)
         w = frame.response.weights
         kept = codes if w is None else codes[w > 0.0]
-        scores = np.zeros((count, each.shape[1]))
+        scores = np.zeros((int(codes.max()) + 1, each.shape[1]))
         np.add.at(scores, kept, each * frequency[:, None])
     n_rows = float(
         frame.response.trials.size
         if frame.response.weights is None
         else frame.response.weights.sum()
     )
-    return clustered(scores[:, ~fit.boundary], bread, kind, n_rows), name, count
+    scores = scores[np.ix_(observed, ~fit.boundary)]
+    return clustered(scores, bread, kind, n_rows), name, observed.size
 
 
 def _mixed_scores(fit: Measures, frame: ModelFrame, codes: NDArray[np.int64], name: str) -> Matrix:

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.data.ingest import read_table
 from multilogit.data.model_frame import Column, FixedColumns, RandomBlock
 from multilogit.errors import DataError, OptionError
+from multilogit.formula.design import column_or_array
 from multilogit.inference.variance import positions
 from multilogit.predict.delta import ParameterCovariance
 from multilogit.predict.linear import Level, NewGroups
@@ -64,6 +66,35 @@ def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         named = ", ".join(map(repr, choices))
         raise OptionError(f"{option}={value!r} is not available; choose one of {named}.")
+
+
+def check_whole(option: str, value: object, least: int = 1) -> None:
+    """Refuse what is not a whole number from ``least`` on.
+
+    Raises
+    ------
+    OptionError
+        It names the option.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise OptionError(f"{option}={value!r}: give a whole number from {least} on.")
+
+
+def trials_of(new: object, trials: object) -> Column:
+    """Trials of new data: a column name, one number, or one per row; shape ``(n,)``.
+
+    Raises
+    ------
+    DataError
+        No such column, the wrong length, a negative number.
+    """
+    table = read_table(new)
+    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
+        trials = np.full(table.n_rows, trials)
+    given = column_or_array(trials, "trials", table).floats()
+    if (given < 0).any():
+        raise DataError("trials= must not be negative.")
+    return given
 
 
 def model_of(fit: Measures, *, modes: bool = False) -> Model:
