@@ -13,9 +13,10 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.assembly import check_supported, random_effects, status_diagnostics
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
-from multilogit.errors import DataError, Diagnostic, OptionError, Status
+from multilogit.errors import Diagnostic, OptionError
 from multilogit.estimate import (
     Estimate,
     Options,
@@ -25,14 +26,13 @@ from multilogit.estimate import (
     fixed_likelihood,
     split_aliased,
 )
-from multilogit.estimate.effects import FactorEffects, factor_effects
 from multilogit.estimate.freeze import estimate_frozen
 from multilogit.evidence.strength import EvidenceCurve
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior
-from multilogit.result import Fit, RandomEffects, Spec
+from multilogit.result import Fit, Spec
 from multilogit.result.training import TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
 from multilogit.storage.checkpoints import CheckpointFile, digest_of, identity, open_checkpoint
@@ -41,7 +41,6 @@ from multilogit.strength import needs_strength, resolve_strength
 Progress = bool | Callable[[TraceRow], None]
 
 _MOST_NODES = 151
-_MOST_EFFECTS = 16
 
 
 def fit(
@@ -189,7 +188,7 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
     DataError, OptionError
         What this version cannot estimate.
     """
-    _check_supported(frame, options)
+    check_supported(frame, options)
     frame = arranged(frame)
     compact = collapse(frame)[0] if collapse_pays(frame) else frame
     fixed = fixed_likelihood(compact, options.threads)
@@ -242,13 +241,13 @@ def assemble(
         solution=estimate.solution,
         likelihood=estimate.likelihood,
         boundary=estimate.boundary,
-        random=_random_effects(frame, estimate),
+        random=random_effects(frame, estimate),
         aliased=aliased,
         diagnostics=(
             *frame.diagnostics,
             *_aliased_diagnostics(aliased),
             *estimate.diagnostics,
-            *_status_diagnostics(estimate),
+            *status_diagnostics(estimate),
         ),
         seconds=time.perf_counter() - began,
         options=replace(options, nodes=estimate.nodes, checkpoint=None),
@@ -370,64 +369,6 @@ def _print_row(row: TraceRow) -> None:
     )
 
 
-def _check_supported(frame: ModelFrame, options: Options) -> None:
-    """Refuse what this version cannot estimate."""
-    if not frame.fixed.columns:
-        raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
-    if not frame.random:
-        return
-    if options.prior is None:
-        _refuse_single_levels(frame)
-    if options.infinite == "freeze":
-        raise OptionError(
-            "infinite='freeze' is for models without random effects; with them use "
-            "prior=ml.RelativeEntropy()."
-        )
-    for effects in factor_effects(frame):
-        if effects.q > _MOST_EFFECTS:
-            raise OptionError(
-                f"{effects.group!r} has {effects.q} random effects per level"
-                f"{_on_logits(frame, effects)}; at most {_MOST_EFFECTS} are available."
-            )
-
-
-def _on_logits(frame: ModelFrame, effects: FactorEffects) -> str:
-    n_logits = len(frame.response.categories) - 1
-    return f" ({effects.q // n_logits} on each of {n_logits} logits)" if n_logits > 1 else ""
-
-
-def _refuse_single_levels(frame: ModelFrame) -> None:
-    for group, grouping in (frame.groupings or {}).items():
-        if len(grouping.levels) < 2:
-            raise DataError(
-                f"The grouping factor {group!r} has only one level; remove its bar from the "
-                "formula, or give a prior for its variance, such as prior=ml.RelativeEntropy()."
-            )
-
-
-def _random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects, ...]:
-    """The random effects of each grouping factor, named."""
-    if estimate.Lambda is None:
-        return ()
-    found = []
-    theta = len(frame.fixed.columns) * (len(frame.response.categories) - 1)
-    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
-        m = sum(size * (size + 1) // 2 for size in effects.blocks)
-        found.append(
-            RandomEffects(
-                group=effects.group,
-                names=effects.names,
-                blocks=effects.blocks,
-                theta=slice(theta, theta + m),
-                Lambda=estimate.Lambda[factor.effects, factor.effects],
-                modes=factor.modes,
-                mode_covariance=factor.covariance,
-            )
-        )
-        theta += m
-    return tuple(found)
-
-
 def _aliased_diagnostics(aliased: tuple[str, ...]) -> tuple[Diagnostic, ...]:
     if not aliased:
         return ()
@@ -442,43 +383,3 @@ def _aliased_diagnostics(aliased: tuple[str, ...]) -> tuple[Diagnostic, ...]:
             facts={"columns": list(aliased)},
         ),
     )
-
-
-_REMEDIES = {
-    Status.MAX_ITERATIONS: (
-        "Newton–Raphson reached max_iterations before it converged.",
-        "Look at fit.trace; give more max_iterations or other start values.",
-    ),
-    Status.LINE_SEARCH_FAILED: (
-        "Newton–Raphson found no step that increases the log-likelihood.",
-        "Look at fit.trace; rescale very large or very small predictors, or give start values.",
-    ),
-    Status.NOT_FINITE: (
-        "The log-likelihood or its derivatives are not finite.",
-        "Look for extreme values among the predictors, the offset and the start values.",
-    ),
-    Status.INNER_FAILED: (
-        "The conditional modes of some group were not found.",
-        "Look for extreme values among the predictors and the offset.",
-    ),
-    Status.DIVERGING: (
-        "Some coefficients grow without bound: the maximum of the likelihood is at infinity, as "
-        "it is when a predictor separates the responses.",
-        "Look for predictors that determine the response; combine their levels or drop them.",
-    ),
-    Status.INTERRUPTED: (
-        "The fit was interrupted.",
-        "What is reported is the last Newton iterate; it can serve as start=.",
-    ),
-}
-
-
-def _status_diagnostics(estimate: Estimate) -> tuple[Diagnostic, ...]:
-    """Why the search did not converge, unless something better has been said already."""
-    status = estimate.solution.status
-    explained = any(noticed.severity == "error" for noticed in estimate.diagnostics)
-    if status is Status.CONVERGED or explained:
-        return ()
-    message, remedy = _REMEDIES[status]
-    code = status.value.replace("_", "-")
-    return (Diagnostic(code, "error", message, remedy, {"status": status.value}),)

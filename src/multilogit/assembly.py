@@ -1,0 +1,109 @@
+"""What fits of every kind share: what is refused, names of effects, how a search has ended."""
+
+from __future__ import annotations
+
+from multilogit.data.model_frame import ModelFrame
+from multilogit.errors import DataError, Diagnostic, OptionError, Status
+from multilogit.estimate import Estimate, Options
+from multilogit.estimate.effects import FactorEffects, factor_effects
+from multilogit.result import RandomEffects
+
+_MOST_EFFECTS = 16
+
+
+def check_supported(frame: ModelFrame, options: Options) -> None:
+    """Refuse what this version cannot estimate."""
+    if not frame.fixed.columns:
+        raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
+    if not frame.random:
+        return
+    if options.prior is None:
+        _refuse_single_levels(frame)
+    if options.infinite == "freeze":
+        raise OptionError(
+            "infinite='freeze' is for models without random effects; with them use "
+            "prior=ml.RelativeEntropy()."
+        )
+    for effects in factor_effects(frame):
+        if effects.q > _MOST_EFFECTS:
+            raise OptionError(
+                f"{effects.group!r} has {effects.q} random effects per level"
+                f"{_on_logits(frame, effects)}; at most {_MOST_EFFECTS} are available."
+            )
+
+
+def _on_logits(frame: ModelFrame, effects: FactorEffects) -> str:
+    n_logits = len(frame.response.categories) - 1
+    return f" ({effects.q // n_logits} on each of {n_logits} logits)" if n_logits > 1 else ""
+
+
+def _refuse_single_levels(frame: ModelFrame) -> None:
+    for group, grouping in (frame.groupings or {}).items():
+        if len(grouping.levels) < 2:
+            raise DataError(
+                f"The grouping factor {group!r} has only one level; remove its bar from the "
+                "formula, or give a prior for its variance, such as prior=ml.RelativeEntropy()."
+            )
+
+
+def random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects, ...]:
+    """The random effects of each grouping factor, named."""
+    if estimate.Lambda is None:
+        return ()
+    found = []
+    theta = len(frame.fixed.columns) * (len(frame.response.categories) - 1)
+    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
+        m = sum(size * (size + 1) // 2 for size in effects.blocks)
+        found.append(
+            RandomEffects(
+                group=effects.group,
+                names=effects.names,
+                blocks=effects.blocks,
+                theta=slice(theta, theta + m),
+                Lambda=estimate.Lambda[factor.effects, factor.effects],
+                modes=factor.modes,
+                mode_covariance=factor.covariance,
+            )
+        )
+        theta += m
+    return tuple(found)
+
+
+_REMEDIES = {
+    Status.MAX_ITERATIONS: (
+        "Newton–Raphson reached max_iterations before it converged.",
+        "Look at fit.trace; give more max_iterations or other start values.",
+    ),
+    Status.LINE_SEARCH_FAILED: (
+        "Newton–Raphson found no step that increases the log-likelihood.",
+        "Look at fit.trace; rescale very large or very small predictors, or give start values.",
+    ),
+    Status.NOT_FINITE: (
+        "The log-likelihood or its derivatives are not finite.",
+        "Look for extreme values among the predictors, the offset and the start values.",
+    ),
+    Status.INNER_FAILED: (
+        "The conditional modes of some group were not found.",
+        "Look for extreme values among the predictors and the offset.",
+    ),
+    Status.DIVERGING: (
+        "Some coefficients grow without bound: the maximum of the likelihood is at infinity, as "
+        "it is when a predictor separates the responses.",
+        "Look for predictors that determine the response; combine their levels or drop them.",
+    ),
+    Status.INTERRUPTED: (
+        "The fit was interrupted.",
+        "What is reported is the last Newton iterate; it can serve as start=.",
+    ),
+}
+
+
+def status_diagnostics(estimate: Estimate) -> tuple[Diagnostic, ...]:
+    """Why the search did not converge, unless something better has been said already."""
+    status = estimate.solution.status
+    explained = any(noticed.severity == "error" for noticed in estimate.diagnostics)
+    if status is Status.CONVERGED or explained:
+        return ()
+    message, remedy = _REMEDIES[status]
+    code = status.value.replace("_", "-")
+    return (Diagnostic(code, "error", message, remedy, {"status": status.value}),)
