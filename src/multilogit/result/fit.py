@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from os import PathLike
 
 from multilogit.evidence.posterior import PosteriorSample
+from multilogit.progress import Show
 from multilogit.report.summary import Summary
-from multilogit.result.assessed import Assessed
 from multilogit.result.content import content_of
-from multilogit.result.inferred import Inferred
+from multilogit.result.methods import Methods
 from multilogit.result.plots import Plots
 from multilogit.result.posterior import posterior_sample
-from multilogit.result.predicted import Predicted
+from multilogit.result.reporting import write_report
 from multilogit.result.saving import read_file, write_file
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(Predicted, Assessed, Inferred):
+class Fit(Methods):
     """A fitted model: estimates, how they were found, and everything that follows from them.
 
     A multinomial model with J categories has C = J − 1 logits, log Pr(category)/Pr(baseline);
@@ -41,6 +41,7 @@ class Fit(Predicted, Assessed, Inferred):
     Assessment        ``simulate()``, ``residuals()``, ``residual_tests()``, ``augment()``,
                       ``influence()``, ``goodness_of_fit()``, ``roc()``, ``auc``,
                       ``calibration()``, ``scores()``, ``brier``
+    Report            ``report()``: one HTML page with all of it
     Saving            ``save()``; :func:`multilogit.load` reads the file
     Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
     Pictures          ``plot.coefficients()``, ``random_effects()``, ``calibration()``,
@@ -126,6 +127,56 @@ class Fit(Predicted, Assessed, Inferred):
     def summary(self) -> Summary:
         """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
         return Summary(content_of(self))
+
+    def report(
+        self,
+        path: str | PathLike[str],
+        *,
+        title: str | None = None,
+        new: object = None,
+        level: float = 0.95,
+        profile: bool = False,
+        seed: int = 0,
+        progress: Show = False,
+    ) -> None:
+        """Write a report: one HTML file that needs no network, no script and no other file.
+
+        Whether to trust the fit, first of all; then what was fitted on what, estimates and odds
+        ratios, effects on probabilities, differences between groups, agreement with the data,
+        how the search went, and the call that repeats it. It reads well on a phone, and prints.
+
+        Parameters
+        ----------
+        path
+            Of the file; one that exists is replaced.
+        title
+            Heading of the page; default: the kind of model.
+        new
+            Data to check the model on, response included: for calibration, scores and effects
+            on probabilities. Default: the data of the fit. A loaded fit has none; what needs
+            them is then left out, with a note.
+        level
+            Confidence level of all intervals.
+        profile
+            Whether to draw the profiles of the likelihood, which may take a while.
+        seed
+            Of simulated residuals: the same fit and seed give the same page.
+        progress
+            Whether to show a bar where it takes more than a second.
+
+        Raises
+        ------
+        MissingExtraError
+            Without matplotlib (extra ``plot``).
+        OptionError
+            If ``level`` is not between 0 and 1.
+        InputError
+            If the file cannot be written.
+        """
+        write_report(
+            self, path, title=title, new=new, level=level, profile=profile, seed=seed,
+            progress=progress,
+        )  # fmt: skip
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fit to a JSON file, from which :func:`multilogit.load` makes it again.

@@ -13,15 +13,15 @@ from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.errors import OptionError
 from multilogit.extras import require
 from multilogit.margins.grid import Others
-from multilogit.predict import Level
+from multilogit.predict import Level, NewGroups
 from multilogit.predict.tangent import Scale
 from multilogit.progress import Show
-from multilogit.result import accuracy, assessment
 from multilogit.result.effect_tables import effect_tables
+from multilogit.result.findings import ResidualTests
 from multilogit.result.margins import Request
+from multilogit.result.methods import Methods
 from multilogit.result.parts import effects_of
-from multilogit.result.profile import LEVELS, named, profile_of
-from multilogit.result.tables import Tables
+from multilogit.result.profile import LEVELS
 
 Path = str | PathLike[str]
 
@@ -47,7 +47,7 @@ class Plots:
     path of an unknown format and ``InputError`` for one that cannot be written.
     """
 
-    fit: Tables
+    fit: Methods
 
     def coefficients(
         self,
@@ -96,15 +96,19 @@ class Plots:
         bins: int = 10,
         level: Level = "marginal",
         confidence: float = 0.95,
+        new: object = None,
+        y: object = None,
     ) -> Any:
         """Observed shares against predicted probabilities, with the recalibration curve.
 
-        Parameters as in :meth:`multilogit.Fit.calibration`. Raises ``DataNotSavedError`` for a
-        loaded fit.
+        Parameters as in :meth:`multilogit.Fit.calibration`; groups that the fit has not seen
+        are predicted as the population. Raises ``DataNotSavedError`` for a loaded fit without
+        ``new``.
         """
-        accuracy.check_bins(bins)
-        judged = accuracy.judged(self.fit, level, "plot.calibration()")
-        made = accuracy.calibration(judged, level, bins, confidence)
+        new_groups: NewGroups = "error" if new is None else "population"
+        made = self.fit.calibration(
+            new, y, bins=bins, level=level, confidence=confidence, new_groups=new_groups
+        )
         about = f", {level} probabilities" if self.fit.random else ""
         return _plot_module().calibration(
             made.table, made.line, self._about(), path, confidence, about
@@ -118,8 +122,11 @@ class Plots:
         Parameters as in :meth:`multilogit.Fit.residual_tests`, whose p-values are shown. Raises
         ``DataNotSavedError`` for a loaded fit.
         """
-        made = assessment.residual_tests(self.fit, level, None, 250, seed)
-        return _plot_module().quantile_residuals(made.residuals, made.table, self._about(), path)
+        return self._residuals(self.fit.residual_tests(level=level, seed=seed), path)
+
+    def _residuals(self, tests: ResidualTests, path: Path | None = None) -> Any:
+        """The picture of tests that are there already."""
+        return _plot_module().quantile_residuals(tests.residuals, tests.table, self._about(), path)
 
     def profile(
         self,
@@ -147,8 +154,8 @@ class Plots:
         OptionError, DataNotSavedError
             As :meth:`multilogit.Fit.profile`.
         """
-        wanted = named(self.fit, parameters)
-        made = profile_of(self.fit, wanted, sorted({*LEVELS, level}), progress)
+        levels = sorted({*LEVELS, level})
+        made = self.fit.profile(parameters, levels=levels, progress=progress)
         return _plot_module().zeta(
             made.table(), made.estimates, made.confint(level), level, self._about(), path
         )

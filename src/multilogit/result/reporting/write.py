@@ -1,0 +1,92 @@
+"""The report as a whole: made section by section, written as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike, fspath
+from pathlib import Path
+
+from multilogit._version import __version__
+from multilogit.errors import InputError
+from multilogit.inference.wald import critical_value
+from multilogit.page.document import Page, Section
+from multilogit.page.html import render
+from multilogit.progress import Progress, Show
+from multilogit.result.content import content_of
+from multilogit.result.methods import Methods
+from multilogit.result.reporting.checks import checks_section
+from multilogit.result.reporting.estimates import (
+    effects_section,
+    estimates_section,
+    random_section,
+)
+from multilogit.result.reporting.model import model_section
+from multilogit.result.reporting.pieces import Reporter, plot_module
+from multilogit.result.reporting.search import again_section, search_section
+from multilogit.result.reporting.verdict import verdict
+
+
+def write_report(
+    fit: Methods,
+    path: str | PathLike[str],
+    *,
+    title: str | None = None,
+    new: object = None,
+    level: float = 0.95,
+    profile: bool = False,
+    seed: int = 0,
+    progress: Show = False,
+) -> None:
+    """Write the report as :meth:`multilogit.Fit.report` describes it."""
+    _complain_early(path, level)
+    report = Reporter(fit, new, level, seed, profile)
+    text = render(page_of(report, title, progress))
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(
+            f"Cannot write {fspath(path)!r} ({error.strerror or error}); give another path."
+        ) from error
+
+
+def _complain_early(path: str | PathLike[str], level: float) -> None:
+    """What would fail after the work."""
+    critical_value(level)
+    plot_module()
+    if not Path(path).parent.is_dir():
+        raise InputError(
+            f"Cannot write {fspath(path)!r} (there is no such directory); give another path."
+        )
+
+
+def page_of(report: Reporter, title: str | None, progress: Show) -> Page:
+    """All sections; the verdict is made last, since it rests on the checks, and shown first."""
+    fit = report.fit
+    content = content_of(fit)
+    parts: list[Callable[[], Section]] = [
+        lambda: model_section(report, content),
+        lambda: estimates_section(report),
+        lambda: effects_section(report),
+        *([lambda: random_section(report)] if fit.random else []),
+        lambda: checks_section(report),
+        lambda: search_section(report),
+        lambda: again_section(report),
+    ]
+    sections = []
+    with Progress("Report", len(parts) + 1, progress) as bar:
+        if fit.has_data:
+            report.attempt("tests of the residuals", lambda: _tests(report))
+        bar.advance()
+        for make in parts:
+            sections.append(make())
+            bar.advance()
+    first, reasons = verdict(report)
+    footer = f"Made by multilogit {__version__}. The page contains no data but what it shows."
+    heading = title or content.title
+    return Page(heading, fit.spec.formula, first, reasons, tuple(sections), footer)
+
+
+def _tests(report: Reporter) -> tuple[()]:
+    """Test the residuals; the verdict and the checks both need them."""
+    report.tests = report.fit.residual_tests(seed=report.seed)
+    return ()
