@@ -153,9 +153,30 @@ def test_models_are_compared(folder: Path) -> None:
     assert plain["table"][1]["chisq"] is None
 
 
+def test_a_report_of_a_fit_and_of_a_saved_model(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    data, page = folder / "data.csv", tmp_path / "page.html"
+    fitted = run("fit", data, FORMULA, "--report", page)
+    assert fitted.exit_code == 0
+    assert FORMULA in page.read_text(encoding="utf-8")
+    page.unlink()
+    written = run("report", folder / "fit.json", page, "--title", "Both <kinds>")
+    assert written.exit_code == 0
+    assert written.stdout == f"Report: {page.resolve()}\n"
+    without = page.read_text(encoding="utf-8")
+    assert "Both &lt;kinds&gt;" in without
+    arguments = ("report", folder / "fit.json", page, "--data", data, "--json")
+    document = json.loads(run(*arguments).stdout)
+    assert document["report"] == str(page.resolve())
+    assert document["converged"] is True
+    assert len(page.read_text(encoding="utf-8")) > len(without)
+    assert run("report", folder / "bad.json", page).exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["report", "fit.json", "no/page.html"], "Cannot write"),
         (["show", "nowhere.json"], "nowhere.json"),
         (["show", "data.csv"], "not JSON"),
         (["predict", "fit.json", "nowhere.csv"], "nowhere.csv"),
@@ -181,7 +202,7 @@ def test_bad_input_is_one_message_and_exit_code_two(
 def test_every_command_explains_itself() -> None:
     listed = run("--help").stdout
     for command in app.registered_commands:
-        name = command.callback.__name__  # type: ignore[union-attr]
+        name = command.name or ""
         assert f"  {name} " in listed
         described = run(name, "-h").stdout
         assert "--json" in described

@@ -62,6 +62,11 @@ def exit_code(*fits: Fit) -> int:
     return CONVERGED if all(fit.converged for fit in fits) else NOT_TRUSTED
 
 
+def on_terminal() -> bool:
+    """Whether somebody is watching."""
+    return sys.stderr.isatty()
+
+
 @contextmanager
 def working(what: str) -> Iterator[Callable[[TraceRow], None]]:
     """Show on a terminal that work goes on once it has taken a second.
@@ -71,7 +76,7 @@ def working(what: str) -> Iterator[Callable[[TraceRow], None]]:
     shown = _Shown(what)
     timer = threading.Timer(_QUIET_SECONDS, shown.start)
     timer.daemon = True
-    if sys.stderr.isatty():
+    if on_terminal():
         timer.start()
     try:
         yield shown.iteration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,13 @@ from multilogit.cli.app import (
     NOT_TRUSTED,
     app,
     exit_code,
+    on_terminal,
     one_message,
     working,
 )
 from multilogit.cli.document import to_json
 from multilogit.cli.models import compare, predict, show
+from multilogit.cli.models import report as report_command
 from multilogit.cli.priors import PriorName, PriorOptions
 from multilogit.demo import FORMULA, contraception
 from multilogit.errors import InputError
@@ -84,6 +87,7 @@ def fit(
         Path | None,
         typer.Option(help="Save the model, without its data, to this JSON file."),
     ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Fit a model to a file and print its summary.
@@ -114,6 +118,8 @@ def fit(
             result = fit_model(formula, data, prior=chosen, progress=iteration, **given)
         if output is not None:
             result.save(output)
+        if report is not None:
+            result.report(report, progress=on_terminal())
         typer.echo(to_json(result) if as_json else str(result.summary()))
     raise typer.Exit(exit_code(result))
 
@@ -201,8 +207,17 @@ def _writable(directory: Path) -> Path:
     return directory
 
 
-for _command in (fit, show, predict, compare, separation, demo):
-    app.command()(_command)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "fit": fit,
+    "show": show,
+    "predict": predict,
+    "compare": compare,
+    "report": report_command,
+    "separation": separation,
+    "demo": demo,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,19 @@ def prediction_document(fit: Fit, table: pd.DataFrame, *, kind: str, level: str)
         "level": level,
         "n": len(table),
         "predictions": columns,
+    }
+
+
+def report_document(fit: Fit, output: Path) -> dict[str, Any]:
+    """What was written.
+
+    Keys: ``multilogit`` (version), ``formula``, ``converged``, ``report`` (the file).
+    """
+    return {
+        "multilogit": __version__,
+        "formula": fit.spec.formula,
+        "converged": fit.converged,
+        "report": str(output.resolve()),
     }
 
 

@@ -1,4 +1,4 @@
-"""Commands for saved models: show, predict, compare."""
+"""Commands for saved models: show, predict, compare, report."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from multilogit.cli.app import exit_code, one_message, working
-from multilogit.cli.document import comparison_document, dumped, prediction_document, to_json
+from multilogit.cli.app import exit_code, on_terminal, one_message, working
+from multilogit.cli.document import (
+    comparison_document,
+    dumped,
+    prediction_document,
+    report_document,
+    to_json,
+)
 from multilogit.cli.priors import number_or_word
 from multilogit.comparison import Comparison
 from multilogit.comparison import compare as compare_fits
@@ -122,6 +128,33 @@ def compare(
         for model, fit in zip(models, fits, strict=True):
             _warn(fit, str(model))
     raise typer.Exit(exit_code(*fits))
+
+
+def report(
+    model: Model,
+    output: Annotated[Path, typer.Argument(help="HTML file to write.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data to check the model on, response included; a model has none."),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+    level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Write a report of a saved model: one HTML file that needs nothing else.
+
+    What needs data is left out unless --data names some. Exit code 0: done; 1: done, but the
+    model is not to be trusted; 2: the model or the data cannot be used.
+    """
+    with one_message():
+        fit = load(model)
+        fit.report(output, title=title, new=data, level=level, progress=on_terminal())
+        if as_json:
+            typer.echo(dumped(report_document(fit, output)))
+        else:
+            typer.echo(f"Report: {output.resolve()}")
+        _warn(fit)
+    raise typer.Exit(exit_code(fit))
 
 
 def _with_files(found: Comparison, files: dict[str, str]) -> str:
