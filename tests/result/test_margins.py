@@ -347,3 +347,12 @@ def test_a_saved_model_averages_over_new_data(tmp_path: Path) -> None:
         found = loaded.marginal_effects(new=data, level=level)
         expected = fit.marginal_effects(new=data, level=level)
         pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
+
+
+def test_what_is_compared_is_not_held() -> None:
+    fit = ml.fit("y ~ x + f", {"y": [0, 1, 0, 1, 1, 0], "x": np.arange(6.0), "f": list("ababab")})
+    for method in (fit.contrasts, fit.marginal_effects):
+        for at in ({"f": "a"}, "f"):
+            with pytest.raises(OptionError, match="leave it out of at="):
+                method("f", at=at)
+    assert len(fit.marginal_effects("x", at={"x": [0, 1]})) == 2  # slopes at two places

@@ -149,6 +149,12 @@ class Margins:
         for cell in asked:
             yield cell, with_setting(design, rows, cell), weights
 
+    def refuse_held(self, name: str) -> None:
+        """A variable whose values are compared cannot be held at one of them as well."""
+        at = self.request.at
+        if at is not None and name in ([at] if isinstance(at, str) else at):
+            raise OptionError(f"The values of {name!r} are compared: leave it out of at=.")
+
     def mean(self, variables: Variables, weights: Vector) -> Averages:
         """Average predictions, one per outcome."""
         return self._kept(self._average(variables, weights, None))
@@ -244,6 +250,7 @@ def _effects(
         yield "dY/dX", margins.slope(rows, weights, name)
         return
     chosen = values_of(margins.fit.design, margins.data, name, values)
+    margins.refuse_held(name)
     if len(chosen) < 2:
         raise OptionError(f"{name!r}: give at least two values to compare.")
     means = [_mean_at(margins, rows, weights, name, value) for value in chosen]
@@ -306,6 +313,7 @@ def contrasts(
     name, values = _one_variable(variable)
     column_of(margins.data, name)
     values = values_of(fit.design, margins.data, name, values)
+    margins.refuse_held(name)
     if len(values) < 2:
         raise OptionError(f"{name!r} has one value: there is nothing to compare.")
     pairs = list(combinations(range(len(values)), 2))
