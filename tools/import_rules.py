@@ -46,11 +46,13 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("plot", "page"),
     ("result",),
     ("assembly",),
+    ("outofcore",),
+    ("distributed",),
     ("fitting",),
     ("refit", "sensitivity_analysis", "comparison"),
     ("matrix",),
     ("demo",),
-    ("sklearn", "cli", "distributed", "study"),
+    ("sklearn", "cli", "study"),
     ("",),  # the package itself: __init__
 )
 EXTRAS = {

@@ -141,7 +141,7 @@ def learn_frame(
         diagnostics=(
             *_unused_levels(columns, spec),
             *more,
-            *_rare_categories(response, len(fixed.columns)),
+            *rare_categories(response, len(fixed.columns)),
             *warned,
         ),
     ), learnt
@@ -266,11 +266,19 @@ def _groupings(
         columns = [environment.columns[text] for text in names]
         groupings[name], learnt.groups[name] = group(name, names, columns)
         n_levels = groupings[name].levels.shape[0]
-        if n_levels < 2:
-            diagnostics.append(_one_level(name))
-        if n_levels == environment.n_rows and float(response.trials.max()) <= 1:
-            diagnostics.append(_one_row_per_group(name, n_levels))
+        most_trials = float(response.trials.max())
+        diagnostics += group_diagnostics(name, n_levels, environment.n_rows, most_trials)
     return groupings, diagnostics
+
+
+def group_diagnostics(
+    name: str, n_levels: int, n_rows: int, most_trials: float
+) -> list[Diagnostic]:
+    """What is said of a grouping factor with very few or very many levels."""
+    found = [_one_level(name)] if n_levels < 2 else []
+    if n_levels == n_rows and most_trials <= 1:
+        found.append(_one_row_per_group(name, n_levels))
+    return found
 
 
 def _one_level(name: str) -> Diagnostic:
@@ -295,7 +303,7 @@ def _one_row_per_group(name: str, n_levels: int) -> Diagnostic:
     )
 
 
-def _rare_categories(response: Response, p: int) -> list[Diagnostic]:
+def rare_categories(response: Response, p: int) -> list[Diagnostic]:
     """Of more than two categories those seen once, or less often than a logit has coefficients."""
     if response.family == "binomial":
         return []

@@ -1,0 +1,58 @@
+"""Digests of data in parts: the same in whatever parts and order the rows come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.model_frame import ModelFrame
+
+Hashes = NDArray[np.uint64]
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
+_SHIFT = np.uint64(29)
+
+
+@dataclass(frozen=True, slots=True)
+class RowDigest:
+    """Two sums, modulo 2⁶⁴, of hashes of rows. They add."""
+
+    rows: int
+    first: int
+    second: int
+
+    @classmethod
+    def of(cls, columns: Iterable[NDArray[np.float64]], rows: int) -> RowDigest:
+        """The digest of rows of these columns."""
+        hashes = np.zeros(rows, dtype=np.uint64)
+        for column in columns:
+            hashes ^= (column + 0.0).view(np.uint64)  # -0.0 is 0.0
+            _mix(hashes)
+        first = int(hashes.sum())
+        _mix(hashes)
+        return cls(rows, first, int(hashes.sum()))
+
+    def __add__(self, other: RowDigest) -> RowDigest:
+        first = (self.first + other.first) % 2**64
+        return RowDigest(self.rows + other.rows, first, (self.second + other.second) % 2**64)
+
+    def text(self, names: object) -> str:
+        """SHA-256 of the sums, and of what is the same for all rows."""
+        content = repr((names, self.rows, self.first, self.second))
+        return hashlib.sha256(content.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _mix(hashes: Hashes) -> None:
+    hashes *= _MULTIPLIER
+    hashes ^= hashes >> _SHIFT
+
+
+def response_digest(frame: ModelFrame) -> RowDigest:
+    """That of the response: counts, trials, weights."""
+    response = frame.response
+    weights = [] if response.weights is None else [response.weights]
+    return RowDigest.of([*response.counts.T, response.trials, *weights], response.trials.size)
