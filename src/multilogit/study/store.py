@@ -1,0 +1,188 @@
+"""Results of a study on disk: one pair of Parquet files per batch, complete or not there.
+
+A directory holds ``<design>.toml``, ``sessions.json`` and ``parts/``. A batch's name says what it
+depends on: the digest of cell and settings, the estimator, the replicates. Both files are
+written beside their place and renamed; ``fits-…`` is renamed last, so that a batch counts if and
+only if its ``fits-…`` is there. A process may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from multilogit._version import __version__
+from multilogit.extras import require
+from multilogit.study.designs import Cell, Design, StudyError, load_design
+
+FITS, PARAMETERS = "fits", "parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Replicates ``start`` … ``stop − 1`` of one cell and estimator."""
+
+    cell: str
+    estimator: str
+    start: int
+    stop: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All stored results of a design.
+
+    Attributes
+    ----------
+    design
+        The design.
+    fits
+        One row per cell, estimator and replicate.
+    parameters
+        One row per fit and parameter.
+    sessions
+        When, where and with what they were computed.
+    """
+
+    design: Design
+    fits: pd.DataFrame
+    parameters: pd.DataFrame
+    sessions: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A directory of results.
+
+    Attributes
+    ----------
+    path
+        The directory.
+    """
+
+    path: Path
+
+    def begin(self, design: Design, source: str) -> None:
+        """Write the design and this session's facts.
+
+        Raises
+        ------
+        StudyError
+            If the directory belongs to another design or cannot be written.
+        """
+        others = [p.stem for p in self.path.glob("*.toml") if p.stem != design.name]
+        if others:
+            raise StudyError(
+                f"{str(self.path)!r} holds results of {others[0]!r}; give another directory."
+            )
+        try:
+            (self.path / "parts").mkdir(parents=True, exist_ok=True)
+            _replace(self.path / f"{design.name}.toml", source.encode())
+            sessions = [*self.sessions(), session_facts()]
+            _replace(self.path / "sessions.json", json.dumps(sessions, indent=1).encode())
+        except OSError as error:
+            raise StudyError(f"{str(self.path)!r} cannot be written: {error.strerror}.") from None
+
+    def sessions(self) -> list[Mapping[str, Any]]:
+        """Facts of all sessions so far."""
+        file = self.path / "sessions.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+    def write(self, batch: Batch, fits: pd.DataFrame, parameters: pd.DataFrame) -> None:
+        """Store a batch; it is there completely, or not at all."""
+        require("pyarrow", needs="pyarrow", extra="study", purpose="Results of studies")
+        for kind, table in ((PARAMETERS, parameters), (FITS, fits)):  # fits last: they count
+            target = self._part(kind, batch)
+            beside = target.with_suffix(f".{os.getpid()}.tmp")
+            table.to_parquet(beside, index=False)
+            os.replace(beside, target)
+
+    def missing(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Batches that are not there yet."""
+        return [batch for batch in batches if not self._part(FITS, batch).is_file()]
+
+    def design(self) -> Design:
+        """The design that the directory belongs to.
+
+        Raises
+        ------
+        StudyError
+            If there are no results in the directory.
+        """
+        found = sorted(self.path.glob("*.toml"))
+        if len(found) != 1:
+            raise StudyError(f"{str(self.path)!r} is not a directory of results of a study.")
+        return load_design(found[0])
+
+    def results(self) -> Results:
+        """Everything that is there for the design as it is now.
+
+        Raises
+        ------
+        StudyError
+            If there is nothing.
+        """
+        require("pyarrow", needs="pyarrow", extra="study", purpose="Results of studies")
+        design = self.design()
+        keys = {key_of(design, cell) for cell in design.cells}
+        names = [p.name.split("-", 1)[1] for p in sorted(self.path.glob(f"parts/{FITS}-*.parquet"))]
+        names = [name for name in names if name.split("-", 1)[0] in keys]
+        if not names:
+            raise StudyError(f"There are no results in {str(self.path)!r} yet.")
+        fits, parameters = (self._read(kind, names) for kind in (FITS, PARAMETERS))
+        unique = ["cell", "estimator", "replicate"]
+        return Results(
+            design,
+            fits.drop_duplicates(unique, keep="last", ignore_index=True),
+            parameters.drop_duplicates([*unique, "parameter"], keep="last", ignore_index=True),
+            tuple(self.sessions()),
+        )
+
+    def _read(self, kind: str, names: Sequence[str]) -> pd.DataFrame:
+        parts = [pd.read_parquet(self.path / "parts" / f"{kind}-{name}") for name in names]
+        return pd.concat(parts, ignore_index=True)
+
+    def _part(self, kind: str, batch: Batch) -> Path:
+        name = f"{kind}-{batch.key}-{batch.estimator}-{batch.start:06d}-{batch.stop:06d}.parquet"
+        return self.path / "parts" / name
+
+
+def key_of(design: Design, cell: Cell) -> str:
+    """Digest of all that results of a cell depend on, but the estimator."""
+    content = f"{design.name} {cell.digest} {sorted(design.intervals)} {design.fresh_groups}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def batches_of(design: Design, cell: Cell, estimator: str, size: int) -> Iterator[Batch]:
+    """All batches of a cell and an estimator."""
+    n = design.replicates_for(estimator)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        yield Batch(cell.name, estimator, start, stop, key_of(design, cell))
+
+
+def session_facts() -> dict[str, Any]:
+    """When, where and with what."""
+    return {
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "multilogit": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+    }
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".tmp")
+    beside.write_bytes(content)
+    os.replace(beside, path)
