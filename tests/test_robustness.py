@@ -295,3 +295,21 @@ def test_penalised_variances_stay_inside(prior: Any) -> None:
         assert found.converged
         assert not found.boundary.any()
         assert 0.01 < found.theta.iloc[0] < 1.0
+
+
+@pytest.mark.parametrize("year", [50.0, 500.0, 2000.0])
+def test_slopes_of_predictors_far_from_zero_take_no_more_steps(year: float) -> None:
+    rng = np.random.default_rng(0)
+    g, x = rng.integers(0, 60, 3000), rng.integers(-7, 8, 3000).astype(float)
+    b = rng.normal(size=(60, 2)) * [1.0, 0.25]
+    eta = 0.2 + 0.1 * x + b[g, 0] + b[g, 1] * x
+    data = pd.DataFrame({"y": (rng.random(3000) < 1 / (1 + np.exp(-eta))) * 1, "x": x, "g": g})
+    near = ml.fit("y ~ x + (1 + x | g)", data)
+    far = ml.fit("y ~ x + (1 + x | g)", data.assign(x=data["x"] + year))
+    assert far.converged
+    assert far.n_iterations <= near.n_iterations + 2
+    assert far.loglik == pytest.approx(near.loglik, abs=1e-7)
+    assert far.coef["x"] == pytest.approx(near.coef["x"], rel=1e-5)
+    assert far.se["x"] == pytest.approx(near.se["x"], rel=1e-5)
+    sd = [fit.variance_components.set_index("name")["sd"]["x"] for fit in (near, far)]
+    assert sd[1] == pytest.approx(sd[0], rel=1e-5)

@@ -11,7 +11,7 @@ from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
 from multilogit.estimate.starts import inflation
-from multilogit.evaluation import Vector
+from multilogit.evaluation import Matrix, Vector
 
 _SAME = 1e-5
 """Maxima that differ by less than this in Q, or by |Q| / 10⁸, may be one."""
@@ -78,15 +78,20 @@ def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
     psi = first.solution.psi
     variance = information_inverse(first.solution.evaluation.hessian, ~first.boundary).diagonal()
     spread = np.sqrt(np.where(np.isfinite(variance[:p]), variance[:p], 1.0))
-    found_sd = np.sqrt((structure.Lambda(psi[p:]) ** 2).sum(axis=1)) * likelihood.z_scale
+    found = _total(structure.Lambda(psi[p:]) * likelihood.z_scale[:, None])
     starts = []
     for _ in range(count):
         sd = np.exp(rng.uniform(np.log(_SMALLEST_SD), np.log(_LARGEST_SD), structure.q))
         theta = np.where(structure.diagonal, (sd / likelihood.z_scale)[structure.rows], 0.0)
-        grown = inflation(sd, target.n_logits) / inflation(found_sd, target.n_logits)
+        grown = inflation(_total(sd), target.n_logits) / inflation(found, target.n_logits)
         beta = psi[:p] * grown + spread * rng.normal(size=p)
         starts.append(np.concatenate([beta, theta]))
     return starts
+
+
+def _total(sd: Matrix) -> float:
+    """The variance of Zb of standard deviations, or of rows of Λ."""
+    return float((sd**2).sum())
 
 
 def _distinct(found: list[Estimate], p: int) -> list[Estimate]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit.errors import OptionError
 from multilogit.estimate.options import Options
@@ -15,6 +18,8 @@ from multilogit.newton import maximise
 _LEAST_START = 0.1
 _LARGEST_START = 3.0
 """Range of the standard deviations to start from, on the logit scale."""
+_NEARLY_DEPENDENT = 0.3
+"""Of a column of unit length, the length of what the columns before it do not explain."""
 
 
 def start_values(likelihood: MixedLikelihood, fixed: SingleLevel, options: Options) -> Vector:
@@ -24,20 +29,19 @@ def start_values(likelihood: MixedLikelihood, fixed: SingleLevel, options: Optio
     if isinstance(start, np.ndarray) and start.shape == (p + structure.m,):
         return start
     beta = _start_beta(fixed, start, structure.m)
-    Sigma = _moment_covariance(likelihood, beta)
+    Sigma, variance = _moment_covariance(likelihood, beta)
     if start is None:
-        beta = beta * inflation(np.sqrt(Sigma.diagonal()), fixed.n_logits)
+        beta = beta * inflation(variance, fixed.n_logits)
     Lambda = cholesky(Sigma) / likelihood.z_scale[:, None]
     return np.concatenate([beta, Lambda[structure.rows, structure.columns]])
 
 
-def inflation(sd: Vector, n_logits: int) -> float:
+def inflation(variance: float, n_logits: int) -> float:
     """By how much conditional effects exceed population-averaged ones (Zeger et al. 1988).
 
-    ``sd``: standard deviations on the logit scale; they give the average variance of Zb, over
-    rows and logits.
+    ``variance``: of Zb, averaged over rows, and summed over logits.
     """
-    return float(np.sqrt(1.0 + 0.346 * (sd**2).sum() / n_logits))
+    return float(np.sqrt(1.0 + 0.346 * variance / n_logits))
 
 
 def _start_beta(fixed: SingleLevel, start: Vector | str | None, m: int) -> Vector:
@@ -56,26 +60,57 @@ def _start_beta(fixed: SingleLevel, start: Vector | str | None, m: int) -> Vecto
     return climb.psi
 
 
-def _moment_covariance(likelihood: MixedLikelihood, beta: Vector) -> Matrix:
-    """Σ on the logit scale (columns of Z scaled to mean square 1), by moments.
+def _moment_covariance(likelihood: MixedLikelihood, beta: Vector) -> tuple[Matrix, float]:
+    """Σ on the logit scale (columns of Z scaled to mean square 1), by moments; the variance of Zb.
 
     At the single-level fit the group score s = Z'r has E ss' = W + WΣW, W = Z'wZ, if the other
     factors are left out. So Σ solves Σ_g W_g Σ W_g = Σ_g (s_g s_g' − W_g), least squares over
-    the blocks; its eigenvalues are then brought into the range of start values.
+    the blocks; its eigenvalues are then brought into the range of start values. That range means
+    nothing where columns nearly depend on each other, as a year and the intercept, which is that
+    of the year 0; they are made orthogonal.
     """
     structure, scale = likelihood.structure, likelihood.z_scale
-    Sigma = np.zeros((structure.q, structure.q))
+    Sigma, variance = np.zeros((structure.q, structure.q)), 0.0
     for factor, (s, W) in zip(likelihood.factors(), likelihood.moments(beta), strict=True):
+        inside = [
+            slice(c.start - factor.start, c.stop - factor.start)
+            for c in structure.slices()
+            if factor.start <= c.start < factor.stop
+        ]
         s = s / scale[factor]
         W = W / np.outer(scale[factor], scale[factor])
-        inside = [c for c in structure.slices() if factor.start <= c.start < factor.stop]
-        pairs = [(a, b) for c in inside for a in _range(c) for b in _range(c)]
-        a, b = np.array(pairs).T - factor.start
-        left = np.einsum("gij,gij->ij", W[:, a][:, :, a], W[:, b][:, :, b])
-        right = s[:, a] * s[:, b] - W[:, a, b]
-        solved = np.linalg.lstsq(left, right.sum(axis=0), rcond=None)[0]
-        Sigma[a + factor.start, b + factor.start] = solved
-    for block in structure.slices():
+        T = _orthogonal(W.sum(axis=0), inside)
+        if np.count_nonzero(T) > T.shape[0]:  # seldom; it costs more than the rest together
+            s, W = s @ T, T.T @ W @ T
+        found = _solved(s, W, inside)
+        Sigma[factor, factor] = T @ found @ T.T
+        variance += float(found.trace())
+    return Sigma, variance
+
+
+def _orthogonal(gram: Matrix, blocks: Sequence[slice]) -> Matrix:
+    """T: where columns of Z nearly depend on those before them in their block, ZT is orthogonal.
+
+    Mean squares stay. ``gram`` is Z'wZ.
+    """
+    T = np.eye(gram.shape[0])
+    for block in blocks:
+        root = np.sqrt(gram[block, block].diagonal())
+        if (root > 0.0).all():
+            L = cholesky(gram[block, block] / np.outer(root, root))
+            if 0.0 < L.diagonal().min() < _NEARLY_DEPENDENT:
+                T[block, block] = np.linalg.inv(L).T * root / root[:, None]
+    return T
+
+
+def _solved(s: Matrix, W: NDArray[np.float64], blocks: Sequence[slice]) -> Matrix:
+    """Σ of one factor from the scores and information of its levels."""
+    Sigma = np.zeros((s.shape[1], s.shape[1]))
+    a, b = np.array([(a, b) for c in blocks for a in _range(c) for b in _range(c)]).T
+    left = np.einsum("gij,gij->ij", W[:, a][:, :, a], W[:, b][:, :, b])
+    right = s[:, a] * s[:, b] - W[:, a, b]
+    Sigma[a, b] = np.linalg.lstsq(left, right.sum(axis=0), rcond=None)[0]
+    for block in blocks:
         values, vectors = np.linalg.eigh(Sigma[block, block])
         values = np.clip(values, _LEAST_START**2, _LARGEST_START**2)
         Sigma[block, block] = (vectors * values) @ vectors.T
