@@ -43,9 +43,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def with_mathml(markdown: str) -> str:
-    """The page with its formulas converted; code is left alone."""
+    """The page with its formulas converted; code is as it is, also in the cells of tables."""
     markdown = _BLOCK.sub(lambda found: f"\n{_mathml(found[1], 'block')}\n", markdown)
     parts = _CODE.split(markdown)
+    parts[1::2] = [p if p.startswith("```") else p.replace(r"\|", "|") for p in parts[1::2]]
     parts[::2] = [_INLINE.sub(lambda found: _mathml(found[1], "inline"), p) for p in parts[::2]]
     return "".join(parts)
 

@@ -133,7 +133,7 @@ def test_a_separated_fit_is_called_bad(tmp_path: Path) -> None:
 def test_doubts_are_told(formula: str, data: pd.DataFrame, reason: str) -> None:
     fit = ml.fit(formula, data)
     report = Reporter(fit, None, 0.95, 0, False)
-    report.tests = fit.residual_tests()
+    report.test_residuals()
     first, reasons = judgement(report)
     assert first.tone == "care"
     assert [block for block in reasons if isinstance(block, Finding) and reason in block.title]

@@ -115,14 +115,20 @@ class Plots:
         )
 
     def residuals(
-        self, path: Path | None = None, *, level: SimulationLevel = "conditional", seed: int = 0
+        self,
+        path: Path | None = None,
+        *,
+        level: SimulationLevel = "conditional",
+        n_simulations: int = 999,
+        seed: int = 0,
     ) -> Any:
         """Quantile residuals: their distribution, their quartiles over predictions, and tests.
 
         Parameters as in :meth:`multilogit.Fit.residual_tests`, whose p-values are shown. Raises
         ``DataNotSavedError`` for a loaded fit.
         """
-        return self._residuals(self.fit.residual_tests(level=level, seed=seed), path)
+        tests = self.fit.residual_tests(level=level, n_simulations=n_simulations, seed=seed)
+        return self._residuals(tests, path)
 
     def _residuals(self, tests: ResidualTests, path: Path | None = None) -> Any:
         """The picture of tests that are there already."""

@@ -65,11 +65,10 @@ def _scores(report: Reporter) -> Table:
 
 
 def _residuals(report: Reporter) -> Iterator[Block]:
-    if report.tests is None:
-        report.tests = report.fit.residual_tests(seed=report.seed)
-    figure = report.plot._residuals(report.tests)
+    tests = report.test_residuals()
+    figure = report.plot._residuals(tests)
     yield picture(figure, "Quantile residuals: their distribution, and over the predictions.")
-    made = report.tests.table
+    made = tests.table
     columns = [
         texts(made["test"]),
         texts(made["of"]),

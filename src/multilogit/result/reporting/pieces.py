@@ -17,6 +17,8 @@ from multilogit.result.findings import ResidualTests
 from multilogit.result.methods import Methods
 from multilogit.result.plots import Plots
 
+_SIMULATIONS = 999
+
 
 @dataclass
 class Reporter:
@@ -44,6 +46,13 @@ class Reporter:
     seed: int
     profile: bool
     tests: ResidualTests | None = field(default=None)
+
+    def test_residuals(self) -> ResidualTests:
+        """Their tests, made once; so many simulations that a p-value can be small enough."""
+        if self.tests is None:
+            made = self.fit.residual_tests(n_simulations=_SIMULATIONS, seed=self.seed)
+            self.tests = made
+        return self.tests
 
     @property
     def plot(self) -> Plots:

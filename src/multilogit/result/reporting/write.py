@@ -88,5 +88,5 @@ def page_of(report: Reporter, title: str | None, progress: Show) -> Page:
 
 def _tests(report: Reporter) -> tuple[()]:
     """Test the residuals; the verdict and the checks both need them."""
-    report.tests = report.fit.residual_tests(seed=report.seed)
+    report.test_residuals()
     return ()
