@@ -27,7 +27,7 @@ class DataError(InputError):
 
 
 class DataNotSavedError(DataError):
-    """Something needs the data of a fit, and the fit is a saved model, which has none.
+    """Something needs the data of a fit that has none: a saved one, or one to data in parts.
 
     Parameters
     ----------
@@ -42,7 +42,10 @@ class DataNotSavedError(DataError):
         what: str = "This",
         remedy: str = "Pass new data where that is possible, or fit the model again.",
     ) -> None:
-        reason = f"{what} needs the data of the fit, which a saved model does not contain."
+        reason = (
+            f"{what} needs the data of the fit, which a saved model does not contain, nor one that "
+            "was fitted to data in parts."
+        )
         super().__init__(f"{reason} {remedy}")
 
 
@@ -52,6 +55,10 @@ class ModelFileError(InputError):
 
 class CheckpointError(InputError):
     """A file is not a checkpoint, is damaged, or belongs to another fit."""
+
+
+class WorkersLostError(MultilogitError):
+    """The workers of a cluster are lost faster than their work can be done again."""
 
 
 class OptionError(InputError):

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from multilogit.assembly import check_supported, random_effects, status_diagnostics
 from multilogit.data.model_frame import ModelFrame
+from multilogit.data.parquet import ParquetFiles
 from multilogit.data.populations import collapse, collapse_pays
+from multilogit.distributed.model import distribute
+from multilogit.distributed.tables import connected, dask_frame, is_dask
 from multilogit.errors import Diagnostic, OptionError
 from multilogit.estimate import (
     Estimate,
@@ -31,9 +34,11 @@ from multilogit.evidence.strength import EvidenceCurve
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
+from multilogit.outofcore import parquet_files, refuse_in_chunks, stream
+from multilogit.outofcore.elsewhere import Streamed
 from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, Spec
-from multilogit.result.training import TrainingData
+from multilogit.result.training import Training, TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
 from multilogit.storage.checkpoints import CheckpointFile, digest_of, identity, open_checkpoint
 from multilogit.strength import needs_strength, resolve_strength
@@ -63,6 +68,8 @@ def fit(
     missing: Literal["drop", "raise"] = "drop",
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    memory: str | float | None = None,
+    client: Any = None,
 ) -> Fit:
     """Fit a binomial, multinomial or multilevel logistic regression by maximum likelihood.
 
@@ -74,7 +81,8 @@ def fit(
         ``cbind(successes, failures)``, or successes with ``trials=``; more than two categories
         make the model multinomial.
     data
-        pandas, polars or Arrow table, dict of arrays, or the path of a CSV or Parquet file.
+        pandas, polars or Arrow table, dict of arrays, or the path of a CSV or Parquet file. Also
+        several Parquet files: a directory, a pattern such as ``"data/*.parquet"``, or a list.
     prior
         None: maximum likelihood. Otherwise the estimate is the mode of the posterior, or the
         maximum of the penalised likelihood, which is the same thing: a specification such as
@@ -121,6 +129,14 @@ def fit(
         Go on from the last iterate of ``checkpoint``, if that file is there, to the same end. It
         must be of the same formula, data and options; ``max_iterations``, ``threads`` and
         ``progress`` may change.
+    memory
+        ``"2GB"``: most memory that the process may take. Parquet files are then read in chunks,
+        rows go to scratch files, and the fit has no data (docs/scale.md). Default: files that
+        would take more than half of the machine's memory are read so, within half of it.
+    client
+        Of a Dask cluster, whose workers do the work: the data are then a Dask data frame, a pandas
+        data frame, or the path of files that every worker can read. A Dask data frame alone goes
+        to the present client. The fit has no data (docs/scale.md).
 
     Returns
     -------
@@ -151,15 +167,8 @@ def fit(
         prior, nodes, start, starts, infinite, max_iterations, tolerance, threads, progress
     )
     file = _checkpoint_file(checkpoint, resume, options)
-    frame, design = build_frame(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        trials=trials,
-        baseline=baseline,
-        missing=missing,
-    )
+    remote = client is not None or is_dask(data)
+    files = None if remote else parquet_files(data, memory)
     asked = {
         "prior": prior,
         "nodes": None if nodes == 1 else nodes,
@@ -173,11 +182,72 @@ def fit(
         "missing": None if missing == "drop" else missing,
     }
     spec = Spec(formula, {name: value for name, value in asked.items() if value is not None})
+    if remote:
+        return _fit_on_cluster(data, client, spec, options, file, began)
+    if files is not None and files.memory is not None:
+        return _fit_files(files.files, spec, options, files.memory, progress is True, file, began)
+    if files is not None:
+        data = files.files.whole()
+    frame, design = build_frame(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        trials=trials,
+        baseline=baseline,
+        missing=missing,
+    )
     if file is not None:
         of_fit = file.of(identity(formula, options, digest_of(frame)))
         options = replace(options, checkpoint=of_fit)
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     return fit_frame(frame, design, spec, options, began)
+
+
+def _fit_files(
+    files: ParquetFiles,
+    spec: Spec,
+    options: Options,
+    memory: int,
+    show: bool,
+    file: CheckpointFile | None,
+    began: float,
+) -> Fit:
+    """The fit to files that are read in chunks."""
+    refuse_in_chunks(options)
+    streamed = stream(files, spec.formula, dict(spec.options), options, memory, show)
+    return _fit_elsewhere(streamed, spec, options, file, began)
+
+
+def _fit_on_cluster(
+    data: Any,
+    client: Any,
+    spec: Spec,
+    options: Options,
+    file: CheckpointFile | None,
+    began: float,
+) -> Fit:
+    """The fit by the workers of a Dask cluster."""
+    refuse_in_chunks(options)
+    client = connected(client)
+    frame = dask_frame(data, client)
+    model = distribute(client, frame, spec.formula, dict(spec.options), options)
+    return _fit_elsewhere(model, spec, options, file, began)
+
+
+def _fit_elsewhere(
+    streamed: Streamed, spec: Spec, options: Options, file: CheckpointFile | None, began: float
+) -> Fit:
+    """The fit of a model whose rows are elsewhere."""
+    frame = streamed.frame
+    check_supported(frame, options)
+    if file is not None:
+        of_fit = file.of(identity(spec.formula, options, streamed.digest()))
+        options = replace(options, checkpoint=of_fit)
+        frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
+    estimate, training = streamed.estimate(options), streamed.training()
+    design, aliased = streamed.design, streamed.aliased
+    return assemble(frame, estimate, design, spec, options, aliased, began, training=training)
 
 
 def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, began: float) -> Fit:
@@ -232,12 +302,16 @@ def assemble(
     aliased: tuple[str, ...],
     began: float,
     evidence: EvidenceCurve | None = None,
+    training: Training | None = None,
 ) -> Fit:
-    """The result: what estimation hands over, with the names of the model."""
+    """The result: what estimation hands over, with the names of the model.
+
+    ``training``: what is known of the data where ``frame`` does not hold all rows.
+    """
     return Fit(
         spec=spec,
         design=design,
-        training=TrainingData(frame),
+        training=TrainingData(frame) if training is None else training,
         solution=estimate.solution,
         likelihood=estimate.likelihood,
         boundary=estimate.boundary,

@@ -7,7 +7,7 @@ each group has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,15 +60,15 @@ class Cells:
         return cls(table, np.bincount(codes, minlength=len(table)), declared)
 
     @classmethod
-    def together(cls, parts: Iterable[Cells]) -> Cells:
-        """The cells of all rows; added up whenever as many are waiting as there are already."""
-        total: list[Cells] = []
-        waiting: list[Cells] = []
-        for part in parts:
-            waiting.append(part)
-            if sum(len(one.rows) for one in waiting) > sum(len(one.rows) for one in total):
-                total, waiting = [_added([*total, *waiting])], []
-        return _added([*total, *waiting])
+    def together(cls, parts: Sequence[Cells]) -> Cells:
+        """The cells of all rows."""
+        return _added(parts)
+
+    @classmethod
+    def compacted(cls, parts: list[Cells]) -> list[Cells]:
+        """The same cells, added up where those behind the first are as many as the first."""
+        first, *others = [len(part.rows) for part in parts]
+        return [_added(parts)] if sum(others) > first else parts
 
     def column(self, name: str) -> Factor:
         """A grouping column over the cells."""

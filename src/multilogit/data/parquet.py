@@ -76,11 +76,14 @@ class ParquetFiles:
         Columns, in the order of the first file.
     n_rows
         Rows of all files.
+    bytes
+        About what they take in memory.
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     n_rows: int
+    bytes: int
 
     @classmethod
     def opened(cls, paths: Sequence[Path]) -> ParquetFiles:
@@ -93,7 +96,7 @@ class ParquetFiles:
             has rows; pyarrow is not installed.
         """
         first: Any = None
-        n_rows = 0
+        n_rows = n_bytes = 0
         for path in paths:
             metadata = _metadata(path)
             schema = metadata.schema.to_arrow_schema()
@@ -101,9 +104,26 @@ class ParquetFiles:
                 first = schema
             _check_schema(path, schema, paths[0], first)
             n_rows += metadata.num_rows
+            groups = (metadata.row_group(k) for k in range(metadata.num_row_groups))
+            n_bytes += sum(group.total_byte_size for group in groups)
         if n_rows == 0:
             raise DataError(f"{str(paths[0])!r}: the data have no rows.")
-        return cls(tuple(paths), tuple(first.names), n_rows)
+        n_bytes = max(n_bytes, 8 * n_rows * len(first.names))
+        return cls(tuple(paths), tuple(first.names), n_rows, n_bytes)
+
+    def whole(self) -> Table:
+        """All rows and columns, in memory."""
+        from pyarrow import ArrowException, concat_tables
+        from pyarrow.parquet import read_table as read_parquet
+
+        tables = []
+        for path in self.paths:
+            try:
+                tables.append(read_parquet(path, partitioning=None).select(self.names))
+            except (OSError, ArrowException) as error:
+                raise _damaged(path, error) from None
+        together = concat_tables(tables, promote_options="default").unify_dictionaries()
+        return read_table(together.to_pandas(ignore_metadata=True))
 
     def head(self) -> Table:
         """The first rows, with all columns."""

@@ -150,10 +150,11 @@ def _left_out(block: RandomBlock, k: int, why: str) -> Diagnostic:
     )
 
 
-def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
+def mixed_likelihood(frame: ModelFrame, options: Options, scratch: str = "") -> MixedLikelihood:
     """The marginal likelihood of an arranged frame.
 
-    One grouping factor, nested factors, or crossed ones, whatever the data are.
+    One grouping factor, nested factors, or crossed ones, whatever the data are. ``scratch``: the
+    directory of files for its columns; empty: in memory.
 
     Raises
     ------
@@ -163,7 +164,7 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
     factors = factor_effects(frame)
     nested = all(is_nested(lower.codes, upper.codes) for lower, upper in pairwise(factors))
     if options.nodes != 1:
-        _check_quadrature(factors, nested, options.nodes)
+        check_quadrature(factors, nested, options.nodes)
     nodes = 1 if options.nodes == "auto" else options.nodes
     y, trials = counts_and_trials(frame.response)
     binary = frame.response.family == "binomial"
@@ -181,9 +182,11 @@ def mixed_likelihood(frame: ModelFrame, options: Options) -> MixedLikelihood:
             nodes=nodes,
             threads=options.threads,
             logits=None if binary else factor.logits,
+            scratch=scratch,
         )
     if nested:
-        return _several_factors(partial(NestedLikelihood, nodes=nodes), frame, options.threads)
+        kind = partial(NestedLikelihood, nodes=nodes, scratch=scratch)
+        return _several_factors(kind, frame, options.threads)
     return _several_factors(CrossedLaplace, frame, options.threads)
 
 
@@ -207,7 +210,7 @@ def _several_factors(kind: Callable[..., _Several], frame: ModelFrame, threads: 
     )
 
 
-def _check_quadrature(
+def check_quadrature(
     factors: Sequence[FactorEffects], nested: bool, nodes: int | Literal["auto"]
 ) -> None:
     """Quadrature is for one factor or nested ones, and bounded."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from multilogit.data.model_frame import ModelFrame
 from multilogit.estimate.effects import factor_effects
 from multilogit.estimate.options import Options
 from multilogit.likelihood.mixed import MixedLikelihood
-from multilogit.prior import BoundPrior, Prior, PriorContext, bind
+from multilogit.prior import BoundPrior, Prior, PriorContext, RowsElsewhere, bind
 
 _NO_THETA = np.zeros(0, dtype=np.intp)
 
@@ -27,6 +29,34 @@ def bind_prior(
         If ``prior`` is no prior, or does not fit the model.
     """
     return None if prior is None else bind(prior, prior_context(frame, mixed, options))
+
+
+def bind_elsewhere(
+    prior: Prior | BoundPrior | None,
+    frame: ModelFrame,
+    mixed: MixedLikelihood | None,
+    options: Options,
+    rows: RowsElsewhere,
+) -> BoundPrior | None:
+    """log π for a model whose rows are not in memory; ``frame`` has its names and levels.
+
+    Raises
+    ------
+    OptionError
+        If ``prior`` is no prior, does not fit the model, or needs every row.
+    """
+    if prior is None:
+        return None
+    nothing = np.zeros(0)
+    context = replace(
+        prior_context(frame, mixed, options),
+        columns=(),
+        trials=nothing,
+        offset=None,
+        mean=rows.total_counts / rows.single.total_trials,
+        elsewhere=rows,
+    )
+    return bind(prior, context)
 
 
 def prior_context(

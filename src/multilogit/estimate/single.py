@@ -108,7 +108,7 @@ def null_loglik(frame: ModelFrame, threads: int = 1) -> float:
     n_logits = response.counts.shape[1]
     has_intercept = "(Intercept)" in frame.fixed.names
     if frame.offset is None and has_intercept:
-        return _constant_loglik(response)
+        return constant_loglik(response)
     columns = [np.ones(response.trials.size)] if has_intercept else [np.zeros(response.trials.size)]
     likelihood = FixedLikelihood(
         columns, response.counts, response.trials, frame.offset, response.weights, threads
@@ -118,7 +118,7 @@ def null_loglik(frame: ModelFrame, threads: int = 1) -> float:
     return maximise(likelihood, np.zeros(n_logits)).evaluation.value
 
 
-def _constant_loglik(response: Response) -> float:
+def constant_loglik(response: Response) -> float:
     """Σ_j Y_j log(Y_j / N): the same probabilities for every row."""
     w = response.weights
     totals = response.counts.sum(axis=0) if w is None else w @ response.counts

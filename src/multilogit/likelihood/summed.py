@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from multilogit.errors import OptionError
 from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.likelihood.covariance import CovarianceStructure
-from multilogit.likelihood.mixed import Column, MixedLikelihood, Order
+from multilogit.likelihood.mixed import Column, Order
 
 Levels = NDArray[np.intp]
 
@@ -120,6 +120,7 @@ class SummedMixed:
         self.z_scale = shape.z_scale
         self.order: Order = tuple(range(self.structure.q))
         self.depends_on_order = False
+        self.nodes = 1
         self._levels = levels
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
@@ -130,6 +131,7 @@ class SummedMixed:
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
         self.depends_on_order = nodes > 1 and max(self.structure.blocks) > 1
+        self.nodes = nodes
         self.parts.call("set_nodes", nodes)
 
     @property
@@ -241,14 +243,14 @@ class WithoutEffects:
     Parameters
     ----------
     mixed
-        The likelihood with random effects, by Laplace's approximation.
+        The likelihood with random effects.
     n_logits
         C = J − 1.
     total_trials
         Σ weights × trials.
     """
 
-    def __init__(self, mixed: MixedLikelihood, n_logits: int, total_trials: float) -> None:
+    def __init__(self, mixed: SummedMixed, n_logits: int, total_trials: float) -> None:
         self.mixed = mixed
         self.p = mixed.p // n_logits
         self.n_logits = n_logits
@@ -262,7 +264,12 @@ class WithoutEffects:
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ, its gradient and Hessian at ψ = β."""
         k = self.mixed.p
+        nodes = self.mixed.nodes
+        if nodes > 1:  # without effects, one node says it all
+            self.mixed.set_nodes(1)
         there = self.mixed.evaluate(np.concatenate([psi, np.zeros(self.mixed.structure.m)]))
+        if nodes > 1:
+            self.mixed.set_nodes(nodes)
         return Evaluation(there.value, there.gradient[:k], there.hessian[:k, :k], there.status)
 
     @cached_property

@@ -1,6 +1,6 @@
 """Priors: log densities of ψ = (β, θ), each an ``evaluate`` that adds to any likelihood."""
 
-from multilogit.prior.base import BoundPrior, Prior, PriorContext, depends_on_order
+from multilogit.prior.base import BoundPrior, Prior, PriorContext, RowsElsewhere, depends_on_order
 from multilogit.prior.covariance import CovarianceRelativeEntropy, Wishart
 from multilogit.prior.jeffreys import Jeffreys
 from multilogit.prior.normal import Normal
@@ -18,6 +18,7 @@ __all__ = [
     "Normal",
     "Prior",
     "PriorContext",
+    "RowsElsewhere",
     "RelativeEntropy",
     "ShannonEntropy",
     "SoftPenalty",

@@ -32,6 +32,8 @@ class RowsElsewhere:
     ----------
     single
         The likelihood without random effects; frequency weights multiplied in.
+    total_counts
+        Σ y, shape ``(C,)``.
     trials, counts
         X'n, shape ``(p,)``, and X'y, shape ``(p, C)``.
     trials_offset, counts_offset
@@ -39,6 +41,7 @@ class RowsElsewhere:
     """
 
     single: SingleLevel
+    total_counts: Vector
     trials: Vector
     counts: Matrix
     trials_offset: float

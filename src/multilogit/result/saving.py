@@ -301,7 +301,8 @@ def _read_effects(node: Node, labels: Labels, first: int) -> RandomEffects:
 
 def _write_modes(fit: Measures) -> Any:
     """What standard errors of conditional predictions need, if the estimates are numbers."""
-    if not fit.random or not np.isfinite(fit.solution.evaluation.value):
+    unknown = not fit.has_data and fit.modes is None  # of a fit to data that were read in chunks
+    if unknown or not fit.random or not np.isfinite(fit.solution.evaluation.value):
         return None
     modes = fit.mode_uncertainty
     return {

@@ -1,0 +1,75 @@
+"""Whether data are read in chunks, and what cannot be done then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from multilogit.data.parquet import ParquetFiles, parquet_paths
+from multilogit.errors import OptionError
+from multilogit.estimate import Options
+from multilogit.outofcore.memory import parse_memory, physical_memory
+from multilogit.strength import needs_strength
+
+_IN_MEMORY = 3
+"""A fit in memory takes so many times the data: read, as columns of the model, in the core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Parquet files.
+
+    Attributes
+    ----------
+    files
+        They themselves.
+    memory
+        Bytes that the process may take when they are read in chunks; None: they are read into
+        memory.
+    """
+
+    files: ParquetFiles
+    memory: int | None
+
+
+def parquet_files(data: object, memory: object) -> Chosen | None:
+    """The Parquet files that ``data`` names, and how to read them; None: something else.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or one that is damaged.
+    OptionError
+        ``memory`` is no size, or was given with data that are not in Parquet files.
+    """
+    budget = None if memory is None else parse_memory(memory)
+    paths = parquet_paths(data)
+    if paths is None:
+        if budget is not None:
+            raise OptionError(
+                "memory= is for data in Parquet files: the path of one, a directory, a pattern or "
+                "a list. Data in memory are there already; a CSV file can be written as Parquet, "
+                "a piece at a time, by DuckDB, polars or pyarrow."
+            )
+        return None
+    files = ParquetFiles.opened(paths)
+    physical = physical_memory()
+    if budget is None and physical is not None and _IN_MEMORY * files.bytes > physical // 2:
+        budget = physical // 2
+    return Chosen(files, budget)
+
+
+def refuse_in_chunks(options: Options) -> None:
+    """Refuse what needs all rows in memory.
+
+    Raises
+    ------
+    OptionError
+        A strength that is to be chosen from the data, or infinite estimates to be frozen.
+    """
+    if needs_strength(options.prior):
+        raise OptionError(
+            "The strength of a prior is chosen from data in memory; give a number here, such as "
+            "one found from a sample of the groups."
+        )
+    if options.infinite == "freeze":
+        raise OptionError("infinite='freeze' needs the data in memory; use a prior.")

@@ -1,0 +1,110 @@
+"""Sums over the rows of a model that are taken while the rows pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from multilogit.data.digests import RowDigest, response_digest
+from multilogit.data.model_frame import ModelFrame, Response
+from multilogit.data.populations import log_coefficient
+from multilogit.estimate import saturated_loglik
+
+Floats = NDArray[np.float64]
+
+
+_SUMS = (
+    *("n_rows", "n_obs", "trials", "counts", "log_coefficient", "saturated_loglik"),
+    *("U_trials", "U_counts", "offset_trials", "offset_counts", "response"),
+)
+
+
+@dataclass
+class Totals:
+    """What is added up over all rows.
+
+    Attributes
+    ----------
+    n_rows, n_obs
+        Rows, and those with weight × trials > 0.
+    trials, counts
+        Σ n and Σ y, shape ``(C,)``; frequency weights multiplied in, here and below.
+    largest
+        The largest number of trials of a row, without weights.
+    log_coefficient, saturated_loglik
+        As in :class:`~multilogit.result.training.Training`.
+    R
+        Upper triangle with U'U = R'R, U the different columns of X and Z, without weights: all
+        inner products of columns, in full precision.
+    U_trials, U_counts
+        U'n, shape ``(u,)``, and U'y, shape ``(u, C)``.
+    offset_trials, offset_counts
+        o'n and o'y for the offset o.
+    response
+        Digest of the response.
+    """
+
+    n_rows: int = 0
+    n_obs: int = 0
+    trials: float = 0.0
+    counts: Any = 0.0
+    largest: float = 0.0
+    log_coefficient: float = 0.0
+    saturated_loglik: float = 0.0
+    R: Floats | None = None
+    U_trials: Any = 0.0
+    U_counts: Any = 0.0
+    offset_trials: float = 0.0
+    offset_counts: Any = 0.0
+    response: RowDigest = field(default_factory=RowDigest)
+
+    def add(self, frame: ModelFrame, U: Floats) -> None:
+        """Add the rows of a frame; ``U``: its different columns, shape ``(u, n)``."""
+        response = frame.response
+        counts, trials = response.weighted()
+        self.n_rows += trials.size
+        self.n_obs += int(np.count_nonzero(trials > 0.0))
+        self.trials += float(trials.sum())
+        self.counts = self.counts + counts.sum(axis=0)
+        self.largest = max(self.largest, float(response.trials.max(initial=0.0)))
+        self.log_coefficient += log_coefficient(response)
+        self.saturated_loglik += saturated_loglik(response)
+        above = [] if self.R is None else [self.R]
+        self.R = np.asarray(np.linalg.qr(np.vstack([*above, U.T]), mode="r"))
+        self.U_trials = self.U_trials + U @ trials
+        self.U_counts = self.U_counts + U @ counts
+        offset = np.zeros(trials.size) if frame.offset is None else frame.offset
+        self.offset_trials += float(offset @ trials)
+        self.offset_counts = self.offset_counts + offset @ counts
+        self.response = self.response + response_digest(frame)
+
+    @classmethod
+    def together(cls, parts: Sequence[Totals]) -> Totals:
+        """The sums over the rows of several parts, in their order."""
+        every = cls()
+        for name in _SUMS:
+            setattr(every, name, reduce(add, (getattr(part, name) for part in parts)))
+        every.largest = max(part.largest for part in parts)
+        factors = [part.R for part in parts if part.R is not None]
+        every.R = np.asarray(np.linalg.qr(np.vstack(factors), mode="r"))
+        return every
+
+    def digest(self, categories: tuple[str, ...]) -> str:
+        """SHA-256 of the response, in whatever order the rows came; not that of a fit in memory."""
+        return self.response.text(categories)
+
+    def as_response(self, like: Response) -> Response:
+        """One row that holds all counts and trials."""
+        return Response(
+            like.family,
+            like.name,
+            like.categories,
+            np.asfortranarray(np.reshape(self.counts, (1, -1))),
+            np.array([self.trials]),
+        )
