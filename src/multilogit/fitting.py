@@ -35,7 +35,7 @@ from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
 from multilogit.outofcore import parquet_files, refuse_in_chunks, stream
-from multilogit.outofcore.elsewhere import Streamed
+from multilogit.outofcore.elsewhere import Streamed, separation_suspected
 from multilogit.prior import BoundPrior, Prior
 from multilogit.result import Fit, Spec
 from multilogit.result.training import Training, TrainingData
@@ -246,6 +246,9 @@ def _fit_elsewhere(
         options = replace(options, checkpoint=of_fit)
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     estimate, training = streamed.estimate(options), streamed.training()
+    if options.prior is None:
+        suspected = separation_suspected(streamed, estimate)
+        estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *suspected))
     design, aliased = streamed.design, streamed.aliased
     return assemble(frame, estimate, design, spec, options, aliased, began, training=training)
 

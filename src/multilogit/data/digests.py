@@ -21,9 +21,9 @@ _SHIFT = np.uint64(29)
 class RowDigest:
     """Two sums, modulo 2⁶⁴, of hashes of rows. They add."""
 
-    rows: int
-    first: int
-    second: int
+    rows: int = 0
+    first: int = 0
+    second: int = 0
 
     @classmethod
     def of(cls, columns: Iterable[NDArray[np.float64]], rows: int) -> RowDigest:

@@ -7,6 +7,7 @@ every part into scratch files as the core reads it. From then on the model is a 
 """
 
 from multilogit.outofcore.choice import parquet_files, refuse_in_chunks
-from multilogit.outofcore.model import Streamed, stream
+from multilogit.outofcore.elsewhere import Streamed
+from multilogit.outofcore.model import stream
 
 __all__ = ["Streamed", "parquet_files", "refuse_in_chunks", "stream"]

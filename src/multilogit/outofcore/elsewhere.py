@@ -25,6 +25,7 @@ from multilogit.outofcore.rows import Packing
 from multilogit.outofcore.totals import Totals
 from multilogit.prior import Prior, RowsElsewhere, SumPrior
 from multilogit.result.training import Labels, TrainingRecord
+from multilogit.separability import shows_symptoms
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,27 @@ def assembled(
         found += group_diagnostics(name, n_levels, totals.n_rows, totals.largest)
     frame = replace(model, diagnostics=(*model.diagnostics, *found, *noticed))
     return Streamed(frame, design, aliased, totals, mixed, single, elsewhere)
+
+
+def separation_suspected(model: Streamed, estimate: Estimate) -> tuple[Diagnostic, ...]:
+    """An error where a maximum likelihood fit looks as separation makes it look.
+
+    Linear programs would need all rows; here the symptoms alone speak.
+    """
+    response = model.totals.as_response(model.frame.response)
+    frame = replace(model.frame, response=response)
+    if not shows_symptoms(frame, model.single.at_zero.hessian, estimate):
+        return ()
+    return (
+        Diagnostic(
+            "separation",
+            "error",
+            "The search ended as it does where predictors separate the responses: some estimates "
+            "may be infinite. Data in parts are not examined further.",
+            "Use a prior, such as prior=ml.RelativeEntropy(), or look at ml.separation() of a "
+            "sample.",
+        ),
+    )
 
 
 def collapsed(n: int, kept: int) -> tuple[Diagnostic, ...]:

@@ -17,16 +17,11 @@ from multilogit.data.grouping import GroupLevels, group
 from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.data.parquet import ParquetFiles
 from multilogit.data.populations import collapse, collapse_pays
-from multilogit.errors import DataError, Diagnostic, OptionError
-from multilogit.estimate import Estimate, Options, arranged
+from multilogit.errors import DataError, OptionError
+from multilogit.estimate import Options
 from multilogit.estimate.effects import factor_effects
-from multilogit.estimate.mixed import check_quadrature, mixed_likelihood, mixed_maximum
-from multilogit.estimate.priors import bind_elsewhere
-from multilogit.estimate.rank import split_dependent
-from multilogit.estimate.single import constant_loglik, single_maximum
-from multilogit.evaluation import Evaluation, Vector
-from multilogit.formula import Design, Learnt
-from multilogit.formula.frame import group_diagnostics, rare_categories
+from multilogit.estimate.mixed import check_quadrature, mixed_likelihood
+from multilogit.formula import Learnt
 from multilogit.formula.survey import (
     Layout,
     Question,
@@ -38,104 +33,26 @@ from multilogit.likelihood.fixed import SingleLevel
 from multilogit.likelihood.nested import is_nested
 from multilogit.likelihood.spilled import SpilledFixed, SpilledParts
 from multilogit.likelihood.summed import (
-    MixedShape,
     SummedFixed,
     SummedMixed,
     WithoutEffects,
-    pooled_scale,
 )
-from multilogit.newton import maximise
+from multilogit.outofcore.elsewhere import (
+    Streamed,
+    assembled,
+    collapsed,
+    evaluates_rows,
+    identified,
+    like_the_model,
+    shape_of,
+)
 from multilogit.outofcore.memory import Budget
 from multilogit.outofcore.rows import Packing, Waiting, parts_of_groups, rows_by_code
 from multilogit.outofcore.totals import Totals
-from multilogit.prior import Prior, RowsElsewhere, SumPrior
 from multilogit.progress import Progress, Show
-from multilogit.result.training import Labels, TrainingRecord
 
 _PER_GROUP = 150
 """Bytes of a group: its label, its number, its place; its random effects come on top."""
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """A model whose rows are in scratch files.
-
-    Attributes
-    ----------
-    frame
-        Names, levels and categories of the model, and a few of its rows.
-    design
-        Rebuilds the columns for new data.
-    aliased
-        Columns that were dropped because they depend on earlier ones.
-    totals
-        Sums over all rows.
-    mixed
-        The likelihood with random effects; None for single-level models.
-    single
-        The likelihood without them.
-    elsewhere
-        What priors may know of the rows.
-    """
-
-    frame: ModelFrame
-    design: Design
-    aliased: tuple[str, ...]
-    totals: Totals
-    mixed: SummedMixed | None
-    single: SingleLevel
-    elsewhere: RowsElsewhere
-
-    def digest(self) -> str:
-        """SHA-256 of the response."""
-        return self.totals.digest(self.frame.response.categories)
-
-    def estimate(self, options: Options) -> Estimate:
-        """The maximum of Q = ℓ + log π."""
-        prior = bind_elsewhere(options.prior, self.frame, self.mixed, options, self.elsewhere)
-        if self.mixed is None:
-            return single_maximum(self.single, prior, options)
-        return mixed_maximum(self.mixed, self.single, prior, options, self.totals.n_rows)
-
-    def training(self) -> TrainingRecord:
-        """What the fit knows of its data; the log-likelihood of the null model is computed."""
-        return TrainingRecord(
-            labels=Labels.of(self.frame),
-            n_rows=self.totals.n_rows,
-            n_obs=self.totals.n_obs,
-            n_trials=self.totals.trials,
-            log_coefficient=self.totals.log_coefficient,
-            null_loglik=self._null_loglik(),
-            saturated_loglik=self.totals.saturated_loglik,
-            digest=self.digest(),
-        )
-
-    def _null_loglik(self) -> float:
-        names = self.frame.fixed.names
-        intercepts = np.flatnonzero(np.array(names) == "(Intercept)")
-        if self.frame.offset is None and intercepts.size:
-            return constant_loglik(self.totals.as_response(self.frame.response))
-        places = [c * len(names) + k for c in range(self.single.n_logits) for k in intercepts]
-        null = _Restricted(self.single, np.array(places, dtype=np.intp))
-        if not places:
-            return null.evaluate(np.zeros(0)).value
-        return maximise(null, np.zeros(len(places))).evaluation.value
-
-
-@dataclass(frozen=True, slots=True)
-class _Restricted:
-    """A single-level likelihood with all coefficients 0 but some."""
-
-    whole: SingleLevel
-    free: NDArray[np.intp]
-
-    def evaluate(self, psi: Vector, /) -> Evaluation:
-        """ℓ and its derivatives in the free coefficients."""
-        beta = np.zeros(self.whole.n_parameters)
-        beta[self.free] = psi
-        there = self.whole.evaluate(beta)
-        hessian = there.hessian[np.ix_(self.free, self.free)]
-        return Evaluation(there.value, there.gradient[self.free], hessian, there.status)
 
 
 def stream(
@@ -175,7 +92,7 @@ def stream(
         with tempfile.TemporaryDirectory(prefix="multilogit-") as scratch:
             spill = _Spill.of(learnt, learnt.shown, options, scratch)
             spill.read(source, progress)
-            model, aliased = _identified(learnt.shown, spill)
+            model, aliased = identified(learnt.shown, spill.totals, spill.packing)
             if aliased or len(model.diagnostics) > len(learnt.shown.diagnostics):
                 progress.total += files.n_rows
                 spill = _Spill.of(learnt, model, options, scratch)
@@ -359,7 +276,7 @@ class _Spill:
             if made is None:
                 continue
             frame, levels = made
-            frame = self._like_the_model(frame)
+            frame = like_the_model(frame, self.model)
             codes = {
                 name: coder.codes(levels[name])[(frame.groupings or {})[name].codes]
                 for name, coder in coders.items()
@@ -369,22 +286,6 @@ class _Spill:
             for _, rows in self.waiting.add(block, self._parts(codes, done, block.shape[1])):
                 self._build(rows)
             done += block.shape[1]
-
-    def _like_the_model(self, frame: ModelFrame) -> ModelFrame:
-        """A frame with the columns and bar terms of the model, in its order."""
-        names = self.model.fixed.names
-        keep = [frame.fixed.names.index(name) for name in names]
-        random = []
-        for wanted in self.model.random:
-            block = next(
-                b
-                for b in frame.random
-                if b.group == wanted.group
-                and set(wanted.names) <= set(b.names)
-                and b.correlated == wanted.correlated
-            )
-            random.append(block.keep([block.names.index(name) for name in wanted.names]))
-        return replace(frame, fixed=frame.fixed.keep(keep), random=tuple(random))
 
     def _parts(self, codes: dict[str, NDArray[np.int32]], done: int, n: int) -> NDArray[np.int64]:
         """The part of each row: that of its group, or by its number."""
@@ -413,7 +314,7 @@ class _Spill:
                     for name in self.order
                 ]
             )
-        if not frame.random or _evaluates_rows(self.options.prior):
+        if not frame.random or evaluates_rows(self.options.prior):
             self.singles.append(
                 SpilledFixed(
                     frame.fixed.columns,
@@ -425,41 +326,6 @@ class _Spill:
                     self.scratch,
                 )
             )
-
-
-def _evaluates_rows(prior: object) -> bool:
-    """Whether a prior is evaluated with the likelihood without random effects."""
-    if isinstance(prior, SumPrior):
-        return any(map(_evaluates_rows, prior.parts))
-    return isinstance(prior, Prior) and type(prior).__name__ == "RelativeEntropy"
-
-
-def _identified(shown: ModelFrame, spill: _Spill) -> tuple[ModelFrame, tuple[str, ...]]:
-    """The model without columns that depend on others, and the names of those of X.
-
-    R holds all inner products of columns: its columns stand for those of the data.
-    """
-    R, packing = spill.totals.R, spill.packing
-    assert R is not None
-    stand_in = [np.ascontiguousarray(column) for column in R.T]
-    x = tuple(stand_in[k] for k in packing.fixed)
-    random = tuple(
-        replace(block, columns=tuple(stand_in[k] for k in places))
-        for block, places in zip(shown.random, packing.random, strict=True)
-    )
-    keep, dropped = split_dependent(x) if x else ([], [])
-    found = arranged(replace(shown, random=random))
-    by_term = {
-        (b.group, b.correlated, name): column
-        for b in shown.random
-        for name, column in zip(b.names, b.columns, strict=True)
-    }
-    blocks = tuple(
-        replace(b, columns=tuple(by_term[b.group, b.correlated, name] for name in b.names))
-        for b in found.random
-    )
-    aliased = tuple(shown.fixed.names[k] for k in dropped)
-    return replace(found, fixed=shown.fixed.keep(keep), random=blocks), aliased
 
 
 def _assembled(
@@ -474,69 +340,13 @@ def _assembled(
         parts = SpilledParts(spill.singles, 0 if spill.mixed else resident)
         single = SummedFixed(parts, len(model.fixed.columns), n_logits, totals.trials)
     if spill.mixed:
-        effects = factor_effects(model)
-        shape = MixedShape(
-            p=len(model.fixed.columns) * n_logits,
-            blocks=tuple(size for one in effects for size in one.blocks),
-            effects=tuple(one.q for one in effects),
-            levels=tuple(one.n_levels for one in effects),
-            z_scale=_scales(model, spill),
-        )
-        mixed = SummedMixed(SpilledParts(spill.mixed, resident), shape, spill.levels)
+        parts = SpilledParts(spill.mixed, resident)
+        mixed = SummedMixed(parts, shape_of(model, totals, spill.packing), spill.levels)
         if isinstance(spill.options.nodes, int) and spill.options.nodes > 1:
             mixed.set_nodes(spill.options.nodes)
         if not spill.singles:
             single = WithoutEffects(mixed, n_logits, totals.trials)
-    places = list(spill.packing.fixed)
-    elsewhere = RowsElsewhere(
-        single,
-        np.atleast_1d(totals.counts),
-        totals.U_trials[places],
-        totals.U_counts[places],
-        totals.offset_trials,
-        np.atleast_1d(totals.offset_counts),
-    )
-    noticed = (
-        *rare_categories(totals.as_response(model.response), len(model.fixed.columns)),
-        *(
-            found
-            for name, grouping in (model.groupings or {}).items()
-            for found in group_diagnostics(
-                name, len(grouping.levels), totals.n_rows, totals.largest
-            )
-        ),
-        *_collapsed(spill),
-    )
-    frame = replace(model, diagnostics=(*model.diagnostics, *noticed))
     design = learnt.layout.design
     design = replace(design, learnt=Learnt(design.learnt.states, learnt.levels))
-    return Streamed(frame, design, aliased, totals, mixed, single, elsewhere)
-
-
-def _scales(model: ModelFrame, spill: _Spill) -> Vector:
-    """Root mean square of the column of each random effect, in the order of the effects."""
-    R = spill.totals.R
-    assert R is not None
-    squares = (R**2).sum(axis=0)
-    n_logits = model.response.counts.shape[1]
-    found: list[float] = []
-    for name in dict.fromkeys(block.group for block in model.random):
-        for block, places in zip(model.random, spill.packing.random, strict=True):
-            if block.group == name:
-                found += squares[list(places)].tolist() * n_logits
-    return pooled_scale(np.array(found), spill.totals.n_rows)
-
-
-def _collapsed(spill: _Spill) -> tuple[Diagnostic, ...]:
-    n, kept = spill.totals.n_rows, spill.kept_rows
-    if not spill.collapses:
-        return ()
-    return (
-        Diagnostic(
-            "rows-collapsed",
-            "info",
-            f"{n} rows were collapsed to {kept} with their counts ({n / kept:.3g} to 1): rows of "
-            "equal predictors within a group are one.",
-            facts={"rows": n, "kept": kept, "ratio": n / kept},
-        ),
-    )
+    noticed = collapsed(totals.n_rows, spill.kept_rows)
+    return assembled(model, design, aliased, totals, spill.packing, mixed, single, noticed)
