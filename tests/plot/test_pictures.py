@@ -15,6 +15,7 @@ from matplotlib.collections import PathCollection
 
 from multilogit import plot
 from multilogit.errors import InputError, OptionError
+from multilogit.plot.style import with_fonts
 
 N = 7
 
@@ -49,6 +50,11 @@ def test_caterpillar_sorts_each_panel(modes: pd.DataFrame, tmp_path: Path) -> No
             [c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)]
         )
         np.testing.assert_allclose(np.sort(drawn[:, 0]), part["mode"])
+
+
+def test_a_variance_of_zero_is_told() -> None:
+    none = pd.DataFrame({"group": "g", "level": ["a", "b"], "name": "x", "mode": 0.0, "sd": 0.0})
+    assert plot.caterpillar(none).axes[0].get_title(loc="left") == "x: the estimated variance is 0"
 
 
 def test_many_levels_stay_on_a_page(modes: pd.DataFrame) -> None:
@@ -308,6 +314,14 @@ def test_hostile_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
         bins_.assign(category=name), line.assign(category=name), path=tmp_path / "c.svg"
     )
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_other_scripts_use_other_fonts() -> None:
+    figure = plot.forest(coefficients().assign(term=["(Intercept)", "年齢", "z", "w"]))
+    with_fonts(figure)
+    families = {t.get_text(): t.get_fontfamily() for t in figure.axes[0].get_yticklabels()}
+    assert families["z"] == ["sans-serif"]
+    assert families["年齢"][0] == "sans-serif"  # whatever else is installed comes after it
 
 
 def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def observation_variance(mean: float) -> float:
 
 def median_odds_ratio(variance: Vector) -> Vector:
     """exp(√(2σ²) Φ⁻¹(¾)) (Larsen & Merlo 2005, *American Journal of Epidemiology* 161, 81–88)."""
-    return np.asarray(np.exp(MEDIAN * np.sqrt(variance)))
+    with np.errstate(over="ignore"):  # the upper limit of a variance may be huge
+        return np.asarray(np.exp(MEDIAN * np.sqrt(variance)))
 
 
 def pseudo_r2(loglik: float, null_loglik: float, n: float, d: float) -> dict[str, float]:

@@ -101,6 +101,8 @@ def _panel(ax: Axes, table: pd.DataFrame, name: str, group: str, z: float) -> No
     )
     if thin:
         _name_ends(ax, levels)
+    if not np.any(part["sd"].to_numpy(float) > 0.0) and not np.any(mode):
+        ax.set_title(f"{name}: the estimated variance is 0", loc="left", fontsize=10.5, color=INK)
 
 
 def _name_ends(ax: Axes, levels: list[str]) -> None:

@@ -6,14 +6,17 @@ No pyplot: no global state, no window; a notebook shows the figure that a call r
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from multilogit.errors import InputError, OptionError
@@ -36,10 +39,22 @@ _MARGIN = 0.1
 """Of the heading, inches."""
 
 
+_FALLBACKS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Source Han Sans"),
+    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei"),
+    *("Malgun Gothic", "WenQuanYi Zen Hei", "IPAGothic", "Droid Sans Fallback"),
+    *("Noto Sans Devanagari", "Nirmala UI", "Noto Sans Thai", "Noto Sans Hebrew"),
+)
+"""Fonts for letters that matplotlib's own does not have, where they are installed."""
+
+_OTHER_SCRIPTS = re.compile("[\u0900-\u1dff\u2e80-\U0010ffff]")
+
+
 class Plot(Figure):
     """A matplotlib ``Figure`` that shows itself in a notebook, whatever the backend."""
 
     def _repr_png_(self) -> bytes:
+        with_fonts(self)
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=110)
         return buffer.getvalue()
@@ -124,6 +139,19 @@ def heading(figure: Figure, title: str, *lines: str) -> None:
     )
 
 
+def with_fonts(figure: Figure) -> None:
+    """Let every text of a figure find its letters: users' names are in any script."""
+    for ax in figure.axes:  # names of ticks are made when they are asked for
+        ax.get_xticklabels(), ax.get_yticklabels()
+    texts = [text for text in figure.findobj(Text) if _OTHER_SCRIPTS.search(text.get_text())]
+    if not texts:
+        return
+    installed = set(font_manager.get_font_names())
+    family = ["sans-serif", *(name for name in _FALLBACKS if name in installed)]
+    for text in texts:
+        text.set_fontfamily(family)
+
+
 def legend(ax: Axes, handles: Sequence[Any], names: Sequence[object], **options: Any) -> None:
     """A legend without a frame."""
     chosen: dict[str, Any] = {"frameon": False, "fontsize": TEXT_SIZE, "labelcolor": INK}
@@ -150,6 +178,7 @@ def finish(figure: Figure, path: Path | None) -> Figure:
         raise OptionError(
             f"{fspath(path)!r}: give a name that ends in .png, .svg or .pdf; the format follows it."
         )
+    with_fonts(figure)
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:

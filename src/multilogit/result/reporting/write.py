@@ -13,6 +13,7 @@ from multilogit.page.document import Page, Section
 from multilogit.page.html import render
 from multilogit.progress import Progress, Show
 from multilogit.result.content import content_of
+from multilogit.result.margins import fixed_variables
 from multilogit.result.methods import Methods
 from multilogit.result.reporting.checks import checks_section
 from multilogit.result.reporting.estimates import (
@@ -66,7 +67,7 @@ def page_of(report: Reporter, title: str | None, progress: Show) -> Page:
     parts: list[Callable[[], Section]] = [
         lambda: model_section(report, content),
         lambda: estimates_section(report),
-        lambda: effects_section(report),
+        *([lambda: effects_section(report)] if fixed_variables(fit.design) else []),
         *([lambda: random_section(report)] if fit.random else []),
         lambda: checks_section(report),
         lambda: search_section(report),
