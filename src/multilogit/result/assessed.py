@@ -286,8 +286,10 @@ class Assessed(Tables):
         ----------
         new, y
             New data and their response: the name of a column of them, or values; categories
-            as in the fit, 0 and 1, or successes out of ``trials``. Default: the data of the
-            fit, on which any model looks better than it is.
+            as in the fit, whichever is the baseline; 0 and 1 (the second category); or
+            successes out of ``trials`` (of the second category, or of the first if the column
+            has its name). Default: the data of the fit, on which any model looks better than
+            it is.
         level, new_groups, offset
             Which probabilities: as in :meth:`~multilogit.Fit.predict`.
         confidence
