@@ -256,3 +256,19 @@ def test_plain_values_survive_json() -> None:
         "k": True,
         "p": "x",
     }
+
+
+def test_files_within_a_budget_of_memory(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    data = simulated().astype({"y": int})
+    for k in range(2):
+        data.iloc[150 * k : 150 * (k + 1)].to_parquet(tmp_path / f"{k}.parquet")
+    model, pattern = tmp_path / "fit.json", tmp_path / "*.parquet"
+    result = run("fit", pattern, FORMULA, "--memory", "1GB", "--output", model)
+    assert result.exit_code == 0
+    until_time = str(ml.fit(FORMULA, data).summary()).partition("Converged")[0]
+    assert until_time in result.stdout
+    assert run("predict", model, pattern).stdout.count("\n") == 301
+    result = run("fit", pattern, FORMULA, "--memory", "many")
+    assert result.exit_code == 2
+    assert "memory='many'" in result.stderr

@@ -241,3 +241,27 @@ def test_the_machine_says_how_much_memory_it_has() -> None:
     assert found is None or found > 10**8
     budget = Budget.of(10**9)
     assert budget.chunk + budget.part + budget.waiting + budget.resident < 10**9 / 2
+
+
+@pytest.mark.parametrize("level", ["conditional", "population", "marginal"])
+def test_predictions_of_files(directory: Path, level: Any) -> None:
+    fit = ml.fit("y ~ x + f + (1 | g)", DATA, threads=1, offset="o")
+    expected = fit.predict(DATA, level=level)
+    made = fit.predict(directory, level=level)
+    np.testing.assert_array_equal(made, expected)
+    assert made.isna().sum() == 2
+    pattern = str(directory / "*.parquet")
+    uncertain = fit.predict(pattern, level=level, interval=0.9, trials="t", offset=np.zeros(6_000))
+    pd.testing.assert_frame_equal(
+        uncertain, fit.predict(DATA, level=level, interval=0.9, trials="t", offset=np.zeros(6_000))
+    )
+
+
+def test_all_other_columns(tmp_path: Path) -> None:
+    """An index of pandas without a name is no predictor."""
+    data = DATA[["y", "x", "o"]].iloc[::2]
+    for k in range(2):
+        data.iloc[1_500 * k : 1_500 * (k + 1)].to_parquet(tmp_path / f"{k}.parquet")
+    for budget in (None, "500MB"):
+        fit = ml.fit("y ~ .", tmp_path, memory=budget, threads=1)
+        assert list(fit.coef.index) == ["(Intercept)", "x", "o"]

@@ -24,6 +24,7 @@ from multilogit.cli.models import report as report_command
 from multilogit.cli.priors import PriorName, PriorOptions
 from multilogit.cli.studies import study
 from multilogit.demo import FORMULA, contraception
+from multilogit.distributed.tables import on_scheduler
 from multilogit.errors import InputError
 from multilogit.fitting import fit as fit_model
 from multilogit.result import Fit
@@ -31,7 +32,12 @@ from multilogit.separability import separation as find_separation
 
 
 def fit(
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet file; also a directory of Parquet files, or 'data/*.parquet'."
+        ),
+    ],
     formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
     prior: Annotated[
         PriorName | None, typer.Option(help="Prior; without one: maximum likelihood.")
@@ -84,6 +90,19 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Most memory to take, such as 2GB: Parquet is read in chunks."
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Fit on the Dask cluster of this scheduler, such as tcp://10.0.0.1:8786.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Save the model, without its data, to this JSON file."),
@@ -111,12 +130,15 @@ def fit(
         "threads": threads,
         "checkpoint": checkpoint,
         "resume": resume or None,
+        "memory": memory,
     }
     with one_message():
         chosen = PriorOptions(prior, strength, reference, prior_scale, prior_df).prior()
         given = {name: value for name, value in options.items() if value is not None}
-        with working("Reading the data") as iteration:
-            result = fit_model(formula, data, prior=chosen, progress=iteration, **given)
+        with on_scheduler(scheduler) as client, working("Reading the data") as iteration:
+            result = fit_model(
+                formula, data, prior=chosen, progress=iteration, client=client, **given
+            )
         if output is not None:
             result.save(output)
         if report is not None:

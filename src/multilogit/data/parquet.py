@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from multilogit.errors import DataError
 
 _BUFFER = 1 << 22
 """Bytes of a column that are read from a file at once."""
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def parquet_paths(data: object) -> tuple[Path, ...] | None:
@@ -73,7 +75,7 @@ class ParquetFiles:
     paths
         At least one.
     names
-        Columns, in the order of the first file.
+        Columns, in the order of the first file; without a nameless index of pandas.
     n_rows
         Rows of all files.
     bytes
@@ -109,7 +111,8 @@ class ParquetFiles:
         if n_rows == 0:
             raise DataError(f"{str(paths[0])!r}: the data have no rows.")
         n_bytes = max(n_bytes, 8 * n_rows * len(first.names))
-        return cls(tuple(paths), tuple(first.names), n_rows, n_bytes)
+        names = tuple(name for name in first.names if not _INDEX.fullmatch(name))
+        return cls(tuple(paths), names, n_rows, n_bytes)
 
     def whole(self) -> Table:
         """All rows and columns, in memory."""

@@ -32,7 +32,7 @@ class Chosen:
 
 
 def parquet_files(data: object, memory: object) -> Chosen | None:
-    """The Parquet files that ``data`` names, and how to read them; None: something else.
+    """The Parquet files that ``data`` names, and how to read them; None: as other data are.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def parquet_files(data: object, memory: object) -> Chosen | None:
     physical = physical_memory()
     if budget is None and physical is not None and _IN_MEMORY * files.bytes > physical // 2:
         budget = physical // 2
+    if budget is None and len(paths) == 1:
+        return None  # as any other table
     return Chosen(files, budget)
 
 

@@ -39,6 +39,7 @@ class Predicted(Tables):
         ----------
         new
             New data in any form that :func:`multilogit.fit` takes; default: the data of the fit.
+            Parquet files are read a chunk at a time: only the predictions must fit in memory.
         kind
             ``"response"``: probabilities; ``"link"``: η = Xβ + offset + Zb, the log odds against
             the first category (at level ``"marginal"``: those of the marginal probabilities);

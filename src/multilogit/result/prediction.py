@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
 from multilogit.predict import (
@@ -68,10 +69,37 @@ class Request:
         return "response" if self.kind == "response" else "link"
 
 
+_CHUNK = 8_000_000
+"""Numbers of new data in files that are read at once."""
+
+
 def predict(
     fit: Measures, new: object, request: Request, offset: object, trials: object
 ) -> pd.Series | pd.DataFrame:
     """Predictions as :meth:`multilogit.result.Fit.predict` describes them."""
+    paths = None if new is None else parquet_paths(new)
+    if paths is None:
+        return _predict(fit, new, request, offset, trials)
+    files = ParquetFiles.opened(paths)
+    if any(np.ndim(given) > 0 for given in (offset, trials)):  # type: ignore[arg-type]
+        return _predict(fit, files.whole(), request, offset, trials)
+    named = {name for name in (fit.design.offset, offset, trials) if isinstance(name, str)}
+    names = [name for name in files.names if name in named | _columns_of(fit)]
+    chunks = files.chunks(names, max(_CHUNK // max(len(names), 1), 1_000))
+    made = [_predict(fit, table, request, offset, trials) for table in chunks]
+    return pd.concat(made, ignore_index=True)
+
+
+def _columns_of(fit: Measures) -> set[str]:
+    """The columns of the data that predictions read."""
+    spec = fit.design.spec
+    return {column.text for column in (*spec.right_columns(), *spec.group_columns())}
+
+
+def _predict(
+    fit: Measures, new: object, request: Request, offset: object, trials: object
+) -> pd.Series | pd.DataFrame:
+    """Predictions for data that are in memory, or read into it."""
     if new is not None:
         data = new_rows(fit, new, request.level, request.new_groups, offset)
     elif offset is None:
