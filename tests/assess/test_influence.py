@@ -174,3 +174,19 @@ def test_what_to_leave_out_is_checked() -> None:
         fit.influence([1, 2, 3])
     with pytest.raises(ml.OptionError, match="missing"):
         fit.influence(np.where(np.arange(600) == 3, np.nan, 1.0))
+
+
+def test_labels_of_all_rows_of_the_data_will_do() -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"y": rng.integers(0, 2, 90), "x": rng.normal(size=90)})
+    data["g"] = np.arange(90) // 9
+    data.loc[[4, 50], "x"] = np.nan
+    fit = ml.fit("y ~ x", data)
+    used = data["x"].notna()
+    whole, part = fit.influence(data["g"]), fit.influence(data["g"][used])
+    pd.testing.assert_frame_equal(whole.table, part.table)
+    z = data["g"] * 1.0
+    whole_tests, part_tests = fit.residual_tests(by=z), fit.residual_tests(by=z[used])
+    pd.testing.assert_frame_equal(whole_tests.table, part_tests.table)
+    with pytest.raises(ml.OptionError, match="or of its data"):
+        fit.influence(data["g"][:80])

@@ -154,7 +154,7 @@ class Assessed(Tables):
             DHARMa. See :meth:`residuals`.
         by
             Bin the rows of ``fitted`` by this: the name of a column of the design (as in
-            :attr:`coef`), or one number per row of the fit.
+            :attr:`coef`), or one number per row of the fit or of its data.
         n_simulations
             Simulated responses; the smallest p-value that they can give is 1/(n + 1).
         seed
@@ -218,9 +218,9 @@ class Assessed(Tables):
         Parameters
         ----------
         group
-            A grouping factor of the model; or an array of labels, one per row of the fit, whose
-            rows are left out together. Default: the model's only grouping factor, or the
-            single rows of a single-level model.
+            A grouping factor of the model; or an array of labels, one per row of the fit or of
+            its data, whose rows are left out together. Default: the model's only grouping
+            factor, or the single rows of a single-level model.
         progress
             True shows a bar; a function is called with (levels done, levels in all). Levels of
             crossed factors cost an evaluation of the whole likelihood each.

@@ -28,7 +28,7 @@ from multilogit.predict import probabilities
 from multilogit.result.arrays import fitted_probabilities, model_of, new_model, row_index
 from multilogit.result.findings import ResidualTests
 from multilogit.result.measures import Measures
-from multilogit.result.rows import check_choice, check_whole
+from multilogit.result.rows import check_choice, check_whole, of_used_rows
 
 N_SIMULATIONS = 250
 """Data sets that marginal quantile residuals are ranked among, as in DHARMa."""
@@ -216,7 +216,7 @@ def _variable(fit: Measures, by: object) -> NDArray[np.float64] | None:
             raise OptionError(f"by={by!r} is not a column of the design; it has: {known}.")
         return fixed.columns[fixed.names.index(by)]
     try:
-        values = np.asarray(by, dtype=np.float64)
+        values = of_used_rows(fit.frame, np.asarray(by, dtype=np.float64))
     except (TypeError, ValueError):
         values = np.empty(0)
     if values.shape != (n,) or not np.isfinite(values).all():

@@ -19,6 +19,7 @@ from multilogit.result.findings import Influence
 from multilogit.result.names import coefficient_names
 from multilogit.result.parts import effects_of
 from multilogit.result.pieces import Rows, evaluate_rows, row_derivatives, rows_of_codes
+from multilogit.result.rows import of_used_rows
 
 
 def influence(fit: Estimates, group: object, progress: Show = False) -> Influence:
@@ -53,10 +54,11 @@ def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], st
         assert fit.frame.groupings is not None
         grouping = fit.frame.groupings[name]
         return grouping.codes.astype(np.int64), grouping.levels, name
-    labels = np.asarray(group)
+    labels = of_used_rows(fit.frame, np.asarray(group))
     if labels.shape != (n := fit.training.n_rows,):
         raise OptionError(
-            f"group= must be a grouping factor of the model or {n} labels, one per row of the fit."
+            f"group= must be a grouping factor of the model or {n} labels, one per row of the fit "
+            "(or of its data)."
         )
     codes, levels = pd.factorize(labels, sort=True)
     if (codes < 0).any():

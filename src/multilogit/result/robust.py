@@ -17,6 +17,7 @@ from multilogit.result.arrays import model_of
 from multilogit.result.measures import Measures
 from multilogit.result.parts import RobustCovariance
 from multilogit.result.pieces import evaluate_rows, row_derivatives, rows_of_codes
+from multilogit.result.rows import of_used_rows
 
 _FEW_CLUSTERS = 30
 """With fewer, robust standard errors are too small (Cameron & Miller 2015)."""
@@ -156,9 +157,7 @@ def _clusters(fit: Measures, frame: ModelFrame, groups: object) -> tuple[NDArray
             f"{groups!r} is no grouping factor of this fit, which keeps no other columns: pass "
             f"the column itself, groups=data[{groups!r}]."
         )
-    labels = np.asarray(groups)
-    if labels.shape == (frame.n_input_rows,) and frame.rows is not None:
-        labels = labels[frame.rows]
+    labels = of_used_rows(frame, np.asarray(groups))
     n = frame.response.trials.size
     if labels.shape != (n,):
         raise DataError(

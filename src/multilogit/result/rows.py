@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.ingest import read_table
-from multilogit.data.model_frame import Column, FixedColumns, RandomBlock
+from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock
 from multilogit.errors import DataError, OptionError
 from multilogit.formula.design import column_or_array
 from multilogit.inference.variance import positions
@@ -78,6 +78,13 @@ def check_whole(option: str, value: object, least: int = 1) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise OptionError(f"{option}={value!r}: give a whole number from {least} on.")
+
+
+def of_used_rows(frame: ModelFrame, values: NDArray[Any]) -> NDArray[Any]:
+    """Values of the rows of the fit, where there is one for every row of the user's data."""
+    if frame.rows is not None and values.shape == (frame.n_input_rows,):
+        return values[frame.rows]
+    return values
 
 
 def trials_of(new: object, trials: object) -> Column:
