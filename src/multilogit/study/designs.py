@@ -80,8 +80,8 @@ class Cell:
     groups, group_size
         Number of groups and their mean number of rows.
     sizes
-        ``"equal"``; ``"skewed"``: quantiles of a log-normal distribution with log sd 1, so that
-        the largest of 30 groups has 20 times the rows of a typical small one.
+        ``"equal"``; ``"skewed"``: quantiles of a log-normal distribution with log sd 1, the same
+        in all replicates: 30 groups of 12 rows on average have 2 to 59.
     covariates
         Columns of X behind the intercept.
     intercept

@@ -237,16 +237,15 @@ def effect_quantiles(kind: str, points: int) -> Vector:
     """Equally likely values that stand for a standardised distribution of random effects."""
     middle = (np.arange(points) + 0.5) / points
     if kind == "t":
-        values = stdtrit(_T_DF, middle)
+        values = stdtrit(_T_DF, middle) / np.sqrt(_T_DF / (_T_DF - 2.0))
     elif kind == "skewed":
-        values = -np.log1p(-middle)
+        values = -np.log1p(-middle) - 1.0
     elif kind == "bimodal":
         half = np.sqrt(1.0 - _BIMODAL**2) * ndtri((np.arange(points // 2) + 0.5) / (points // 2))
         values = np.concatenate([half - _BIMODAL, half + _BIMODAL])
     else:
         values = ndtri(middle)
-    values = values - values.mean()
-    return np.asarray(values / values.std())
+    return np.asarray(values)
 
 
 def _covariate(rng: np.random.Generator, covariate: Covariate, codes: NDArray[np.int32]) -> Vector:

@@ -21,7 +21,7 @@ from multilogit.study.store import Batch, Store, batches_of
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HEAVY_SHARE = 5
 """Batches of heavy estimators are so much smaller."""
-_LOOK_FOR_PARENT = 2.0
+_LOOK_FOR_PARENT = 0.25
 """Seconds between two looks whether the parent process is still there."""
 
 
