@@ -113,5 +113,6 @@ def _influence(report: Reporter) -> Iterator[Block]:
         column(shift.max(axis=1).where(lambda s: s >= 0.0), 3),
     ]
     header = [made.of, "moves most", "rows", "Cook's distance", "std. errors moved"]
-    caption = f"The {len(most)} most influential levels of {made.of}, left out one at a time"
+    named = "rows" if made.of == "row" else f"levels of {made.of}"
+    caption = f"The {len(most)} most influential {named}, left out one at a time"
     yield table(header, columns, 2, caption)

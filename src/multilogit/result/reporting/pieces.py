@@ -125,9 +125,8 @@ def _to_error(estimate: float, se: float, low: float, high: float) -> tuple[str,
 
 
 def p_values(values: Any) -> list[str]:
-    """P-values as in the summary."""
-    shown = numbers.p_values(np.asarray(values, dtype=float).tolist())
-    return ["–" if text == "NA" else text for text in shown]
+    """P-values to three decimals."""
+    return ["–" if np.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}" for p in values]
 
 
 def limits(data: pd.DataFrame, low: str = "lower", high: str = "upper") -> list[str]:

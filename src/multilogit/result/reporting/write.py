@@ -54,10 +54,10 @@ def _complain_early(path: str | PathLike[str], level: float) -> None:
     """What would fail after the work."""
     critical_value(level)
     plot_module()
-    if not Path(path).parent.is_dir():
-        raise InputError(
-            f"Cannot write {fspath(path)!r} (there is no such directory); give another path."
-        )
+    target = Path(path)
+    if target.is_dir() or not target.parent.is_dir():
+        reason = "it is a directory" if target.is_dir() else "there is no such directory"
+        raise InputError(f"Cannot write {fspath(path)!r} ({reason}); give another path.")
 
 
 def page_of(report: Reporter, title: str | None, progress: Show) -> Page:
