@@ -8,7 +8,7 @@ import pytest
 import multilogit as ml
 from multilogit.study import StudyError
 from multilogit.study.designs import Cell, Covariate
-from multilogit.study.estimators import ESTIMATORS, Settings, estimator_named
+from multilogit.study.estimators import ESTIMATORS, Settings, estimator_named, nuts
 from multilogit.study.estimators.nuts import effective_size, split_rhat
 from multilogit.study.generate import Simulator
 
@@ -94,8 +94,10 @@ def test_lme4_agrees_with_maximum_likelihood() -> None:
 
 
 @pytest.mark.skipif(not ESTIMATORS["nuts"].available(), reason="NumPyro is not installed")
-def test_nuts_agrees_with_importance_sampling() -> None:
+def test_nuts_agrees_with_importance_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
     """The marginal posterior by two ways that share nothing but the model."""
+    monkeypatch.setattr(nuts, "WARMUP", 300)
+    monkeypatch.setattr(nuts, "DRAWS", 400)
     cell = Cell("n", groups=8, group_size=10, covariates=(Covariate("x", beta=0.6),))
     data = Simulator("d", cell).draw(3)
     (found,) = estimator_named("nuts").make(SETTINGS).fit([data], [7])
