@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,7 @@ void construct(GroupedData* self, const std::vector<Vector>& columns, int x_colu
                const std::string& scratch) {
   const std::size_t rows = codes.shape(0);
   require(y.shape(0) == rows && n.shape(0) == rows, "y, n and codes must have equal lengths");
+  require(rows <= std::numeric_limits<RowIndex>::max(), "at most 2^31 - 1 rows");
   require(1 <= y.shape(1) && y.shape(1) <= kMaxLogits, "y must have between 1 and 16 columns");
   require(categorical || y.shape(1) == 1, "a binomial y must have one column");
   require(!offset || offset->shape(0) == rows, "offset and codes must have equal lengths");
@@ -126,6 +128,7 @@ void set_response(GroupedData& self, const Counts& y, const Vector& n) {
   require(y.shape(0) == self.rows() && n.shape(0) == self.rows(),
           "y and n must be as long as the data");
   require(y.shape(1) == static_cast<std::size_t>(self.logits()), "y must keep its columns");
+  require(self.knows_rows(), "tiles in files keep their response");
   const std::lock_guard lock(self.busy);
   self.set_response(pointers(y), n.data());
 }

@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -25,6 +26,7 @@ void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool
                const std::vector<Codes>& codes, const std::vector<std::size_t>& groups,
                const std::string& scratch) {
   const std::size_t rows = n.shape(0);
+  require(rows <= std::numeric_limits<RowIndex>::max(), "at most 2^31 - 1 rows");
   require(y.size() == 1 || categorical, "a binomial response has one column");
   require(1 <= y.size() && y.size() <= kMaxLogits, "between 1 and 16 logits");
   for (const Vector& column : y)

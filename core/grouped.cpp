@@ -29,13 +29,14 @@ GroupedData::GroupedData(const Columns& data, const std::int32_t* codes, std::si
   fill_tiles(data.columns.data(), data.columns.size(), x_.data());
   if (data.offset) fill_tiles(&data.offset, 1, offset_.data());
   set_response(data.counts, data.trials);
+  if (!scratch.empty()) layout_.row = {};  // memory is scarce
 }
 
 // Tile by tile, so that what is written is written once and in order.
 void GroupedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
   auto* to = reinterpret_cast<double*>(tiles);
   for (std::size_t t = 0; t < layout_.tiles; ++t) {
-    const std::int64_t* row = &layout_.row[t * kLanes];
+    const RowIndex* row = &layout_.row[t * kLanes];
     const bool full = std::find(row, row + kLanes, kNoRow) == row + kLanes;
     for (std::size_t k = 0; k < count; ++k, to += kLanes) {
       const double* column = columns[k];

@@ -61,7 +61,9 @@ class GroupedData {
   // where the next call starts from.
   Result evaluate(const double* psi, std::size_t threads);
 
+  // Not for tiles in files, which do not know their rows any more.
   void set_response(const std::vector<const double*>& counts, const double* trials);
+  bool knows_rows() const { return layout_.row.size() == layout_.tiles * kLanes; }
   // Z'r and Z'WZ of every group at b = 0: groups x q and groups x q (q + 1) / 2, packed.
   void moments(const double* beta, double* score, double* information);
 

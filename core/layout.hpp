@@ -25,12 +25,13 @@ struct Unit {
   bool groups_in_lanes = false;
 };
 
-constexpr std::int64_t kNoRow = -1;
+using RowIndex = std::int32_t;
+constexpr RowIndex kNoRow = -1;
 
 struct Layout {
   std::vector<Unit> units;
   std::vector<std::size_t> slots;  // units slots[s] .. slots[s + 1] - 1 make up slot s
-  std::vector<std::int64_t> row;   // lane j of tile t holds row row[t * kLanes + j], or kNoRow
+  std::vector<RowIndex> row;       // lane j of tile t holds row row[t * kLanes + j], or kNoRow
   std::vector<std::size_t> order;  // group order[g] of the data is group g of the layout
   std::size_t rows, tiles = 0;
 
@@ -88,7 +89,7 @@ struct Layout {
     row.assign(tiles * kLanes, kNoRow);
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t g = rank[codes[i]];
-      row[next[g]] = static_cast<std::int64_t>(i);
+      row[next[g]] = static_cast<RowIndex>(i);
       next[g] += stride[g];
     }
   }

@@ -48,7 +48,7 @@ NestedData::NestedData(const std::vector<const double*>& columns, int x_columns,
 void NestedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
   auto* to = reinterpret_cast<double*>(tiles);
   for (std::size_t t = 0; t < layout_.tiles; ++t) {
-    const std::int64_t* row = &layout_.row[t * kLanes];
+    const RowIndex* row = &layout_.row[t * kLanes];
     for (std::size_t k = 0; k < count; ++k, to += kLanes)
       for (int lane = 0; lane < kLanes; ++lane)
         to[lane] = row[lane] == kNoRow ? 0.0 : columns[k][row[lane]];

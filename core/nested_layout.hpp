@@ -44,7 +44,7 @@ struct NestedLayout {
   std::vector<NestedLevel> levels;  // leaves first
   std::vector<LeafBlock> leaves;    // of every block of the first level
   std::vector<std::size_t> tile;    // tiles tile[s] .. tile[s + 1] - 1 are those of slot s
-  std::vector<std::int64_t> row;    // lane j of tile t holds row row[t * kLanes + j], or kNoRow
+  std::vector<RowIndex> row;        // lane j of tile t holds row row[t * kLanes + j], or kNoRow
   std::size_t rows, tiles = 0;
 
   std::size_t slots() const { return tile.size() - 1; }
@@ -202,7 +202,7 @@ struct NestedLayout {
     row.assign(tiles * kLanes, kNoRow);
     for (std::size_t i = 0; i < rows; ++i) {
       const std::int32_t leaf = codes[i];
-      row[next[leaf]] = static_cast<std::int64_t>(i);
+      row[next[leaf]] = static_cast<RowIndex>(i);
       next[leaf] += stride[leaf];
     }
   }

@@ -57,6 +57,11 @@ def test_tiles_in_files_are_the_tiles_in_memory(kind: str, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())  # the files have no names
 
 
+def test_a_new_response_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tiles in files keep their response"):
+        likelihood("grouped", str(tmp_path)).set_response(Y, TRIALS)
+
+
 def test_a_scratch_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no scratch file"):
         likelihood("grouped", str(tmp_path / "missing"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.estimate import Options
-from multilogit.outofcore.memory import parse_memory, physical_memory
+from multilogit.outofcore.memory import LIBRARIES, parse_memory, physical_memory
 from multilogit.strength import needs_strength
 
 _IN_MEMORY = 3
@@ -23,7 +23,7 @@ class Chosen:
     files
         They themselves.
     memory
-        Bytes that the process may take when they are read in chunks; None: they are read into
+        Bytes that are there for the data when they are read in chunks; None: they are read into
         memory.
     """
 
@@ -54,10 +54,10 @@ def parquet_files(data: object, memory: object) -> Chosen | None:
     files = ParquetFiles.opened(paths)
     physical = physical_memory()
     if budget is None and physical is not None and _IN_MEMORY * files.bytes > physical // 2:
-        budget = physical // 2
+        budget = max(physical // 2, parse_memory("500MB"))
     if budget is None and len(paths) == 1:
         return None  # as any other table
-    return Chosen(files, budget)
+    return Chosen(files, None if budget is None else budget - LIBRARIES)
 
 
 def refuse_in_chunks(options: Options) -> None:

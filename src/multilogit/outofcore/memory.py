@@ -10,8 +10,9 @@ from multilogit.errors import OptionError
 
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_LEAST = 500_000_000
-"""Python with its libraries takes 0.2 GB; less than this leaves no room to work in."""
+LIBRARIES = 250_000_000
+"""Bytes that Python takes with the libraries that are needed."""
+_LEAST = 2 * LIBRARIES
 
 
 def parse_memory(memory: object) -> int:

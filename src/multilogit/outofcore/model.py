@@ -46,13 +46,15 @@ from multilogit.outofcore.elsewhere import (
     like_the_model,
     shape_of,
 )
-from multilogit.outofcore.memory import Budget
+from multilogit.outofcore.memory import LIBRARIES, Budget
 from multilogit.outofcore.rows import Packing, Waiting, parts_of_groups, rows_by_code
 from multilogit.outofcore.totals import Totals
 from multilogit.progress import Progress, Show
 
-_PER_GROUP = 150
+_PER_GROUP = 400
 """Bytes of a group: its label, its number, its place; its random effects come on top."""
+_LEAST_FREE = 0.25
+"""Part of the memory that groups must leave for rows."""
 
 
 def stream(
@@ -76,7 +78,7 @@ def stream(
     options
         Of the search: what the likelihood must be able to do.
     memory
-        Bytes that the process may take.
+        Bytes that all this may take.
     show
         Whether to show progress.
 
@@ -88,7 +90,9 @@ def stream(
     source = _Source.of(files, formula, given, memory)
     with Progress("Reading", 2 * files.n_rows, show) as progress:
         learnt = _learn(source, given, progress)
-        _check_groups(learnt, options, memory)
+        _check_groups(learnt, options)
+        learnt = replace(learnt, budget=_left_for_rows(learnt, memory))
+        source = replace(source, budget=learnt.budget)
         with tempfile.TemporaryDirectory(prefix="multilogit-") as scratch:
             spill = _Spill.of(learnt, learnt.shown, options, scratch)
             spill.read(source, progress)
@@ -107,7 +111,6 @@ class _Source:
     files: ParquetFiles
     question: Question
     names: tuple[str, ...]
-    rows: int
     budget: Budget
 
     @classmethod
@@ -124,11 +127,11 @@ class _Source:
         columns = [*left, *spec.right_columns(), *spec.group_columns()]
         named = [value for value in keywords.values() if value is not None]
         names = tuple(dict.fromkeys([*(column.text for column in columns), *named]))
-        budget = Budget.of(memory)
-        return cls(files, question, names, max(1_000, budget.chunk // (8 * len(names))), budget)
+        return cls(files, question, names, Budget.of(memory))
 
     def chunks(self, progress: Progress) -> Iterator[Any]:
-        for table in self.files.chunks(self.names, self.rows):
+        rows = max(1_000, self.budget.chunk // (8 * len(self.names)))
+        for table in self.files.chunks(self.names, rows):
             yield table
             progress.advance(table.n_rows)
 
@@ -199,8 +202,8 @@ def _learn(source: _Source, given: dict[str, Any], progress: Progress) -> _Learn
     return _Learnt(layout, replace(shown, random=tuple(random)), levels, rows, source.budget)
 
 
-def _check_groups(learnt: _Learnt, options: Options, memory: int) -> None:
-    """Refuse crossed factors, and groups that leave no memory."""
+def _check_groups(learnt: _Learnt, options: Options) -> None:
+    """Refuse crossed factors, and quadrature that there is not."""
     groupings = learnt.shown.groupings or {}
     for lower, upper in pairwise(learnt.order):
         if not is_nested(groupings[lower].codes, groupings[upper].codes):
@@ -210,17 +213,23 @@ def _check_groups(learnt: _Learnt, options: Options, memory: int) -> None:
                 "at once. Fit in memory (leave out memory=), to a sample of the groups of one "
                 "factor, or with one of the factors as a fixed effect."
             )
-    effects = factor_effects(learnt.shown)
     if options.nodes != 1:
-        check_quadrature(effects, nested=True, nodes=options.nodes)
+        check_quadrature(factor_effects(learnt.shown), nested=True, nodes=options.nodes)
+
+
+def _left_for_rows(learnt: _Learnt, memory: int) -> Budget:
+    """What is left where the groups, their modes and the derivatives of modes stay in memory."""
+    effects = factor_effects(learnt.shown)
     p = len(learnt.shown.fixed.columns) * learnt.shown.response.counts.shape[1]
-    needed = sum(one.n_levels * (_PER_GROUP + 8 * one.q * (p + 3 * one.q)) for one in effects)
-    if needed > memory // 2:
+    groups = sum(one.n_levels * (_PER_GROUP + 8 * one.q * (p + 3 * one.q)) for one in effects)
+    if memory - groups < _LEAST_FREE * memory:
+        least = groups / (1.0 - _LEAST_FREE) + LIBRARIES
         raise OptionError(
             f"The {sum(one.n_levels for one in effects):,} groups alone take about "
-            f"{needed / 1e9:.1f} GB of memory, which grows with random effects and coefficients: "
-            f"give at least memory='{2 * needed / 1e9:.1f}GB'."
+            f"{groups / 1e9:.2g} GB of memory, which grows with random effects and coefficients: "
+            f"give at least memory='{1.1 * least / 1e9:.1f}GB'."
         )
+    return Budget.of(memory - groups)
 
 
 # --- the second pass -----------------------------------------------------------------------------
