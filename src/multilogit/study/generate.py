@@ -101,10 +101,9 @@ class Simulator:
             truth = draw_prior(rng, X, self.layout, self.cell.prior_scale)
         return self._responses(rng, X, codes, truth)
 
-    def fresh(self, replicate: int, groups: int) -> Dataset:
-        """Data of new groups from the same truth, to score predictions on."""
+    def fresh(self, replicate: int, groups: int, truth: Vector) -> Dataset:
+        """Data of new groups from a truth, to score predictions on."""
         rng = self._rng(replicate, "fresh")
-        truth = self.draw(replicate).truth if self.cell.truth == "prior" else self.truth
         if self.given is not None:
             codes, columns = self.given.codes, self.given.columns
             copies = max(1, groups // self.given.n_groups)

@@ -15,7 +15,7 @@ from multilogit.evaluation import Matrix, Vector
 from multilogit.study.designs import StudyError
 from multilogit.study.truth import Layout
 
-_POOL = 4000
+_POOL = 1000
 _DF = 5.0
 _INFLATE = 1.3
 """Proposals are so much wider than the prior's curvature at its mode says."""

@@ -34,7 +34,7 @@ def compute(
     fits: list[dict[str, Any]] = []
     parameters: list[dict[str, Any]] = []
     for k, dataset, found in zip(replicates, data, estimates, strict=True):
-        fresh = simulator.fresh(k, design.fresh_groups)
+        fresh = simulator.fresh(k, design.fresh_groups, dataset.truth)
         who = {"cell": cell.name, "estimator": estimator, "replicate": k}
         fits.append(who | _fit_row(found, score(fresh, found.estimate), score(fresh, fresh.truth)))
         parameters += [who | row for row in _parameter_rows(dataset, found, design.intervals)]

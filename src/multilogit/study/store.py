@@ -143,8 +143,8 @@ class Store:
         unique = ["cell", "estimator", "replicate"]
         return Results(
             design,
-            fits.drop_duplicates(unique, keep="last", ignore_index=True),
-            parameters.drop_duplicates([*unique, "parameter"], keep="last", ignore_index=True),
+            _in_order(design, fits.drop_duplicates(unique, keep="last")),
+            _in_order(design, parameters.drop_duplicates([*unique, "parameter"], keep="last")),
             tuple(self.sessions()),
         )
 
@@ -180,6 +180,21 @@ def session_facts() -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
     }
+
+
+def _in_order(design: Design, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the design's order of cells and estimators, then by replicate."""
+    names = [*design.estimators, *sorted(set(table["estimator"]) - set(design.estimators))]
+    rank = {
+        "cell": {cell.name: k for k, cell in enumerate(design.cells)},
+        "estimator": {name: k for k, name in enumerate(names)},
+    }
+    return table.sort_values(
+        ["cell", "estimator", "replicate"],
+        key=lambda column: column.map(rank[column.name]) if column.name in rank else column,
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -31,17 +31,21 @@ class FittedEstimator:
         Makes the prior; None: maximum likelihood.
     nodes
         Quadrature nodes; 1: Laplace.
+    draws
+        0: the posterior is normal around its mode. Else so many draws by importance sampling,
+        from which posterior intervals and probabilities come.
     """
 
     settings: Settings
     prior: Callable[[Settings], Prior] | None = None
     nodes: int = 1
+    draws: int = 0
 
     def fit(self, data: Sequence[Dataset], seeds: Sequence[int]) -> list[Estimated]:
-        """One fit per data set; nothing is random."""
-        return [self._one(dataset) for dataset in data]
+        """One fit per data set; only draws from the posterior are random."""
+        return [self._one(dataset, seed) for dataset, seed in zip(data, seeds, strict=True)]
 
-    def _one(self, data: Dataset) -> Estimated:
+    def _one(self, data: Dataset, seed: int) -> Estimated:
         prior = None if self.prior is None else self.prior(self.settings)
         nodes = self.nodes if data.layout.effects else 1
         began = time.perf_counter()
@@ -53,16 +57,30 @@ class FittedEstimator:
             return failed(data.layout, f"{type(error).__name__}: {error}", seconds)
         seconds = time.perf_counter() - began
         spread = None if prior is None else posterior_spread(found, data.layout)
+        intervals = self._intervals(found, data.layout, estimate, se, spread)
+        below = None if spread is None else _below(data, estimate, spread)
+        if self.draws and found.converged:
+            intervals["posterior"], below = self._sampled(found, data, seed)
+            seconds = time.perf_counter() - began
         return Estimated(
             status=found.status.value,
             converged=found.converged,
             seconds=seconds,
             estimate=estimate,
             se=se,
-            intervals=self._intervals(found, data.layout, estimate, se, spread),
-            posterior_below=None if spread is None else _below(data, estimate, spread),
+            intervals=intervals,
+            posterior_below=below,
             notes=tuple(sorted({d.code for d in found.diagnostics if d.severity != "info"})),
         )
+
+    def _sampled(self, found: Fit, data: Dataset, seed: int) -> tuple[Matrix, Vector]:
+        """Quantiles, and probabilities below the truth, of draws from the posterior."""
+        sample = found.posterior_sample(self.draws, seed=seed)
+        values = natural_of_draws(data.layout, sample.draws)
+        tail = 0.5 * (1.0 - self.settings.level)
+        drawn = replace(sample, draws=values)
+        below = sample.weights @ (values < data.truth)
+        return drawn.quantile(np.array([tail, 1.0 - tail])).T, np.asarray(below)
 
     def _intervals(
         self, found: Fit, layout: Layout, estimate: Vector, se: Vector, spread: Vector | None
@@ -115,6 +133,12 @@ def spread_of(layout: Layout, psi: Vector, C: Matrix) -> Vector:
 
 def _psi(found: Fit) -> Vector:
     return np.concatenate([found.coef.to_numpy(), found.theta.to_numpy()])
+
+
+def natural_of_draws(layout: Layout, draws: Matrix) -> Matrix:
+    """β, σ, ρ of draws of ψ, shape ``(n, d)``."""
+    working = np.stack([working_of_psi(layout, psi) for psi in draws], axis=1)
+    return layout.natural(working).T
 
 
 def working_jacobian(layout: Layout, psi: Vector, step: float = 1e-6) -> Matrix:

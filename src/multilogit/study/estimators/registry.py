@@ -9,6 +9,7 @@ from multilogit.prior import (
     CovarianceRelativeEntropy,
     Jeffreys,
     Normal,
+    Prior,
     RelativeEntropy,
     ShannonEntropy,
     SoftPenalty,
@@ -22,6 +23,7 @@ from multilogit.study.estimators.rscript import RscriptEstimator, r_package_inst
 _QUADRATURE = 15
 _SK_NODES = 20
 _NORMAL_SCALE = 2.5
+_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,13 @@ class Entry:
     heavy: bool = False
 
 
-def _own(title: str, prior: Callable[[Settings], object] | None = None, nodes: int = 1) -> Entry:
-    return Entry(title, lambda settings: FittedEstimator(settings, prior, nodes))  # type: ignore[arg-type]
+def _own(
+    title: str,
+    prior: Callable[[Settings], Prior] | None = None,
+    nodes: int = 1,
+    draws: int = 0,
+) -> Entry:
+    return Entry(title, lambda settings: FittedEstimator(settings, prior, nodes, draws))
 
 
 def _from_r(title: str, package: str, nodes: int = 1, prior: str = "none") -> Entry:
@@ -95,6 +102,18 @@ ESTIMATORS: dict[str, Entry] = {
     "relative-entropy-fixed": _own("relative entropy, fixed u = ½", _fixed_reference),
     "relative-entropy-fixed-quadrature": _own(
         f"relative entropy, fixed u = ½, {_QUADRATURE} nodes", _fixed_reference, _QUADRATURE
+    ),
+    "relative-entropy-fixed-sampled": _own(
+        f"relative entropy, fixed u = ½, {_QUADRATURE} nodes, sampled posterior",
+        _fixed_reference,
+        _QUADRATURE,
+        _DRAWS,
+    ),
+    "relative-entropy-sampled": _own(
+        f"relative entropy, {_QUADRATURE} nodes, sampled posterior",
+        lambda s: RelativeEntropy(),
+        _QUADRATURE,
+        _DRAWS,
     ),
     "shannon": _own("Shannon entropy", lambda s: ShannonEntropy()),
     "soft-penalty": _own("soft penalty", lambda s: SoftPenalty()),
