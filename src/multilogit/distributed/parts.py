@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from multilogit.distributed.workers import Missing, Packed, State, call, hold
@@ -12,6 +13,8 @@ from multilogit.errors import WorkersLostError
 if TYPE_CHECKING:
     from distributed import Client
 
+_MOMENT = 1.0
+"""Seconds after which it is asked whether workers are still there."""
 _MOST_ROUNDS = 20
 """Times that a question is asked again, where workers were lost, before the fit gives up."""
 
@@ -92,7 +95,6 @@ class DaskParts:
 
     def _ask(self, parts: Sequence[int], method: str, arguments: tuple[Any, ...]) -> dict[int, Any]:
         """The answers; :class:`Missing` from a part whose worker was lost."""
-        from distributed import wait
         from distributed.scheduler import KilledWorker
 
         asked = [
@@ -109,16 +111,40 @@ class DaskParts:
             for k in parts
         ]
         try:
-            wait(asked)
+            while not self._answered(parts, asked):
+                pass
         except BaseException:  # interrupted
             self._client.cancel(asked)
             raise
-        lost = [f.status == "error" and isinstance(f.exception(), KilledWorker) for f in asked]
+        lost = [
+            future.status == "cancelled"
+            or (future.status == "error" and isinstance(future.exception(), KilledWorker))
+            for future in asked
+        ]
         kept = [future for future, gone in zip(asked, lost, strict=True) if not gone]
         answers = iter(self._client.gather(kept))
         return {
             k: Missing() if gone else next(answers) for k, gone in zip(parts, lost, strict=True)
         }
+
+    def _answered(self, parts: Sequence[int], asked: Sequence[Any]) -> bool:
+        """Wait a moment for the answers; give up those of workers that are gone.
+
+        Where no worker at all was left, Dask does not move what was meant for one of them.
+        """
+        from distributed import wait
+
+        with suppress(TimeoutError):
+            wait(asked, timeout=_MOMENT)
+            return True
+        workers = self._client.nthreads()
+        gone = [
+            future
+            for k, future in zip(parts, asked, strict=True)
+            if not future.done() and self._homes[k] not in workers
+        ]
+        self._client.cancel(gone)
+        return all(future.done() for future in asked)
 
 
 def _unpacked(answer: Any) -> Any:

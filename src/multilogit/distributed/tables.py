@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,46 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+_PATIENCE = 10
+"""Seconds to wait for a scheduler."""
+
+
 def is_dask(data: object) -> bool:
     """Whether data are a Dask data frame; Dask is not imported for it."""
     kind = type(data)
     return kind.__module__.partition(".")[0] == "dask" and hasattr(data, "to_delayed")
+
+
+@contextmanager
+def on_scheduler(address: str | None) -> Iterator[Client | None]:
+    """A client of the scheduler at an address, as long as it is needed; None without one.
+
+    Raises
+    ------
+    OptionError
+        There is no scheduler at the address.
+    """
+    if address is None:
+        yield None
+        return
+    _require()
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"No Dask scheduler answers at {address!r}; start one with `dask scheduler`. "
+            f"({type(error).__name__})"
+        ) from None
+    with client:
+        yield client
+
+
+def _require() -> None:
+    purpose = "Fits on a Dask cluster"
+    require("dask.dataframe", needs="dask", extra="distributed", purpose=purpose)
+    require("distributed", needs="distributed", extra="distributed", purpose=purpose)
 
 
 def connected(client: Client | None) -> Client:
@@ -31,9 +68,7 @@ def connected(client: Client | None) -> Client:
     OptionError
         There is none.
     """
-    require(
-        "distributed", needs="distributed", extra="distributed", purpose="Fits on a Dask cluster"
-    )
+    _require()
     from distributed import default_client
 
     if client is not None:

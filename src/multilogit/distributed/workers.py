@@ -134,6 +134,11 @@ class Missing:
     """The answer of a worker that does not hold what it was asked about."""
 
 
+def n_held() -> int:
+    """Likelihoods that this process holds."""
+    return len(_HELD)
+
+
 def hold(name: str, build: Callable[..., Any], *source: Any) -> Held:
     """Build the likelihood of a part, and hold it under a name."""
     _HELD[name] = held = Held(build(*source))
