@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from multilogit.plot.style import (
     INK,
     MUTED,
-    TEXT_SIZE,
+    SMALL,
     colour_of,
     figure_of,
     heading,
@@ -26,7 +26,7 @@ from multilogit.plot.style import (
 )
 
 _ROW = 0.3
-_BINS = 20
+_PER_BIN = 20
 
 
 def dots(
@@ -71,17 +71,29 @@ def dots(
     return figure
 
 
-def histograms(values: Sequence[tuple[str, np.ndarray]], title: str, subtitle: str) -> Figure:
-    """Histograms of probabilities with the band that uniform ones would stay in."""
-    figure, axes = panels(len(values), 4, (2.2, 1.6), head=1.0, sharex=True)
-    for ax, (name, sample) in zip(axes, values, strict=True):
-        expected = sample.size / _BINS
-        spread = 2.0 * np.sqrt(expected * (1.0 - 1.0 / _BINS))
-        ax.axhspan(expected - spread, expected + spread, color=MUTED, alpha=0.2, linewidth=0.0)
-        ax.hist(sample, bins=_BINS, range=(0.0, 1.0), color=colour_of(0), alpha=0.8)
+def histograms(values: Sequence[tuple[str, str, np.ndarray]], title: str, subtitle: str) -> Figure:
+    """Histograms of probabilities with the band that uniform ones would stay in.
+
+    Parameters
+    ----------
+    values
+        Parameter, cell, probabilities.
+    title, subtitle
+        Of the figure.
+    """
+    figure, axes = panels(len(values), 4, (2.5, 1.7), head=1.0, sharex=True)
+    for ax, (parameter, cell, sample) in zip(axes, values, strict=True):
+        bins = int(np.clip(sample.size // _PER_BIN, 5, 20))
+        expected = sample.size / bins
+        spread = 2.0 * np.sqrt(expected * (1.0 - 1.0 / bins))
+        low = max(0.0, expected - spread)
+        ax.axhspan(low, expected + spread, color=MUTED, alpha=0.2, linewidth=0.0)
+        ax.hist(sample, bins=bins, range=(0.0, 1.0), color=colour_of(0), alpha=0.8)
         style(ax, "y")
-        ax.set_title(plain(name), loc="left", fontsize=TEXT_SIZE, color=INK)
+        shown = f"{plain(parameter)}\n{plain(cell, 38)}"
+        ax.set_title(shown, loc="left", fontsize=SMALL, color=INK)
         ax.set_xlim(0.0, 1.0)
+        ax.set_ylim(bottom=0.0)
     heading(figure, title, subtitle)
     return figure
 

@@ -312,11 +312,11 @@ def _calibration(results: Results, measures: pd.DataFrame) -> Iterator[Piece]:
         values = group["posterior_below"].to_numpy()
         distance, scaled = uniformity(values)
         rows.append((_title(name), cell, parameter, values.size, distance, scaled))
-        found.append((name, f"{cell}: {parameter}", values))
+        found.append((name, parameter, cell, values))
     columns = ["estimator", "cell", "parameter", "n", "distance", "√n × distance"]
     yield _markdown(pd.DataFrame(rows, columns=columns).map(_shown))
-    for name in dict.fromkeys(name for name, _, _ in found):
-        chosen = [(label, values) for who, label, values in found if who == name]
+    for name in dict.fromkeys(each[0] for each in found):
+        chosen = [each[1:] for each in found if each[0] == name]
         figure = _pictures().histograms(chosen, _title(name), "band: two errors of uniform counts")
         yield Picture(f"calibration_{name}", figure, f"Histograms of {_title(name)}")
 

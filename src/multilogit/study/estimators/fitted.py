@@ -179,7 +179,6 @@ def _profile(found: Fit, layout: Layout, level: float) -> Matrix:
         table = found.confint("profile", level=level)
     except (MultilogitError, np.linalg.LinAlgError):
         return out
-    for k, name in enumerate(layout.names):
-        if name in table.index:
-            out[k] = table.loc[name, ["lower", "upper"]].to_numpy(dtype=np.float64)
+    order = table.index.get_indexer(list(layout.names))
+    out[order >= 0] = table[["lower", "upper"]].to_numpy(dtype=np.float64)[order[order >= 0]]
     return out

@@ -25,7 +25,7 @@ from multilogit.study.estimators.base import FAILED, Estimated, Settings
 from multilogit.study.generate import Dataset
 from multilogit.study.truth import Layout
 
-CHAINS, WARMUP, DRAWS = 4, 500, 500
+CHAINS, WARMUP, DRAWS = 4, 300, 500
 _EXTENSIONS = 4
 """Chains that have not mixed go on, by ``DRAWS`` each time, at most so often."""
 LARGEST_RHAT, LEAST_ESS = 1.01, 400.0
