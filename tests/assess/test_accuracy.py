@@ -386,7 +386,19 @@ def test_what_is_asked_for_is_checked(fit: Fit) -> None:
     with pytest.raises(ml.OptionError, match="level"):
         fit.roc(level="typical")  # type: ignore[arg-type]
     with pytest.raises(ml.OptionError, match="confidence"):
-        fit.roc(confidence=95)
+        fit.roc(interval=95)
+
+
+def test_intervals_have_the_level_that_was_asked_for(fit: Fit) -> None:
+    """Wald's, on the scale of log odds for the area: their lengths are as normal quantiles."""
+    wide, narrow = fit.roc(interval=0.99).areas, fit.roc(interval=0.8).areas
+    lengths = [
+        np.diff(logit(areas[["lower", "upper"]].to_numpy())).item() for areas in (wide, narrow)
+    ]
+    assert lengths[0] / lengths[1] == pytest.approx(2.5758293 / 1.2815516, rel=1e-6)
+    wide, narrow = fit.calibration(interval=0.99).line, fit.calibration(interval=0.8).line
+    ratio = (wide["upper"] - wide["lower"]) / (narrow["upper"] - narrow["lower"])
+    np.testing.assert_allclose(ratio, 2.5758293 / 1.2815516, rtol=1e-6)
 
 
 def test_results_print_themselves(fit: Fit) -> None:

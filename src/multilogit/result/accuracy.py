@@ -87,9 +87,9 @@ def judged(fit: Measures, level: Level, what: str) -> Judged:
 # ------------------------------------------------------------------ discrimination
 
 
-def roc(data: Judged, level: str, confidence: float) -> Roc:
+def roc(data: Judged, level: str, interval: float) -> Roc:
     """ROC curves as :meth:`multilogit.Fit.roc` describes them."""
-    z = critical_value(confidence)
+    z = critical_value(interval)
     curves, areas = [], []
     for j in data.chosen():
         positive = data.counts[:, j]
@@ -146,10 +146,10 @@ def scores(data: Judged, bins: int) -> pd.Series:
 # ------------------------------------------------------------------ calibration
 
 
-def calibration(data: Judged, level: str, bins: int, confidence: float) -> Calibration:
+def calibration(data: Judged, level: str, bins: int, interval: float) -> Calibration:
     """Calibration as :meth:`multilogit.Fit.calibration` describes it."""
     check_whole("bins", bins, 2)
-    z = critical_value(confidence)
+    z = critical_value(interval)
     tables, lines = [], []
     for j in data.chosen():
         pi, y, trials = data.pi[:, j], data.counts[:, j], data.trials

@@ -275,7 +275,7 @@ class Assessed(Tables):
         y: object = None,
         *,
         level: PredictionLevel = "conditional",
-        confidence: float = 0.95,
+        interval: float = 0.95,
         new_groups: NewGroups = "error",
         offset: object = None,
         trials: object = None,
@@ -292,8 +292,8 @@ class Assessed(Tables):
             it is.
         level, new_groups, offset
             Which probabilities: as in :meth:`~multilogit.Fit.predict`.
-        confidence
-            Level of the interval, which is symmetric on the logit scale.
+        interval
+            Level of the confidence interval, which is symmetric on the logit scale.
         trials
             Trials of the new data.
 
@@ -313,7 +313,7 @@ class Assessed(Tables):
             If the fit was loaded from a file and there are no new data.
         """
         data = self._judged("roc()", level, new, y, new_groups, offset, trials)
-        return accuracy.roc(data, level, confidence)
+        return accuracy.roc(data, level, interval)
 
     def calibration(
         self,
@@ -322,7 +322,7 @@ class Assessed(Tables):
         *,
         bins: int = 10,
         level: PredictionLevel = "marginal",
-        confidence: float = 0.95,
+        interval: float = 0.95,
         new_groups: NewGroups = "error",
         offset: object = None,
         trials: object = None,
@@ -340,8 +340,8 @@ class Assessed(Tables):
             even if the model is right, since conditional modes are shrunken.
         bins
             Bins of about equally many trials; fewer where probabilities coincide.
-        confidence
-            Level of the intervals.
+        interval
+            Level of the confidence intervals.
 
         Returns
         -------
@@ -355,7 +355,7 @@ class Assessed(Tables):
             As :meth:`roc`.
         """
         data = self._judged("calibration()", level, new, y, new_groups, offset, trials)
-        return accuracy.calibration(data, level, bins, confidence)
+        return accuracy.calibration(data, level, bins, interval)
 
     def scores(
         self,

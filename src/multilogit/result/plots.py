@@ -95,7 +95,7 @@ class Plots:
         *,
         bins: int = 10,
         level: Level = "marginal",
-        confidence: float = 0.95,
+        interval: float = 0.95,
         new: object = None,
         y: object = None,
     ) -> Any:
@@ -107,11 +107,11 @@ class Plots:
         """
         new_groups: NewGroups = "error" if new is None else "population"
         made = self.fit.calibration(
-            new, y, bins=bins, level=level, confidence=confidence, new_groups=new_groups
+            new, y, bins=bins, level=level, interval=interval, new_groups=new_groups
         )
         about = f", {level} probabilities" if self.fit.random else ""
         return _plot_module().calibration(
-            made.table, made.line, self._about(), path, confidence, about
+            made.table, made.line, self._about(), path, interval, about
         )
 
     def residuals(

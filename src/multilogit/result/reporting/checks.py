@@ -46,7 +46,7 @@ def checks_section(report: Reporter) -> Section:
 
 
 def _calibration(report: Reporter) -> Iterator[Block]:
-    figure = report.plot.calibration(confidence=report.level, new=report.new, y=report.y)
+    figure = report.plot.calibration(interval=report.level, new=report.new, y=report.y)
     yield picture(figure, "Observed shares against predicted probabilities, in bins.")
 
 
