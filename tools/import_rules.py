@@ -23,7 +23,7 @@ PACKAGE = "multilogit"
 # (inference, predict, ..., plot) comes before the result, whose methods call it.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors"),
-    ("extras", "progress"),
+    ("extras", "progress", "lazy"),
     ("evaluation",),
     ("data.model_frame",),  # pure hand-over types, known to everyone
     ("_core",),
@@ -72,7 +72,7 @@ EXTRAS = {
 }
 SLOW = {"formulaic", "narwhals", "scipy.optimize", "scipy.sparse"}
 # 0.25, 0.05, 0.1 and 0.05 s to import, and many models need none of them
-DYNAMIC = {"", "_core", "extras"}
+DYNAMIC = {"", "_core", "extras", "lazy"}
 FORBIDDEN = ("scipy.stats",)
 
 

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from multilogit.assess.simulation import Level as SimulationLevel
 from multilogit.errors import OptionError
-from multilogit.predict import Level as PredictionLevel
-from multilogit.predict import NewGroups
-from multilogit.progress import Show
-from multilogit.result import accuracy, assessment, augmenting, explained
-from multilogit.result import influence as influencing
-from multilogit.result.findings import (
-    Calibration,
-    GoodnessOfFit,
-    Influence,
-    ResidualTests,
-    Roc,
-)
-from multilogit.result.prediction import Request, predict
-from multilogit.result.rows import check_whole
+from multilogit.result import later
 from multilogit.result.tables import Tables
+
+if TYPE_CHECKING:
+    from multilogit.assess.simulation import Level as SimulationLevel
+    from multilogit.predict import Level as PredictionLevel
+    from multilogit.predict import NewGroups
+    from multilogit.progress import Show
+    from multilogit.result.accuracy import Judged
+    from multilogit.result.findings import (
+        Calibration,
+        GoodnessOfFit,
+        Influence,
+        ResidualTests,
+        Roc,
+    )
 
 ResidualKind = Literal["response", "pearson", "deviance", "quantile"]
 
@@ -79,7 +79,7 @@ class Assessed(Tables):
         DataError
             New data that cannot be used; new groups at level ``"conditional"``.
         """
-        return assessment.simulate(self, n, seed, level, new, trials, offset)
+        return later.assessment.simulate(self, n, seed, level, new, trials, offset)
 
     def residuals(
         self,
@@ -124,7 +124,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return assessment.residuals(self, kind, level, seed)
+        return later.assessment.residuals(self, kind, level, seed)
 
     def residual_tests(
         self,
@@ -179,7 +179,7 @@ class Assessed(Tables):
         trial per row ``uniformity`` and ``dispersion`` can see little; ``fitted`` is then the
         test to look at, with ``by=`` each predictor in turn.
         """
-        return assessment.residual_tests(self, level, by, n_simulations, seed)
+        return later.assessment.residual_tests(self, level, by, n_simulations, seed)
 
     def augment(self) -> pd.DataFrame:
         """The rows of the fit with what the model says of them, after R's ``broom.mixed``.
@@ -210,7 +210,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return augmenting.augment(self)
+        return later.augmenting.augment(self)
 
     def influence(self, group: object = None, *, progress: Show = False) -> Influence:
         """What leaving rows or groups out does to the estimates, by one Newton step.
@@ -239,7 +239,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return influencing.influence(self, group, progress)
+        return later.influence.influence(self, group, progress)
 
     def goodness_of_fit(self, bins: int = 10) -> GoodnessOfFit:
         """Tests of a single-level model against more general ones.
@@ -267,7 +267,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return accuracy.goodness_of_fit(self, bins)
+        return later.accuracy.goodness_of_fit(self, bins)
 
     def roc(
         self,
@@ -313,7 +313,7 @@ class Assessed(Tables):
             If the fit was loaded from a file and there are no new data.
         """
         data = self._judged("roc()", level, new, y, new_groups, offset, trials)
-        return accuracy.roc(data, level, interval)
+        return later.accuracy.roc(data, level, interval)
 
     def calibration(
         self,
@@ -355,7 +355,7 @@ class Assessed(Tables):
             As :meth:`roc`.
         """
         data = self._judged("calibration()", level, new, y, new_groups, offset, trials)
-        return accuracy.calibration(data, level, bins, interval)
+        return later.accuracy.calibration(data, level, bins, interval)
 
     def scores(
         self,
@@ -391,8 +391,8 @@ class Assessed(Tables):
         OptionError, DataError, DataNotSavedError
             As :meth:`roc`.
         """
-        check_whole("bins", bins, 2)
-        return accuracy.scores(
+        later.rows.check_whole("bins", bins, 2)
+        return later.accuracy.scores(
             self._judged("scores()", level, new, y, new_groups, offset, trials), bins
         )
 
@@ -404,7 +404,7 @@ class Assessed(Tables):
     @property
     def auc(self) -> float:
         """Area under the ROC curve of the fit's own data: see :meth:`roc`."""
-        return accuracy.area(accuracy.judged(self, "conditional", "auc"))
+        return later.accuracy.area(later.accuracy.judged(self, "conditional", "auc"))
 
     def icc(self, level: float = 0.95) -> pd.DataFrame:
         """Intraclass correlations on the latent scale, whose error variance is π²/3.
@@ -431,7 +431,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return explained.icc(self, level)
+        return later.explained.icc(self, level)
 
     def r2(self) -> pd.Series | pd.DataFrame:
         """Coefficients of determination.
@@ -455,7 +455,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return explained.r2(self)
+        return later.explained.r2(self)
 
     def median_odds_ratio(self, level: float = 0.95) -> pd.DataFrame:
         """Median odds ratio between two random groups: exp(√(2σ²) Φ⁻¹(¾)).
@@ -481,7 +481,7 @@ class Assessed(Tables):
         OptionError
             For models without random intercepts.
         """
-        return explained.median_odds_ratios(self, level)
+        return later.explained.median_odds_ratios(self, level)
 
     def odds_ratios(self, level: float = 0.95) -> pd.DataFrame:
         """exp β with Wald intervals: odds ratios at equal random effects.
@@ -494,7 +494,7 @@ class Assessed(Tables):
         OptionError
             If ``level`` is not between 0 and 1.
         """
-        return explained.odds_ratios(self, level)
+        return later.explained.odds_ratios(self, level)
 
     def _judged(
         self,
@@ -505,12 +505,14 @@ class Assessed(Tables):
         new_groups: NewGroups,
         offset: object,
         trials: object,
-    ) -> accuracy.Judged:
+    ) -> Judged:
         """Probabilities and response of the fit's data or of new ones."""
         if new is not None:
-            request = Request("response", level, new_groups, se=False, interval=None)
-            pi = predict(self, new, request, offset, None)
-            return accuracy.judged_new(self, pi, level, new, y, trials)
+            request = later.prediction.Request(
+                "response", level, new_groups, se=False, interval=None
+            )
+            pi = later.prediction.predict(self, new, request, offset, None)
+            return later.accuracy.judged_new(self, pi, level, new, y, trials)
         if any(given is not None for given in (y, offset, trials)):
             raise OptionError("y=, offset= and trials= belong to new data; give them as new=.")
-        return accuracy.judged(self, level, what)
+        return later.accuracy.judged(self, level, what)

@@ -8,6 +8,7 @@ import numpy as np
 
 from multilogit.inference.wald import p_values, z_values
 from multilogit.report.content import Content, Equation, RandomRow
+from multilogit.report.summary import Summary
 from multilogit.result.names import logit_names
 from multilogit.result.parts import RobustCovariance
 from multilogit.result.tables import Tables
@@ -16,6 +17,11 @@ _SOURCES = {
     "likelihood": "from the observed information of the likelihood",
     "posterior": "from the posterior: the likelihood alone has no maximum here",
 }
+
+
+def summary_of(fit: Tables) -> Summary:
+    """What ``print(fit.summary())`` shows."""
+    return Summary(content_of(fit))
 
 
 def content_of(fit: Tables) -> Content:

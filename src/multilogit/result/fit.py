@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
-from multilogit.evidence.posterior import PosteriorSample
-from multilogit.progress import Show
-from multilogit.report.summary import Summary
-from multilogit.result.content import content_of
+from multilogit.result import later
 from multilogit.result.methods import Methods
-from multilogit.result.plots import Plots
-from multilogit.result.posterior import posterior_sample
-from multilogit.result.reporting import write_report
-from multilogit.result.saving import read_file, write_file
+
+if TYPE_CHECKING:
+    from multilogit.evidence.posterior import PosteriorSample
+    from multilogit.progress import Show
+    from multilogit.report.summary import Summary
+    from multilogit.result.plots import Plots
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,16 +117,16 @@ class Fit(Methods):
         OptionError
             If n is less than 2, or −Q″ is not positive definite at the estimate.
         """
-        return posterior_sample(self, n, seed)
+        return later.posterior.posterior_sample(self, n, seed)
 
     @property
     def plot(self) -> Plots:
         """Plots of the fit; they need the extra ``plot`` (matplotlib)."""
-        return Plots(self)
+        return later.plots.Plots(self)
 
     def summary(self) -> Summary:
         """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
-        return Summary(content_of(self))
+        return later.content.summary_of(self)
 
     def report(
         self,
@@ -173,7 +173,7 @@ class Fit(Methods):
         InputError
             If the file cannot be written.
         """
-        write_report(
+        later.reporting.write_report(
             self, path, title=title, new=new, level=level, profile=profile, seed=seed,
             progress=progress,
         )  # fmt: skip
@@ -195,7 +195,7 @@ class Fit(Methods):
         InputError
             If the file cannot be written.
         """
-        write_file(self, path)
+        later.saving.write_file(self, path)
 
     def __repr__(self) -> str:
         """One line: formula, size, log-likelihood, how it ended."""
@@ -250,4 +250,4 @@ def load(path: str | PathLike[str]) -> Fit:
     >>> bool((again.predict(data) == fit.predict(data)).all())
     True
     """
-    return Fit(**read_file(path))
+    return Fit(**later.saving.read_file(path))

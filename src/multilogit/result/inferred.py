@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
 from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
-from multilogit.progress import Show
-from multilogit.result.bootstrap import Bootstrap, bootstrap
-from multilogit.result.profile import LEVELS, Profile, named, profile_of
-from multilogit.result.profiling import Parameter
-from multilogit.result.robust import few_clusters, robust_covariance
+from multilogit.result import later
+from multilogit.result.parts import PROFILE_LEVELS
 from multilogit.result.tables import Tables
-from multilogit.result.testing import WaldTest, test_terms, wald_test
+
+if TYPE_CHECKING:
+    from multilogit.progress import Show
+    from multilogit.result.bootstrap import Bootstrap
+    from multilogit.result.profile import Profile
+    from multilogit.result.profiling import Parameter
+    from multilogit.result.testing import WaldTest
 
 METHODS = ("wald", "profile", "bootstrap")
 
@@ -70,9 +73,9 @@ class Inferred(Tables):
         if method not in METHODS:
             available = ", ".join(map(repr, METHODS))
             raise OptionError(f"There is no interval method {method!r}; available: {available}.")
-        wanted = named(self, parm)
+        wanted = later.profile.named(self, parm)
         if method == "profile":
-            return profile_of(self, wanted, [level]).confint(level)
+            return later.profile.profile_of(self, wanted, [level]).confint(level)
         if method == "bootstrap":
             critical_value(level)  # complains before the work, not after
             return self.bootstrap(n, seed=seed).confint(level).loc[_labels(wanted)]
@@ -83,7 +86,7 @@ class Inferred(Tables):
         self,
         parameters: str | Sequence[str] | None = None,
         *,
-        levels: Sequence[float] = LEVELS,
+        levels: Sequence[float] = PROFILE_LEVELS,
         progress: Show = False,
     ) -> Profile:
         """Profile the likelihood: hold each parameter at a range of values, maximise the rest.
@@ -115,7 +118,9 @@ class Inferred(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return profile_of(self, named(self, parameters), levels, progress)
+        return later.profile.profile_of(
+            self, later.profile.named(self, parameters), levels, progress
+        )
 
     def test(self, hypothesis: object, value: object = None) -> WaldTest:
         """Wald test of linear hypotheses on the fixed effects.
@@ -144,7 +149,7 @@ class Inferred(Tables):
             A matrix of the wrong shape, rows that contradict each other, a coefficient without
             standard error.
         """
-        return wald_test(self, hypothesis, value)
+        return later.testing.wald_test(self, hypothesis, value)
 
     def test_terms(self) -> pd.DataFrame:
         """Joint Wald tests of every term of the formula (R's ``car::Anova``, type III).
@@ -161,7 +166,7 @@ class Inferred(Tables):
         OptionError
             If a coefficient has no standard error.
         """
-        return test_terms(self)
+        return later.testing.test_terms(self)
 
     def with_vcov(self, kind: str = "cluster", groups: object = None) -> Self:
         """The same fit with another covariance of its estimates.
@@ -194,9 +199,9 @@ class Inferred(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        robust = robust_covariance(self, kind, groups)
+        robust = later.robust.robust_covariance(self, kind, groups)
         kept = tuple(d for d in self.diagnostics if d.code != "few-clusters")
-        noticed = () if robust is None else few_clusters(robust)
+        noticed = () if robust is None else later.robust.few_clusters(robust)
         return replace(self, robust=robust, diagnostics=(*kept, *noticed))
 
     def bootstrap(
@@ -243,7 +248,7 @@ class Inferred(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return bootstrap(self, n, seed, workers, progress, path)
+        return later.bootstrap.bootstrap(self, n, seed, workers, progress, path)
 
 
 def _labels(parameters: Sequence[Parameter]) -> list[str]:

@@ -14,15 +14,15 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import DataNotSavedError, Diagnostic, Status
 from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
-from multilogit.evidence.strength import EvidenceCurve
 from multilogit.newton import Solution
-from multilogit.predict.modes import ModeUncertainty
+from multilogit.result import later
 from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
 from multilogit.result.training import Labels, Training, TrainingData
-from multilogit.result.uncertainty import uncertainty_of
 
 if TYPE_CHECKING:
+    from multilogit.evidence.strength import EvidenceCurve
     from multilogit.formula.design import Design
+    from multilogit.predict.modes import ModeUncertainty
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +128,7 @@ class Measures:
     @cached_property
     def mode_uncertainty(self) -> ModeUncertainty:
         """What conditional predictions inherit from the random effects: H and ∂b̂/∂ψ."""
-        return uncertainty_of(self) if self.modes is None else self.modes
+        return later.uncertainty.uncertainty_of(self) if self.modes is None else self.modes
 
     # ------------------------------------------------------------------ log-likelihoods
 

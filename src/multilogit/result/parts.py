@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from multilogit.errors import OptionError
 
+PROFILE_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Levels whose intervals have exact ends in a profile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:

@@ -20,8 +20,7 @@ from multilogit.result.effect_tables import effect_tables
 from multilogit.result.findings import ResidualTests
 from multilogit.result.margins import Request
 from multilogit.result.methods import Methods
-from multilogit.result.parts import effects_of
-from multilogit.result.profile import LEVELS
+from multilogit.result.parts import PROFILE_LEVELS, effects_of
 
 Path = str | PathLike[str]
 
@@ -160,7 +159,7 @@ class Plots:
         OptionError, DataNotSavedError
             As :meth:`multilogit.Fit.profile`.
         """
-        levels = sorted({*LEVELS, level})
+        levels = sorted({*PROFILE_LEVELS, level})
         made = self.fit.profile(parameters, levels=levels, progress=progress)
         return _plot_module().zeta(
             made.table(), made.estimates, made.confint(level), level, self._about(), path

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multilogit.margins.adjust import Adjustment
-from multilogit.margins.grid import Others
-from multilogit.predict import Kind, Level, NewGroups
-from multilogit.predict.tangent import Scale
-from multilogit.result import margins
-from multilogit.result.margins import ContrastScale
-from multilogit.result.prediction import Request, predict
+from multilogit.result import later
 from multilogit.result.tables import Tables
+
+if TYPE_CHECKING:
+    from multilogit.margins.adjust import Adjustment
+    from multilogit.margins.grid import Others
+    from multilogit.predict import Kind, Level, NewGroups
+    from multilogit.predict.tangent import Scale
+    from multilogit.result.margins import ContrastScale
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,8 +93,8 @@ class Predicted(Tables):
         -----
         docs/prediction.md has the formulas.
         """
-        request = Request(kind, level, new_groups, bool(se), interval)
-        return predict(self, new, request, offset, trials)
+        request = later.prediction.Request(kind, level, new_groups, bool(se), interval)
+        return later.prediction.predict(self, new, request, offset, trials)
 
     def marginal_effects(
         self,
@@ -151,8 +153,8 @@ class Predicted(Tables):
         DataError
             A derivative that is not finite; new data that cannot be used.
         """
-        request = margins.Request(level, scale, others, interval, at, offset)
-        return margins.marginal_effects(self, variables, new, request)
+        request = later.margins.Request(level, scale, others, interval, at, offset)
+        return later.margins.marginal_effects(self, variables, new, request)
 
     def adjusted_predictions(
         self,
@@ -188,8 +190,8 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        request = margins.Request(level, scale, others, interval, at, offset)
-        return margins.adjusted_predictions(self, new, request)
+        request = later.margins.Request(level, scale, others, interval, at, offset)
+        return later.margins.adjusted_predictions(self, new, request)
 
     def contrasts(
         self,
@@ -232,6 +234,6 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        on = margins.scale_of(scale)
-        request = margins.Request(level, on, others, interval, at, offset)
-        return margins.contrasts(self, variable, new, request, adjust, scale == "odds_ratio")
+        on = later.margins.scale_of(scale)
+        request = later.margins.Request(level, on, others, interval, at, offset)
+        return later.margins.contrasts(self, variable, new, request, adjust, scale == "odds_ratio")

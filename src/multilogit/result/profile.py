@@ -12,10 +12,8 @@ from multilogit.inference.profile import Curve, End, interval
 from multilogit.inference.wald import critical_value
 from multilogit.progress import Progress, Show
 from multilogit.result.measures import Measures
+from multilogit.result.parts import PROFILE_LEVELS
 from multilogit.result.profiling import Parameter, curves, parameters_of
-
-LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""Levels whose intervals have exact ends in a profile."""
 
 _MEANING: dict[End, str] = {
     "reached": "found",
@@ -102,7 +100,7 @@ class Profile:
 def profile_of(
     fit: Measures,
     parameters: Sequence[Parameter],
-    levels: Sequence[float] = LEVELS,
+    levels: Sequence[float] = PROFILE_LEVELS,
     progress: Show = False,
 ) -> Profile:
     """The profile of some parameters, exact at these levels.
