@@ -9,13 +9,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from multilogit.study.measures import paired
+from multilogit.study.measures import inside, paired
 from multilogit.study.store import Results
 
 Verdict = Literal["supported", "mixed", "refuted", "not decided"]
 
 _Z = 2.0
 """Differences beyond so many Monte Carlo standard errors count."""
+_FEWEST = 30
+"""Claims are not decided where fewer replicates were compared."""
+_NOMINAL, _ENOUGH = 0.95, 0.925
 _OURS, _ML, _NUTS = "relative-entropy", "ml", "nuts"
 _CLIP = 1.0
 """Losses of log score are cut here, so that failures count as much and no more."""
@@ -46,6 +49,7 @@ class Judged:
 def judge(results: Results, measures: pd.DataFrame) -> list[Judged]:
     """All claims that the estimators of a study allow to judge."""
     there = set(results.fits["estimator"])
+    measures = inside(results, measures)
     found = []
     for needed, judged in CLAIMS:
         if set(needed) <= there:
@@ -55,8 +59,8 @@ def judge(results: Results, measures: pd.DataFrame) -> list[Judged]:
 
 def degeneracy(results: Results, measures: pd.DataFrame) -> Judged:
     """Fewer failures and extreme estimates than maximum likelihood."""
-    table = -paired(results, "usable", _OURS, _ML)
-    table = _signed(table)
+    gain = paired(results, "usable", _OURS, _ML)
+    table = _signed(gain.assign(value=-gain["value"]))
     ours = _rate(measures, "usable", _OURS)
     ml = _rate(measures, "usable", _ML)
     return Judged(
@@ -139,7 +143,9 @@ def nominal(results: Results, measures: pd.DataFrame) -> Judged:
     """Default intervals cover 95 % of the time."""
     rows = measures[(measures["estimator"] == _OURS) & (measures["measure"] == "coverage_wald")]
     table = rows.set_index(["cell", "parameter"])[["value", "mcse", "n"]]
-    table = _signed(table.assign(value=0.925 - table["value"]))
+    least_error = np.sqrt(_ENOUGH * (1.0 - _ENOUGH) / table["n"])  # a rate of 0 has an error too
+    error = np.maximum(table["mcse"], least_error)
+    table = _signed(table.assign(value=_ENOUGH - table["value"], mcse=error))
     worst = rows.loc[rows["value"].idxmin()]
     return Judged(
         "Its default (Wald) intervals cover at least 92.5 % of the time, nominally 95 %.",
@@ -178,13 +184,13 @@ def _off_nominal(measures: pd.DataFrame, estimator: str, measure: str) -> pd.Dat
     """|coverage − .95| of β and σ, beyond what n replicates explain on average."""
     chosen = (measures["measure"] == measure) & (measures["estimator"] == estimator)
     table = measures[chosen].set_index(["cell", "parameter"])
-    noise = np.sqrt(2.0 / np.pi * 0.95 * 0.05 / table["n"])
-    return table.assign(value=((table["value"] - 0.95).abs() - noise).clip(lower=0.0))
+    noise = np.sqrt(2.0 / np.pi * _NOMINAL * (1.0 - _NOMINAL) / table["n"])
+    return table.assign(value=((table["value"] - _NOMINAL).abs() - noise).clip(lower=0.0))
 
 
 def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     both = a.join(b, lsuffix="_a", rsuffix="_b", how="inner")
-    nominal_b = np.sqrt(0.95 * 0.05 / both["n_b"])
+    nominal_b = np.sqrt(_NOMINAL * (1.0 - _NOMINAL) / both["n_b"])
     return pd.DataFrame(
         {
             "value": both["value_a"] - both["value_b"],
@@ -196,15 +202,15 @@ def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
 
 def _signed(table: pd.DataFrame) -> pd.DataFrame:
     """``sign``: 1 where the value is above 0 beyond Monte Carlo error, −1 below, else 0."""
-    far = table["value"].abs() > _Z * table["mcse"].abs().fillna(np.inf)
+    far = table["value"].abs() > _Z * table["mcse"].fillna(np.inf)
     return table.assign(sign=np.where(far, np.sign(table["value"]), 0.0).astype(int))
 
 
 def _verdict(table: pd.DataFrame, equal_is_enough: bool = False) -> Verdict:
     """From signs: −1 speaks for the claim, 1 against it."""
-    better, worse = (table["sign"] < 0).any(), (table["sign"] > 0).any()
-    if table.empty:
+    if table.empty or table["n"].min() < _FEWEST:
         return "not decided"
+    better, worse = (table["sign"] < 0).any(), (table["sign"] > 0).any()
     if worse:
         return "mixed" if better or (table["sign"] <= 0).mean() >= 0.5 else "refuted"
     return "supported" if better or equal_is_enough else "not decided"

@@ -126,6 +126,18 @@ def _of_intervals(table: pd.DataFrame, kind: str, usable: np.ndarray) -> Iterato
     yield (f"width_{kind}", *median((upper - lower)[usable & there]))
 
 
+def inside(results: Results, measures: pd.DataFrame) -> pd.DataFrame:
+    """``measures`` without standard deviations whose truth is 0, which no interval is to cover.
+
+    An interval for log σ holds no 0, nor does a posterior quantile interval.
+    """
+    parameters = results.parameters
+    at_zero = parameters[(parameters["kind"] == "sd") & (parameters["truth"] == 0.0)]
+    zero = set(zip(at_zero["cell"], at_zero["parameter"], strict=True))
+    pairs = zip(measures["cell"], measures["parameter"], strict=True)
+    return measures[[pair not in zero for pair in pairs]]
+
+
 def rate(hits: Vector) -> tuple[float, float, int]:
     """A share p, √(p(1 − p)/n), n."""
     if not hits.size:

@@ -15,7 +15,7 @@ from multilogit.extras import require
 from multilogit.study.designs import INTERVALS, StudyError
 from multilogit.study.estimators import ESTIMATORS
 from multilogit.study.judging import judge
-from multilogit.study.measures import summarise, uniformity, unusable
+from multilogit.study.measures import inside, summarise, uniformity, unusable
 from multilogit.study.store import Results, Store
 
 _KS_5 = 1.358
@@ -163,8 +163,10 @@ def _coverage(results: Results, measures: pd.DataFrame) -> Iterator[Piece]:
     yield "## Coverage of 95 % intervals"
     yield (
         "Share of **all** fits whose interval holds the truth; no interval counts as a miss. Mean "
-        "and worst over cells, for coefficients and standard deviations, and median widths."
+        "and worst over cells, for coefficients and standard deviations, and median widths. A "
+        "standard deviation that is truly 0 is left out: no interval for log σ holds it."
     )
+    measures = inside(results, measures)
     kinds = results.parameters[["parameter", "kind"]].drop_duplicates("parameter")
     rows = []
     for interval in INTERVALS:
