@@ -8,16 +8,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit import distributed, outofcore, storage
 from multilogit.assembly import check_supported, random_effects, status_diagnostics
 from multilogit.data.model_frame import ModelFrame
-from multilogit.data.parquet import ParquetFiles
 from multilogit.data.populations import collapse, collapse_pays
-from multilogit.distributed.model import distribute
 from multilogit.distributed.tables import connected, dask_frame, is_dask
 from multilogit.errors import Diagnostic, OptionError
 from multilogit.estimate import (
@@ -30,18 +29,20 @@ from multilogit.estimate import (
     split_aliased,
 )
 from multilogit.estimate.freeze import estimate_frozen
-from multilogit.evidence.strength import EvidenceCurve
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
-from multilogit.outofcore import parquet_files, refuse_in_chunks, stream
-from multilogit.outofcore.elsewhere import Streamed, separation_suspected
-from multilogit.prior import BoundPrior, Prior
+from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
 from multilogit.result.training import Training, TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
-from multilogit.storage.checkpoints import CheckpointFile, digest_of, identity, open_checkpoint
-from multilogit.strength import needs_strength, resolve_strength
+from multilogit.strength import resolve_strength
+
+if TYPE_CHECKING:
+    from multilogit.data.parquet import ParquetFiles
+    from multilogit.evidence.strength import EvidenceCurve
+    from multilogit.outofcore.elsewhere import Streamed
+    from multilogit.storage.checkpoints import CheckpointFile
 
 Progress = bool | Callable[[TraceRow], None]
 
@@ -168,7 +169,7 @@ def fit(
     )
     file = _checkpoint_file(checkpoint, resume, options)
     remote = client is not None or is_dask(data)
-    files = None if remote else parquet_files(data, memory)
+    files = None if remote else outofcore.parquet_files(data, memory)
     asked = {
         "prior": prior,
         "nodes": None if nodes == 1 else nodes,
@@ -198,7 +199,9 @@ def fit(
         missing=missing,
     )
     if file is not None:
-        of_fit = file.of(identity(formula, options, digest_of(frame)))
+        of_fit = file.of(
+            storage.checkpoints.identity(formula, options, storage.checkpoints.digest_of(frame))
+        )
         options = replace(options, checkpoint=of_fit)
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     return fit_frame(frame, design, spec, options, began)
@@ -214,8 +217,10 @@ def _fit_files(
     began: float,
 ) -> Fit:
     """The fit to files that are read in chunks."""
-    refuse_in_chunks(options)
-    streamed = stream(files, spec.formula, dict(spec.options), options, memory, show)
+    outofcore.refuse_in_chunks(options)
+    streamed = outofcore.model.stream(
+        files, spec.formula, dict(spec.options), options, memory, show
+    )
     return _fit_elsewhere(streamed, spec, options, file, began)
 
 
@@ -228,10 +233,10 @@ def _fit_on_cluster(
     began: float,
 ) -> Fit:
     """The fit by the workers of a Dask cluster."""
-    refuse_in_chunks(options)
+    outofcore.refuse_in_chunks(options)
     client = connected(client)
     frame = dask_frame(data, client)
-    model = distribute(client, frame, spec.formula, dict(spec.options), options)
+    model = distributed.model.distribute(client, frame, spec.formula, dict(spec.options), options)
     return _fit_elsewhere(model, spec, options, file, began)
 
 
@@ -242,12 +247,12 @@ def _fit_elsewhere(
     frame = streamed.frame
     check_supported(frame, options)
     if file is not None:
-        of_fit = file.of(identity(spec.formula, options, streamed.digest()))
+        of_fit = file.of(storage.checkpoints.identity(spec.formula, options, streamed.digest()))
         options = replace(options, checkpoint=of_fit)
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     estimate, training = streamed.estimate(options), streamed.training()
     if options.prior is None:
-        suspected = separation_suspected(streamed, estimate)
+        suspected = outofcore.elsewhere.separation_suspected(streamed, estimate)
         estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *suspected))
     design, aliased = streamed.design, streamed.aliased
     return assemble(frame, estimate, design, spec, options, aliased, began, training=training)
@@ -378,7 +383,7 @@ def _checkpoint_file(
         return None
     if options.infinite == "freeze":
         raise OptionError("infinite='freeze' keeps no iterates: leave out checkpoint=.")
-    return open_checkpoint(path, resume)
+    return storage.checkpoints.open_checkpoint(path, resume)
 
 
 def _resumed(file: CheckpointFile) -> tuple[Diagnostic, ...]:

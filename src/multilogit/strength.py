@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from multilogit import evidence
 from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import OptionError, Status
 from multilogit.estimate import Estimate, Options, estimate_mixed, estimate_single
@@ -20,16 +22,6 @@ from multilogit.estimate.search import Target, search
 from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
 from multilogit.evaluation import Objective, Vector
-from multilogit.evidence.design import summarise
-from multilogit.evidence.leave_out import leave_group_out, leave_one_out, split_groups
-from multilogit.evidence.normaliser import BetaNormaliser
-from multilogit.evidence.strength import (
-    EvidenceCurve,
-    Mode,
-    Score,
-    choose_strength,
-    choose_strength_cv,
-)
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.prior import (
@@ -42,6 +34,9 @@ from multilogit.prior import (
 )
 from multilogit.prior.options import default_strength
 from multilogit.prior.relative_entropy import reference_shares
+
+if TYPE_CHECKING:
+    from multilogit.evidence.strength import EvidenceCurve, Mode, Score
 
 _WIDTH = 10.0
 """The least strength tried is the default one divided by this."""
@@ -64,11 +59,6 @@ class Resolved:
     options: Options
     estimate: Estimate
     curve: EvidenceCurve | None
-
-
-def needs_strength(prior: object) -> bool:
-    """Whether a strength must be chosen from the data before the model can be fitted."""
-    return isinstance(prior, Specification) and prior.needs_strength
 
 
 def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Resolved:
@@ -96,7 +86,9 @@ def resolve_strength(frame: ModelFrame, fixed: FixedLikelihood, options: Options
     try:
         if part.strength == "cv":
             score = _scorer(frame, likelihood is not None)
-            curve, mode = choose_strength_cv(fit_at, score, centre=centre, bounds=bounds)
+            curve, mode = evidence.strength.choose_strength_cv(
+                fit_at, score, centre=centre, bounds=bounds
+            )
         else:
             assert isinstance(part, RelativeEntropy)
             curve, mode = _by_evidence(fit_at, part, context, centre, bounds)
@@ -177,7 +169,9 @@ def _fit_at(
             raise _Interrupted(kappa, fitted.estimate)
         solution = fitted.estimate.solution
         free = ~fitted.estimate.boundary
-        return Mode(solution.psi, solution.evaluation, free, solution.converged, fitted)
+        return evidence.strength.Mode(
+            solution.psi, solution.evaluation, free, solution.converged, fitted
+        )
 
     return fit_at
 
@@ -204,14 +198,16 @@ def _by_evidence(
     centre: float,
     bounds: tuple[float, float],
 ) -> tuple[EvidenceCurve, Mode]:
-    design = summarise(context.columns, context.trials, context.offset, context.n_logits)
-    normaliser = BetaNormaliser(
+    design = evidence.design.summarise(
+        context.columns, context.trials, context.offset, context.n_logits
+    )
+    normaliser = evidence.normaliser.BetaNormaliser(
         design, lambda kappa: reference_shares(part.reference, kappa, context.shares)[1:], bounds
     )
     constant = 0.0
     if context.m and isinstance(part.covariance, CovarianceRelativeEntropy):
         constant = part.covariance.bind(context).log_normaliser()
-    return choose_strength(
+    return evidence.strength.choose_strength(
         fit_at,
         normaliser.at,
         centre=centre,
@@ -226,7 +222,7 @@ def _scorer(frame: ModelFrame, mixed: bool) -> Callable[[Mode], Score]:
     response = frame.response
     if not mixed:
         return lambda mode: (
-            leave_one_out(
+            evidence.leave_out.leave_one_out(
                 frame.fixed.columns,
                 response.counts,
                 response.trials,
@@ -237,7 +233,7 @@ def _scorer(frame: ModelFrame, mixed: bool) -> Callable[[Mode], Score]:
             ).score
         )
     (factor,) = factor_effects(frame)
-    groups = split_groups(
+    groups = evidence.leave_out.split_groups(
         frame.fixed.columns,
         factor.columns,
         factor.blocks,
@@ -251,6 +247,8 @@ def _scorer(frame: ModelFrame, mixed: bool) -> Callable[[Mode], Score]:
     def score(mode: Mode) -> Score:
         assert isinstance(mode.fit, _Fitted)
         information = -mode.evaluation.hessian
-        return leave_group_out(mode.psi, information, groups, mode.fit.objective).score
+        return evidence.leave_out.leave_group_out(
+            mode.psi, information, groups, mode.fit.objective
+        ).score
 
     return score

@@ -20,7 +20,9 @@ from multilogit.errors import (
 )
 from multilogit.estimate import Estimate
 from multilogit.fitting import search_options
-from multilogit.outofcore import Streamed, memory, stream
+from multilogit.outofcore import memory
+from multilogit.outofcore.elsewhere import Streamed
+from multilogit.outofcore.model import stream
 from multilogit.outofcore.memory import Budget, parse_memory
 
 pytest.importorskip("pyarrow")

@@ -5,3 +5,12 @@
 ``parts``
     The parts as the fit sees them, wherever their workers are.
 """
+
+from typing import TYPE_CHECKING
+
+from multilogit.lazy import modules_of
+
+if TYPE_CHECKING:
+    from multilogit.distributed import model as model
+
+__getattr__ = modules_of("multilogit.distributed", {"model"})

@@ -6,8 +6,15 @@ every part into scratch files as the core reads it. From then on the model is a 
 (:mod:`multilogit.likelihood.summed`) and is estimated like any other.
 """
 
-from multilogit.outofcore.choice import parquet_files, refuse_in_chunks
-from multilogit.outofcore.elsewhere import Streamed
-from multilogit.outofcore.model import stream
+from typing import TYPE_CHECKING
 
-__all__ = ["Streamed", "parquet_files", "refuse_in_chunks", "stream"]
+from multilogit.lazy import modules_of
+from multilogit.outofcore.choice import parquet_files, refuse_in_chunks
+
+if TYPE_CHECKING:
+    from multilogit.outofcore import elsewhere as elsewhere
+    from multilogit.outofcore import model as model
+
+__getattr__ = modules_of("multilogit.outofcore", {"elsewhere", "model"})
+
+__all__ = ["parquet_files", "refuse_in_chunks"]

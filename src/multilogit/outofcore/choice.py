@@ -8,7 +8,7 @@ from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.estimate import Options
 from multilogit.outofcore.memory import LIBRARIES, parse_memory, physical_memory
-from multilogit.strength import needs_strength
+from multilogit.prior import needs_strength
 
 _IN_MEMORY = 3
 """A fit in memory takes so many times the data: read, as columns of the model, in the core."""

@@ -7,7 +7,7 @@ from multilogit.prior.normal import Normal
 from multilogit.prior.relative_entropy import RelativeEntropy
 from multilogit.prior.shannon import ShannonEntropy
 from multilogit.prior.soft_penalty import SoftPenalty
-from multilogit.prior.specification import Specification, SumPrior, bind
+from multilogit.prior.specification import Specification, SumPrior, bind, needs_strength
 from multilogit.prior.student import Cauchy, StudentT
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "Normal",
     "Prior",
     "PriorContext",
-    "RowsElsewhere",
     "RelativeEntropy",
+    "RowsElsewhere",
     "ShannonEntropy",
     "SoftPenalty",
     "Specification",
@@ -28,4 +28,5 @@ __all__ = [
     "Wishart",
     "bind",
     "depends_on_order",
+    "needs_strength",
 ]

@@ -79,7 +79,7 @@ class SumPrior(Specification):
     @property
     def needs_strength(self) -> bool:
         """Whether the strength of a part must be chosen from the data."""
-        return any(map(_needs_strength, self.parts))
+        return any(map(needs_strength, self.parts))
 
     def with_strength(self, kappa: float) -> SumPrior:
         """The same sum with ``kappa`` in the one part whose strength is open.
@@ -89,7 +89,7 @@ class SumPrior(Specification):
         OptionError
             If that is not exactly one part.
         """
-        if sum(map(_needs_strength, self.parts)) != 1:
+        if sum(map(needs_strength, self.parts)) != 1:
             raise OptionError(f"The strength of exactly one part of {self!r} must be open.")
         return SumPrior(
             tuple(
@@ -186,5 +186,5 @@ def _parts(prior: Prior | BoundPrior) -> tuple[Prior | BoundPrior, ...]:
     return prior.parts if isinstance(prior, SumPrior) else (prior,)
 
 
-def _needs_strength(prior: Prior | BoundPrior) -> bool:
+def needs_strength(prior: Prior | BoundPrior | None) -> bool:
     return isinstance(prior, Specification) and prior.needs_strength

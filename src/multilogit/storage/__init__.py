@@ -16,3 +16,12 @@ file contains is ever executed. What a reader refuses raises
 ``files``
     Writing that leaves the old file or the new one, never half of it.
 """
+
+from typing import TYPE_CHECKING
+
+from multilogit.lazy import modules_of
+
+if TYPE_CHECKING:
+    from multilogit.storage import checkpoints as checkpoints
+
+__getattr__ = modules_of("multilogit.storage", {"checkpoints"})
