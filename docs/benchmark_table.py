@@ -31,6 +31,8 @@ CASES = {
     "nested_50k_5k_500": "50 000 rows, 5 000 classes in 500 schools",
     "toenail_25_nodes": "toenail, 25 quadrature nodes",
     "single_1m_20": "1 000 000 rows, 20 covariates, single level",
+    "multinomial_200k_10": "200 000 rows, 10 covariates, 4 categories, single level",
+    "multinomial_12k_400": "12 000 rows, 400 groups, 3 categories, `(1 \\| g)`",
 }
 
 
