@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         MultilogitError,
         OptionError,
         Status,
+        WorkersLostError,
     )
     from multilogit.extras import MissingExtraError
     from multilogit.fitting import fit
@@ -70,6 +71,7 @@ _HOME = {
     "Status": "errors",
     "StudentT": "prior",
     "Wishart": "prior",
+    "WorkersLostError": "errors",
     "__version__": "_version",
     "compare": "comparison",
     "fit": "fitting",
@@ -104,6 +106,7 @@ __all__ = [
     "Status",
     "StudentT",
     "Wishart",
+    "WorkersLostError",
     "__version__",
     "compare",
     "fit",
