@@ -57,6 +57,10 @@ class CheckpointError(InputError):
     """A file is not a checkpoint, is damaged, or belongs to another fit."""
 
 
+class NotEstimableWarning(UserWarning):
+    """Something was asked for that the data of a rank-deficient design do not determine."""
+
+
 class WorkersLostError(MultilogitError):
     """The workers of a cluster are lost faster than their work can be done again."""
 

@@ -15,6 +15,7 @@ import pytest
 import multilogit as ml
 from multilogit.errors import DataNotSavedError, OptionError
 from multilogit.evaluation import Evaluation
+from multilogit.result.aliasing import aliasing_of
 from multilogit.result.saving import fields_of, record_of
 from multilogit.result.training import TrainingRecord
 
@@ -135,6 +136,8 @@ def test_a_loaded_fit_is_the_fit(name: str, tmp_path: Path) -> None:
     options = {"weights", "offset", "trials"}  # arrays are data
     kept = {k: v for k, v in fit.spec.options.items() if k not in options or isinstance(v, str)}
     same["modes"] = fit.mode_uncertainty if fit.random else None  # type: ignore[assignment]
+    aliasing = aliasing_of(fit)
+    same["relation"] = None if aliasing is None else aliasing.known  # type: ignore[assignment]
     same["spec"] = dataclasses.replace(fit.spec, options=kept)  # type: ignore[assignment]
     back = {k: v for k, v in again.spec.options.items() if k not in options or isinstance(v, str)}
     assert_same(

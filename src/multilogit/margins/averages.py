@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.margins.estimable import Excess, stacked_excess
 from multilogit.predict.delta import ParameterCovariance
 from multilogit.predict.integrate import Array
 from multilogit.predict.linear import Level, Matrix, Vector
@@ -43,12 +44,16 @@ class Averages:
         the level is conditional.
     undefined
         Shape ``(K,)``: whether a parameter without covariance is in it.
+    excess
+        How far they are from what a design with dropped columns determines; None: it has full
+        rank.
     """
 
     value: Vector
     by_psi: Matrix
     by_modes: tuple[Array, ...]
     undefined: NDArray[np.bool_]
+    excess: Excess | None = None
 
     def combined(self, weights: Matrix) -> Averages:
         """Linear combinations, one per row of ``weights``, shape ``(M, K)``."""
@@ -57,6 +62,7 @@ class Averages:
             weights @ self.by_psi,
             tuple(np.tensordot(weights, part, axes=1) for part in self.by_modes),
             (weights[:, self.undefined] != 0.0).any(axis=1),
+            None if self.excess is None else self.excess.combined(weights),
         )
 
     def covariance(self, model: Model, parameters: ParameterCovariance) -> Matrix:
@@ -82,6 +88,7 @@ def stacked(parts: Sequence[Averages]) -> Averages:
         np.concatenate([part.by_psi for part in parts]),
         tuple(np.concatenate(same) for same in zip(*(p.by_modes for p in parts), strict=True)),
         np.concatenate([part.undefined for part in parts]),
+        stacked_excess([part.excess for part in parts]),
     )
 
 

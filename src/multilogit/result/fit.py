@@ -83,6 +83,8 @@ class Fit(Methods):
         After :meth:`with_vcov`: the covariance that standard errors come from.
     modes
         Of a loaded model: its ``mode_uncertainty``.
+    relation
+        Of a loaded model: how its ``aliased`` columns depended on the others, shape ``(p, r)``.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from multilogit.data.columns import label
-from multilogit.errors import DataError, OptionError
+from multilogit.data.model_frame import FixedColumns
+from multilogit.errors import DataError, NotEstimableWarning, OptionError
 from multilogit.formula import Design, Variables
 from multilogit.formula.design import NewColumns
 from multilogit.inference.wald import critical_value, p_values, z_values
@@ -23,6 +25,7 @@ from multilogit.margins.adjust import (
     critical_values,
 )
 from multilogit.margins.averages import Averages, average, stacked
+from multilogit.margins.estimable import Aliasing, Excess
 from multilogit.margins.grid import (
     Others,
     column_of,
@@ -37,6 +40,7 @@ from multilogit.predict.delta import ParameterCovariance
 from multilogit.predict.delta import interval as limits
 from multilogit.predict.linear import Level, Matrix, Vector
 from multilogit.predict.tangent import Model, Rows, Scale
+from multilogit.result.aliasing import aliasing_of
 from multilogit.result.measures import Measures
 from multilogit.result.prediction import outcome_names
 from multilogit.result.rows import (
@@ -122,6 +126,11 @@ class Margins:
         """Their covariance."""
         return parameter_covariance(self.fit)
 
+    @cached_property
+    def aliasing(self) -> Aliasing | None:
+        """The columns that were dropped, if there are any."""
+        return aliasing_of(self.fit)
+
     @property
     def outcomes(self) -> list[str]:
         """Names of what is predicted; of two categories only the second."""
@@ -167,11 +176,27 @@ class Margins:
         design, level = self.fit.design, self.request.level
         random = level != "population"
         made = design.columns(variables, random=random, groups=self.conditional)
-        rows, slope = self._rows(made, made), None
+        rows, slope, parts = self._rows(made, made), None, [made.fixed]
         if name is not None:
-            slope = self._rows(design.slopes(variables, name, random=random), made)
+            changes = design.slopes(variables, name, random=random)
+            slope = self._rows(changes, made)
+            parts.append(changes.fixed)
         scale = self.request.scale
-        return average(self.model, rows, weights, level, scale, self.parameters, slope)
+        found = average(self.model, rows, weights, level, scale, self.parameters, slope)
+        return replace(found, excess=self._excess(parts, weights, found.value.size))
+
+    def _excess(self, parts: Sequence[FixedColumns], weights: Vector, K: int) -> Excess | None:
+        """How far averages are from what the data determine.
+
+        Of log odds the last of ``parts`` decides, X or ∂X/∂x, on average; other averages need
+        all of them, in every row.
+        """
+        if self.aliasing is None:
+            return None
+        columns = [dict(zip(part.names, part.columns, strict=True)) for part in parts]
+        if self.request.scale == "link" and self.request.level != "marginal":
+            return self.aliasing.of_mean(columns[-1], weights, K)
+        return self.aliasing.of_rows(columns, weights, K)
 
     def _rows(self, made: NewColumns, grouped: NewColumns) -> Rows:
         for grouping in grouped.groupings.values():
@@ -196,7 +221,22 @@ class Margins:
             for outcome in self.outcomes
         ]
         out = pd.DataFrame(rows, index=pd.RangeIndex(len(rows)))
-        return out.assign(estimate=together.value, se=np.sqrt(np.maximum(variance, 0.0)))
+        out = out.assign(estimate=together.value, se=np.sqrt(np.maximum(variance, 0.0)))
+        if together.excess is not None and not together.excess.estimable.all():
+            out.loc[~together.excess.estimable, ["estimate", "se"]] = np.nan
+            _warn_not_estimable(int((~together.excess.estimable).sum()), self.fit.aliased)
+        return out
+
+
+def _warn_not_estimable(n: int, aliased: Sequence[str]) -> None:
+    named = ", ".join(map(repr, aliased))
+    warnings.warn(
+        f"{n} of the estimates {'is' if n == 1 else 'are'} NaN: not determined by the data, since "
+        f"the design depends on columns that were dropped as combinations of others ({named}). "
+        "Remove these from the formula, or ask for combinations of values that the data have.",
+        NotEstimableWarning,
+        stacklevel=5,
+    )
 
 
 # --- marginal effects --------------------------------------------------------------------------

@@ -48,6 +48,7 @@ class Measures:
     options: Options = field(default_factory=Options)
     robust: RobustCovariance | None = field(default_factory=lambda: None)  # no class attribute
     modes: ModeUncertainty | None = field(default_factory=lambda: None)
+    relation: NDArray[np.float64] | None = field(default_factory=lambda: None)
 
     # ------------------------------------------------------------------ the data
 

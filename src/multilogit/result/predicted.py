@@ -91,6 +91,9 @@ class Predicted(Tables):
 
         Notes
         -----
+        Columns that were dropped (``aliased``) have the coefficient 0: right for new data in which
+        they depend on the others as they did, arbitrary where they do not.
+
         docs/prediction.md has the formulas.
         """
         request = later.prediction.Request(kind, level, new_groups, bool(se), interval)
@@ -144,7 +147,8 @@ class Predicted(Tables):
             One row per variable and change (and category, as ``outcome``): the settings of
             ``at``, ``variable``, ``contrast`` (``"dY/dX"``, or ``"b - a"``), ``estimate``,
             ``se`` (delta method, exact derivatives), ``statistic``, ``p_value``, ``lower``,
-            ``upper``.
+            ``upper``. NaN, with a ``NotEstimableWarning``, where columns of the design were
+            dropped (``aliased``) and the data do not determine the estimate.
 
         Raises
         ------

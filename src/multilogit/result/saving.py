@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit._version import __version__
 from multilogit.data.model_frame import Family
@@ -24,6 +25,7 @@ from multilogit.estimate import Options
 from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.inference.variance import positions
 from multilogit.predict.modes import ModeUncertainty
+from multilogit.result.aliasing import aliasing_of
 from multilogit.result.measures import Measures
 from multilogit.result.names import logit_names
 from multilogit.result.parts import RandomEffects, RobustCovariance, Spec
@@ -74,6 +76,7 @@ def record_of(fit: Measures) -> dict[str, Any]:
         "options": _write_options(fit.options),
         "robust": _write_robust(fit.robust),
         "modes": _write_modes(fit),
+        **_write_relation(fit),
     }
 
 
@@ -115,6 +118,7 @@ def fields_of(document: Any) -> dict[str, Any]:
         "options": _read_options(parts["options"]),
         "robust": _read_robust(parts["robust"], size),
         "modes": _read_modes(parts["modes"], random, size),
+        "relation": _read_relation(parts, labels),
     }
 
 
@@ -134,6 +138,7 @@ def _checked_header(node: Node) -> dict[str, Node]:
         *("format", "schema", "multilogit", "spec", "design", "training", "solution"),
         *("likelihood", "boundary", "random", "aliased", "diagnostics", "seconds", "far"),
         *("evidence", "options", "robust", "modes"),
+        optional=("relation",),
     )
 
 
@@ -355,6 +360,21 @@ def _read_robust(node: Node, size: int) -> RobustCovariance | None:
         parts["groups"].text(),
         parts["n_groups"].count(),
     )
+
+
+# --- dropped columns ---------------------------------------------------------------------------
+
+
+def _write_relation(fit: Measures) -> dict[str, Any]:
+    """How dropped columns depended on the others, where there are any and it is known."""
+    found = aliasing_of(fit)
+    return {} if found is None or found.known is None else {"relation": write_array(found.known)}
+
+
+def _read_relation(parts: dict[str, Node], labels: Labels) -> NDArray[np.float64] | None:
+    if "relation" not in parts:
+        return None
+    return read_array(parts["relation"], len(labels.columns), len(parts["aliased"].texts()))
 
 
 # --- files -------------------------------------------------------------------------------------
