@@ -119,6 +119,8 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
     ("y ~ 0 + x + f", {"offset": "o"}),
     ("y ~ x + (1 | g)", {"prior": ml.RelativeEntropy(), "offset": "o"}),
     ("y ~ x + (1 | g)", {"prior": ml.Normal(1.0)}),
+    ("y ~ x + (1 | g)", {"prior": ml.StudentT(2.5)}),
+    ("y ~ bs(x, knots=[-0.5, 0.5]) + (1 | g)", {}),
     ("c ~ x + f", {"prior": ml.RelativeEntropy() + ml.Normal(1.0), "weights": "w"}),
     ("y ~ f + x + I(2 * x) + (1 + x | g) + (0 + I(3 * x) | g)", {}),
 ]

@@ -126,7 +126,10 @@ class ParquetFiles:
             except (OSError, ArrowException) as error:
                 raise _damaged(path, error) from None
         together = concat_tables(tables, promote_options="default").unify_dictionaries()
-        return read_table(together.to_pandas(ignore_metadata=True))
+        del tables  # each column is let go when it has been converted
+        return read_table(
+            together.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
+        )
 
     def head(self) -> Table:
         """The first rows, with all columns."""
