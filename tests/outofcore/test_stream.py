@@ -22,8 +22,8 @@ from multilogit.estimate import Estimate
 from multilogit.fitting import search_options
 from multilogit.outofcore import memory
 from multilogit.outofcore.elsewhere import Streamed
-from multilogit.outofcore.model import stream
 from multilogit.outofcore.memory import Budget, parse_memory
+from multilogit.outofcore.model import stream
 
 pytest.importorskip("pyarrow")
 
@@ -259,6 +259,18 @@ def test_predictions_of_files(directory: Path, level: Any) -> None:
     pd.testing.assert_frame_equal(
         uncertain, fit.predict(DATA, level=level, interval=0.9, trials="t", offset=np.zeros(6_000))
     )
+
+
+def test_one_file(tmp_path: Path) -> None:
+    """By itself, in its directory, by a pattern, in a list."""
+    file = tmp_path / "a.parquet"
+    DATA[["y", "x"]].to_parquet(file)
+    expected = ml.fit("y ~ x", DATA).coef
+    for data in (file, str(file), tmp_path, f"{tmp_path}/*.parquet", [file]):
+        fit = ml.fit("y ~ x", data)
+        assert fit.has_data
+        pd.testing.assert_series_equal(fit.coef, expected)
+    pd.testing.assert_series_equal(ml.fit("y ~ x", file, memory="500MB").coef, expected)
 
 
 def test_all_other_columns(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
@@ -55,8 +57,8 @@ def parquet_files(data: object, memory: object) -> Chosen | None:
     physical = physical_memory()
     if budget is None and physical is not None and _IN_MEMORY * files.bytes > physical // 2:
         budget = max(physical // 2, parse_memory("500MB"))
-    if budget is None and len(paths) == 1:
-        return None  # as any other table
+    if budget is None and isinstance(data, str | PathLike) and paths == (Path(data),):
+        return None  # one file, as any other table
     return Chosen(files, None if budget is None else budget - LIBRARIES)
 
 
