@@ -251,6 +251,39 @@ def test_gradient_noise_below_the_rounding_of_the_value_counts_as_converged() ->
     assert abs(solution.psi[0]) < 1e-5
 
 
+def noisy(slope: float, noise: float) -> Function:
+    """−½(x − slope)²: it seems to fall by ``noise`` wherever one goes from 0."""
+
+    def formula(psi: Vector) -> tuple[float, Any, Any]:
+        x = psi[0]
+        fall = noise * (1.0 + 0.5 * math.sin(1e9 * x)) if x != 0.0 else 0.0
+        return -1000.0 - 0.5 * (x - slope) ** 2 - fall, [slope - x], -1.0
+
+    return Function(formula)
+
+
+@pytest.mark.parametrize(
+    ("slope", "noise", "status"),
+    [
+        (1e-4, 2e-8, Status.CONVERGED),  # λ² = 1e-8
+        (2e-4, 2e-8, Status.CONVERGED),
+        (2e-3, 1e-5, Status.LINE_SEARCH_FAILED),  # too far away
+        (5e-4, 5e-6, Status.LINE_SEARCH_FAILED),  # too noisy for |Q| = 1000
+    ],
+)
+def test_noise_that_hides_the_last_rise(slope: float, noise: float, status: Status) -> None:
+    """As of a predictor shifted by 2000: Q has an error that no shorter step escapes."""
+    solution = maximise(noisy(slope, noise), np.zeros(1))
+    assert solution.status is status
+    assert abs(solution.psi[0] - slope) <= slope
+
+
+@pytest.mark.parametrize("factor", [-1.0, -30.0])
+def test_a_wrong_gradient_near_the_maximum_is_not_noise(factor: float) -> None:
+    liar = Function(lambda x: (factor * (x[0] - 1.0) - 1000.0, [1e-4], -1.0))
+    assert maximise(liar, np.array([1.0])).status is Status.LINE_SEARCH_FAILED
+
+
 # -- points that cannot be evaluated ---------------------------------------------------------
 
 

@@ -313,3 +313,28 @@ def test_slopes_of_predictors_far_from_zero_take_no_more_steps(year: float) -> N
     assert far.se["x"] == pytest.approx(near.se["x"], rel=1e-5)
     sd = [fit.variance_components.set_index("name")["sd"]["x"] for fit in (near, far)]
     assert sd[1] == pytest.approx(sd[0], rel=1e-5)
+
+
+def slopes(shift: float) -> dict[str, Any]:
+    """A random slope of a predictor with sd 1, moved away from 0."""
+    rng = np.random.default_rng(2)
+    g, x = rng.integers(0, 50, 2000), rng.normal(size=2000)
+    b = rng.normal(size=(50, 2)) * [0.8, 0.5]
+    return {"y": bernoulli(rng, 0.3 + 0.7 * x + b[g, 0] + b[g, 1] * x), "x": x + shift, "g": g}
+
+
+def test_noise_of_predictors_far_from_zero_is_told_from_failure() -> None:
+    """At 2000 sd from 0 the maximum is reached to the noise of ℓ; at 20000 it is not."""
+    centred, far, further = (
+        ml.fit("y ~ x + (1 + x | g)", slopes(shift)) for shift in (0.0, 2e3, 2e4)
+    )
+    assert far.converged
+    assert far.loglik == pytest.approx(centred.loglik, abs=1e-7)
+    assert far.coef["x"] == pytest.approx(centred.coef["x"], abs=1e-3 * centred.se["x"])
+    assert not further.converged
+    (found,) = [d for d in further.diagnostics if d.severity == "error"]
+    assert "centre" in str(found.remedy)
+    assert "'x' (mean 2e+04, sd 1)" in str(found.remedy)
+    short = ml.fit("y ~ x", slopes(2e3), max_iterations=1)
+    assert "'x' (mean 2e+03, sd 1)" in str(short.diagnostics[0].remedy)
+    assert "Far from 0" not in str(ml.fit("y ~ x", slopes(0.0), max_iterations=1).diagnostics)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from multilogit.data.model_frame import ModelFrame
+import numpy as np
+
+from multilogit.data.model_frame import FixedColumns, ModelFrame
 from multilogit.errors import DataError, Diagnostic, OptionError, Status
 from multilogit.estimate import Estimate, Options
 from multilogit.estimate.effects import FactorEffects, factor_effects
@@ -72,11 +74,13 @@ def random_effects(frame: ModelFrame, estimate: Estimate) -> tuple[RandomEffects
 _REMEDIES = {
     Status.MAX_ITERATIONS: (
         "Newton–Raphson reached max_iterations before it converged.",
-        "Look at fit.trace; give more max_iterations or other start values.",
+        "Look at fit.trace; centre or rescale predictors that are far from 0 or very large; give "
+        "more max_iterations or other start values.",
     ),
     Status.LINE_SEARCH_FAILED: (
         "Newton–Raphson found no step that increases the log-likelihood.",
-        "Look at fit.trace; rescale very large or very small predictors, or give start values.",
+        "Look at fit.trace; centre predictors that are far from 0 and rescale very large or very "
+        "small ones, or give start values.",
     ),
     Status.NOT_FINITE: (
         "The log-likelihood or its derivatives are not finite.",
@@ -98,12 +102,31 @@ _REMEDIES = {
 }
 
 
-def status_diagnostics(estimate: Estimate) -> tuple[Diagnostic, ...]:
+_FAR = 100.0
+"""|mean|/sd above which η loses digits that second derivatives need."""
+
+
+def _far_from_zero(fixed: FixedColumns) -> str:
+    """The columns to centre, if there are any."""
+    found = []
+    for name, column in zip(fixed.names, fixed.columns, strict=True):
+        mean, sd = float(np.mean(column)), float(np.std(column))
+        if sd > 0.0 and abs(mean) > _FAR * sd:
+            found.append(f"{name!r} (mean {mean:.3g}, sd {sd:.2g})")
+    if not found:
+        return ""
+    more = ", ..." if len(found) > 5 else ""
+    return f" Far from 0: {', '.join(found[:5])}{more}; subtract the mean."
+
+
+def status_diagnostics(estimate: Estimate, frame: ModelFrame) -> tuple[Diagnostic, ...]:
     """Why the search did not converge, unless something better has been said already."""
     status = estimate.solution.status
     explained = any(noticed.severity == "error" for noticed in estimate.diagnostics)
     if status is Status.CONVERGED or explained:
         return ()
     message, remedy = _REMEDIES[status]
+    if status in (Status.MAX_ITERATIONS, Status.LINE_SEARCH_FAILED):
+        remedy += _far_from_zero(frame.fixed)
     code = status.value.replace("_", "-")
     return (Diagnostic(code, "error", message, remedy, {"status": status.value}),)

@@ -329,7 +329,7 @@ def assemble(
             *frame.diagnostics,
             *_aliased_diagnostics(aliased),
             *estimate.diagnostics,
-            *status_diagnostics(estimate),
+            *status_diagnostics(estimate, frame),
         ),
         seconds=time.perf_counter() - began,
         options=replace(options, nodes=estimate.nodes, checkpoint=None),

@@ -41,6 +41,10 @@ _ARMIJO = 1e-4
 _MIN_RIDGE = 1e-3
 """Least eigenvalue of the scaled −H + ρD, where ρ > 0."""
 _MAX_BACKTRACKS = 50
+_NEAR = 1e-3
+"""Newton decrement, in standard errors, above which noise of Q never excuses a search."""
+_NOISE = 1e-9
+"""Largest part of max(|Q|, 1) that noise of Q may be."""
 _FLAT = 1e-6
 """Newton decrement below which steps that do not shrink lead to infinity."""
 
@@ -197,7 +201,9 @@ def maximise(
     Solution
         With status
 
-        * ``CONVERGED``: as above; or λ² is below the rounding of Q and no step improves Q;
+        * ``CONVERGED``: as above; or no step improves Q, and λ² is below the rounding of Q or,
+          with λ ≤ 10⁻³, of the size of the noise that Q shows on ever shorter steps (columns
+          far from zero: each η is then a small difference of large numbers);
         * ``DIVERGING``: λ is small (10⁻⁶), but the Newton steps do not shrink: Q
           approaches a supremum at infinity;
         * ``MAX_ITERATIONS``;
@@ -418,6 +424,7 @@ class _Climb:
         psi, evaluation = self.point
         p, slope, _, _, curvature = direction
         t = self._longest(p)
+        seen: list[tuple[float, float]] = []
         for _ in range(_MAX_BACKTRACKS):
             trial = self._evaluate(psi + t * p)
             if not _usable(trial.evaluation):
@@ -429,10 +436,11 @@ class _Climb:
                 return t, trial
             if self._rounding_accepts(direction, trial.evaluation, rise, predicted):
                 return t, trial
+            seen.append((predicted, rise))
             if predicted <= 0.01 * self._rounding():
                 break  # shorter steps can only be less visible
             t *= _backtrack(slope * t, rise)
-        return self._why_stuck(direction, trial.evaluation)
+        return self._why_stuck(direction, trial.evaluation, seen)
 
     def _rounding_accepts(
         self, direction: Direction, trial: Evaluation, rise: float, predicted: float
@@ -497,13 +505,35 @@ class _Climb:
         pending = _max_abs(direction.p * self.unit)
         return pending > 1e-3 and pending >= 0.9 * self.last_change
 
-    def _why_stuck(self, direction: Direction, trial: Evaluation) -> Status:
+    def _why_stuck(
+        self, direction: Direction, trial: Evaluation, seen: list[tuple[float, float]]
+    ) -> Status:
         """No step was accepted: rounding, or a failure."""
         if direction.ridge == 0.0 and direction.slope <= self._rounding():
             return self._settled_status(direction)
+        if direction.ridge == 0.0 and self._below_noise(direction, seen):
+            return Status.CONVERGED
         if trial.status is Status.INNER_FAILED:
             return Status.INNER_FAILED
         return Status.LINE_SEARCH_FAILED
+
+    def _below_noise(self, direction: Direction, seen: list[tuple[float, float]]) -> bool:
+        """Whether the rise that is left is about what Q changes by without reason.
+
+        Of a smooth Q the change goes to 0 with the step, as the prediction does; changes a
+        hundred times as large as predicted, however short the step, are noise.
+        """
+        noise = [abs(rise) for predicted, rise in seen if abs(rise) > 100.0 * predicted]
+        if direction.decrement > _NEAR or len(noise) < 3:
+            return False
+        if self._runs_away(direction) and not self._shortened():
+            return False
+        within = max(noise) <= _NOISE * max(abs(self.point.evaluation.value), 1.0)
+        return within and direction.slope <= 16.0 * max(noise)
+
+    def _shortened(self) -> bool:
+        """Whether the last step was so short that its length says nothing."""
+        return bool(self.trace) and self.trace[-1].step < 0.5
 
     # -- small things --------------------------------------------------------------------
 

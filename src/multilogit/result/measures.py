@@ -238,7 +238,7 @@ class Measures:
     def converged(self) -> bool:
         """Whether the answer is to be trusted.
 
-        True if both stopping rules of the iteration hold and no diagnostic is an error.
+        True if the iteration ended at a maximum, to rounding, and no diagnostic is an error.
         """
         return self.solution.converged and all(d.severity != "error" for d in self.diagnostics)
 
