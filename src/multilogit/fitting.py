@@ -247,8 +247,8 @@ def _fit_elsewhere(
     frame = streamed.frame
     check_supported(frame, options)
     if file is not None:
-        of_fit = file.of(storage.checkpoints.identity(spec.formula, options, streamed.digest()))
-        options = replace(options, checkpoint=of_fit)
+        model = storage.checkpoints.identity(spec.formula, options, streamed.fingerprint())
+        options = replace(options, checkpoint=file.of(model))
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     estimate, training = streamed.estimate(options), streamed.training()
     if options.prior is None:

@@ -147,8 +147,13 @@ def test_killed_and_resumed(client, data, table, tmp_path):
     fit = ml.fit(formula, table, checkpoint=file, resume=True)
     _same(fit, ml.fit(formula, data))
     assert "resumed" in {noticed.code for noticed in fit.diagnostics}
-    with pytest.raises(ml.CheckpointError, match="other data"):
-        ml.fit(formula, table.partitions[:4], checkpoint=file, resume=True)
+    for other in (
+        table.partitions[:4],
+        table.assign(x=2 * table.x),
+        table.assign(klass=table.tutor),
+    ):
+        with pytest.raises(ml.CheckpointError, match="other data"):
+            ml.fit(formula, other, checkpoint=file, resume=True)
 
 
 def test_files_and_pandas_with_a_client(client, data, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
@@ -56,3 +57,22 @@ def response_digest(frame: ModelFrame) -> RowDigest:
     response = frame.response
     weights = [] if response.weights is None else [response.weights]
     return RowDigest.of([*response.counts.T, response.trials, *weights], response.trials.size)
+
+
+def model_digest(frame: ModelFrame, columns: NDArray[np.float64]) -> RowDigest:
+    """That of all that a search depends on; ``columns``: those of X and Z, shape ``(u, n)``.
+
+    Groups go by their labels, since every part numbers its own.
+    """
+    response = frame.response
+    found = [*response.counts.T, response.trials, *columns]
+    found += [array for array in (response.weights, frame.offset) if array is not None]
+    for grouping in (frame.groupings or {}).values():
+        found.append(_label_hashes(grouping.levels)[grouping.codes])
+    return RowDigest.of(found, response.trials.size)
+
+
+def _label_hashes(levels: NDArray[np.object_]) -> NDArray[np.float64]:
+    """The bits of a hash of each label, as numbers that may be mixed."""
+    hashes = pd.util.hash_array(np.array([str(level) for level in levels], dtype=object))
+    return np.asarray(hashes >> np.uint64(11), dtype=np.float64)  # 53 bits: exact

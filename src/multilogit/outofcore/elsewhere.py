@@ -62,6 +62,12 @@ class Streamed:
         """SHA-256 of the response."""
         return self.totals.digest(self.frame.response.categories)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of all that a search depends on."""
+        response, fixed = self.frame.response, self.frame.fixed
+        blocks = [(block.group, block.names, block.correlated) for block in self.frame.random]
+        return self.totals.model.text((response.categories, fixed.names, blocks))
+
     def estimate(self, options: Options) -> Estimate:
         """The maximum of Q = ℓ + log π."""
         prior = bind_elsewhere(options.prior, self.frame, self.mixed, options, self.elsewhere)

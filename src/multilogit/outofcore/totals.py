@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.digests import RowDigest, response_digest
+from multilogit.data.digests import RowDigest, model_digest, response_digest
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import log_coefficient
 from multilogit.estimate import saturated_loglik
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 _SUMS = (
     *("n_rows", "n_obs", "trials", "counts", "log_coefficient", "saturated_loglik"),
-    *("U_trials", "U_counts", "offset_trials", "offset_counts", "response"),
+    *("U_trials", "U_counts", "offset_trials", "offset_counts", "response", "model"),
 )
 
 
@@ -46,8 +46,8 @@ class Totals:
         U'n, shape ``(u,)``, and U'y, shape ``(u, C)``.
     offset_trials, offset_counts
         o'n and o'y for the offset o.
-    response
-        Digest of the response.
+    response, model
+        Digests of the response, and of all that a search depends on.
     """
 
     n_rows: int = 0
@@ -63,6 +63,7 @@ class Totals:
     offset_trials: float = 0.0
     offset_counts: Any = 0.0
     response: RowDigest = field(default_factory=RowDigest)
+    model: RowDigest = field(default_factory=RowDigest)
 
     def add(self, frame: ModelFrame, U: Floats) -> None:
         """Add the rows of a frame; ``U``: its different columns, shape ``(u, n)``."""
@@ -83,6 +84,7 @@ class Totals:
         self.offset_trials += float(offset @ trials)
         self.offset_counts = self.offset_counts + offset @ counts
         self.response = self.response + response_digest(frame)
+        self.model = self.model + model_digest(frame, U)
 
     @classmethod
     def together(cls, parts: Sequence[Totals]) -> Totals:
