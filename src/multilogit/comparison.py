@@ -17,6 +17,8 @@ from multilogit.inference.likelihood_ratio import RatioTest, ratio_test
 from multilogit.progress import Show
 from multilogit.result import Fit, RandomEffects
 from multilogit.result.bootstrap import ratios
+from multilogit.result.names import effect_terms
+from multilogit.result.training import Labels, TrainingData
 
 _WRONG_WAY = 1e-3
 """A larger model whose 2ℓ is lower by more than this is not at its maximum."""
@@ -75,7 +77,7 @@ def compare(
     ----------
     *fits
         Two or more; they are sorted by the number of parameters, and each is tested against
-        the one before it.
+        the one before it. They may differ in the baseline where the model does not depend on it.
     test
         False: no tests, only the criteria; then models need not be nested, and may have priors.
     boundary
@@ -110,6 +112,8 @@ def compare(
     named = _named(fits)
     _check_same_data(named)
     _check_nodes(named)
+    if test and bootstrap:
+        _check_one_order(named)
     ordered = sorted(named.items(), key=lambda item: item[1].n_parameters)
     tests: list[RatioTest | None] = [None] * len(ordered)
     notes: list[str] = []
@@ -172,9 +176,25 @@ def _difference(a: Fit, b: Fit) -> str:
         return f"{a.training.n_rows} and {b.training.n_rows} rows were used"
     if set(a.labels.categories) != set(b.labels.categories):
         return f"the categories are {a.labels.categories} and {b.labels.categories}"
-    if a.labels.categories != b.labels.categories:
-        return f"the baselines are {a.labels.categories[0]!r} and {b.labels.categories[0]!r}"
-    return "" if a.training.digest == b.training.digest else "their responses differ"
+    if a.labels.categories == b.labels.categories:
+        return "" if a.training.digest == b.training.digest else "their responses differ"
+    return _difference_but_for_order(a, b)
+
+
+def _difference_but_for_order(a: Fit, b: Fit) -> str:
+    """The same for fits whose categories are in different order: one needs its data."""
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one.training, TrainingData):
+            same = one.training.digest_from(other.labels.categories) == other.training.digest
+            return "" if same else "their responses differ, not in the baseline alone"
+    return (
+        f"the baselines are {_baselines(a, b)}, and neither has its data, without which nobody can "
+        "tell whether the responses are the same; fit one of them again"
+    )
+
+
+def _baselines(a: Fit, b: Fit) -> str:
+    return f"{a.labels.categories[0]!r} and {b.labels.categories[0]!r}"
 
 
 def _equal(a: Column | None, b: Column | None, default: float) -> bool:
@@ -183,6 +203,16 @@ def _equal(a: Column | None, b: Column | None, default: float) -> bool:
         known = b if a is None else a
         return known is None or bool((known == default).all())
     return bool(np.array_equal(a, b))
+
+
+def _check_one_order(named: dict[str, Fit]) -> None:
+    (name, first), *others = named.items()
+    for other_name, other in others:
+        if other.labels.categories != first.labels.categories:
+            raise OptionError(
+                f"The baselines of {name} and {other_name} are {_baselines(first, other)}: a "
+                "bootstrap refits the same counts; fit both with the same baseline=."
+            )
 
 
 def _check_nodes(named: dict[str, Fit]) -> None:
@@ -261,6 +291,13 @@ def _n_effects(fit: Fit) -> int:
 
 def _not_nested(smaller: Fit, larger: Fit) -> str:
     """Why one model is not a special case of the other; empty if it is."""
+    reordered = smaller.labels.categories != larger.labels.categories
+    with_data = [fit for fit in (smaller, larger) if fit.has_data]
+    if reordered and any(fit.frame.offset is not None for fit in with_data):
+        return (
+            f"the baselines are {_baselines(smaller, larger)}, and an offset belongs to the log "
+            "odds against one of them; fit both with the same baseline="
+        )
     return _fixed_outside(smaller, larger) or _random_outside(smaller, larger)
 
 
@@ -282,23 +319,41 @@ def _fixed_outside(smaller: Fit, larger: Fit) -> str:
 def _random_outside(smaller: Fit, larger: Fit) -> str:
     """Why the random effects of one are no special case of the other's."""
     factors = {effects.group: effects for effects in larger.random}
+    reordered = smaller.labels.categories != larger.labels.categories
+    if reordered and smaller.labels.n_logits > 1:
+        for fit in (smaller, larger):
+            for effects in fit.random:
+                if not _covers_logits(effects, fit.labels):
+                    return (
+                        f"the baselines are {_baselines(smaller, larger)}, and random effects of "
+                        f"{effects.group!r} that are independent across logits depend on it; fit "
+                        "both with the same baseline="
+                    )
     for effects in smaller.random:
         if effects.group not in factors:
             return f"it has random effects of {effects.group!r}, the other has none"
-        wide = _blocks(factors[effects.group])
-        for block in _blocks(effects):
+        wide = _blocks(factors[effects.group], larger.labels, reordered)
+        for block in _blocks(effects, smaller.labels, reordered):
             if not any(block <= other for other in wide):
                 named = ", ".join(map(repr, sorted(block)))
                 return f"the random effects {named} of {effects.group!r} are no term of the other"
     return ""
 
 
-def _blocks(effects: RandomEffects) -> list[set[str]]:
-    """The names of the effects, term by term."""
+def _blocks(effects: RandomEffects, labels: Labels, across_logits: bool = False) -> list[set[str]]:
+    """The names of the effects, term by term; those of all logits under one name if asked for."""
+    names = effects.names
+    if across_logits:
+        names = tuple(term for term, _ in effect_terms(effects, labels))
     ends = np.cumsum(effects.blocks).tolist()
-    return [
-        set(effects.names[end - size : end]) for size, end in zip(effects.blocks, ends, strict=True)
-    ]
+    return [set(names[end - size : end]) for size, end in zip(effects.blocks, ends, strict=True)]
+
+
+def _covers_logits(effects: RandomEffects, labels: Labels) -> bool:
+    """Whether every block has its terms in all logits: then no baseline is special."""
+    blocks = _blocks(effects, labels, across_logits=True)
+    sizes = zip(blocks, effects.blocks, strict=True)
+    return all(len(block) * labels.n_logits == size for block, size in sizes)
 
 
 # ---------------------------------------------------------------------- the table

@@ -152,10 +152,18 @@ class TrainingData:
 
     @cached_property
     def digest(self) -> str:
+        return self.digest_from(self.frame.response.categories)
+
+    def digest_from(self, categories: tuple[str, ...]) -> str:
+        """The digest of the same observations with the same categories in another order."""
         response = self.frame.response
-        found = hashlib.sha256(repr(response.categories).encode("utf-8", "backslashreplace"))
+        found = hashlib.sha256(repr(categories).encode("utf-8", "backslashreplace"))
+        counts = response.counts.T
+        if categories != response.categories:
+            every = np.vstack([response.trials - counts.sum(axis=0), counts])
+            counts = every[[response.categories.index(category) for category in categories[1:]]]
         weights = np.ones(self.n_rows) if response.weights is None else response.weights
-        for column in (*response.counts.T, response.trials, weights):
+        for column in (*counts, response.trials, weights):
             found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
         return found.hexdigest()
 
