@@ -1,5 +1,5 @@
-// One binomial row: y successes of n trials at the linear predictor eta (DESIGN 4.1, Czepiel
-// eqs 9, 11, 16), and its derivatives in eta up to the fourth.
+// One binomial row: y successes of n trials at the linear predictor eta, and its derivatives in eta
+// up to the fourth (docs/mathematics.md, section 2; Czepiel eqs 9, 11, 16).
 #pragma once
 
 #include "simd.hpp"

@@ -2,8 +2,8 @@
 //
 //   eta = X beta + o + sum_f Z_f b_f,   b_fl = Lambda_f u_fl,   u_fl ~ N(0, I)
 //
-// by blocks (DESIGN 4.2, 4.3): the factor with the most effects is eliminated level by level, and
-// what remains is factored as a whole.
+// by blocks (docs/mathematics.md, section 8): the factor with the most effects is eliminated level
+// by level, and what remains is factored as a whole.
 //
 //   H = I + A'WA = [H_gg, H_gR; H_Rg, H_RR],   K_g = H_gg^-1 H_gR,   S = H_RR - sum_g H_Rg K_g
 //   l(psi) = f(u^) - (sum_g log|H_gg| + log|S|) / 2

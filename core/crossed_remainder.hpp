@@ -1,5 +1,6 @@
 // The remainder S = H_RR - sum_g H_Rg H_gg^-1 H_gR of a crossed model once its largest factor is
-// eliminated: symmetric and positive definite, kept dense or sparse (DESIGN 4.3).
+// eliminated: symmetric and positive definite, kept dense or sparse (docs/mathematics.md,
+// section 8).
 #pragma once
 
 #include <cstddef>

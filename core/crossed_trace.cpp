@@ -1,4 +1,4 @@
-// tr(H^-1 H_k H^-1 H_l) of the crossed model, by blocks (DESIGN 4.3 for vectors of effects). With
+// tr(H^-1 H_k H^-1 H_l) of the crossed model, by blocks (docs/mathematics.md, section 8). With
 // dH = H_k and
 //
 //   N_g = dH_gR - dH_gg K_g,   X_g = dH_gR - dH_gg K_g / 2,   E = dH_RR - sum_g (K_g'X_g + X_g'K_g)

@@ -1,6 +1,6 @@
 // What Laplace's approximation and adaptive quadrature share: the rows of a unit of groups, its
-// conditional modes, and the derivatives of l_g that come through log|H| (DESIGN 4.2, 4.4; the
-// names are those of docs/mathematics).
+// conditional modes, and the derivatives of l_g that come through log|H| (docs/mathematics.md,
+// sections 4 to 7, whose names these are).
 //
 //   eta = X beta + o + Z b,   b = Lambda u,   u ~ N(0, I_q),   A = Z Lambda
 //   f(u) = sum l_i - u'u / 2,   u^ = argmax f,   H = I + A'WA = LL'

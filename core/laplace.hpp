@@ -1,5 +1,5 @@
 // The Laplace log marginal likelihood of a unit of groups, with exact gradient and Hessian
-// (DESIGN 4.2; docs/mathematics):
+// (docs/mathematics.md, sections 4 to 6):
 //
 //   l_g = f(u^) - log|L|
 #pragma once

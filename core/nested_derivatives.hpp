@@ -1,4 +1,5 @@
-// Derivatives of the modes of a slot's trees and of the factors of their H (DESIGN 4.2 - 4.4).
+// Derivatives of the modes of a slot's trees and of the factors of their H (docs/mathematics.md,
+// sections 5 to 8).
 //
 // The inverse of L, restricted to the path of a node, is P (lower triangle, the node's own effects
 // first), and B = P T':

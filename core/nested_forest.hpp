@@ -1,5 +1,5 @@
 // The trees of one slot of a nested model: what is known of their nodes, how nodes talk to their
-// parents, and sums over the rows of leaves (DESIGN 4.3; docs/mathematics).
+// parents, and sums over the rows of leaves (docs/mathematics.md, section 8).
 //
 // With T of nested_point.hpp, a node tells its parent what its rows know about the shift s of
 // their predictors that its ancestors make (eta = ... + zeta's): the information V = sum w zeta

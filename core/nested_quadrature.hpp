@@ -1,6 +1,6 @@
 // The log marginal likelihood of the trees of one slot by adaptive Gauss-Hermite quadrature at
-// every level, with exact gradient and Hessian of the computed value (DESIGN 4.4;
-// docs/mathematics).
+// every level, with exact gradient and Hessian of the computed value (docs/mathematics.md,
+// sections 7 and 8).
 //
 // A node integrates its effects given the shift s that its ancestors make, its children within it.
 // With u^ the node's part of the joint mode of its subtree given s, L its factor there, R = L^-T,

@@ -1,7 +1,8 @@
 // The rows of a slot's leaves: what trees ask of them, whatever the response.
 //
 // With s = T u, the shift of a leaf, eta = eta0 + zeta's, and for a row with score r, weights w and
-// third and fourth derivatives w3, w4 (several logits: a vector, a matrix and so on, DESIGN 4.1).
+// third and fourth derivatives w3, w4 (docs/mathematics.md, section 2; with several logits they are
+// a vector, a matrix and so on, section 16).
 // All answers are for a block of leaves, one leaf per lane.
 #pragma once
 

@@ -1,6 +1,6 @@
 // The log marginal likelihood of a unit of groups by adaptive Gauss-Hermite quadrature, with exact
-// gradient and Hessian of the computed value (DESIGN 4.4; docs/mathematics). With R = L^-T, nodes
-// x_j of the standard normal and weights omega_j that add up to 1:
+// gradient and Hessian of the computed value (docs/mathematics.md, section 7). With R = L^-T,
+// nodes x_j of the standard normal and weights omega_j that add up to 1:
 //
 //   c_j = u^ + R x_j,   F_j = f(c_j) + |x_j|^2 / 2 + log omega_j,   p = softmax(F)
 //   l_g = log sum_j exp F_j - log|L|
