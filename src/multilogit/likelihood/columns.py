@@ -36,6 +36,11 @@ def _same(a: Column, b: Column) -> bool:
     return bool(a[0] == b[0] and a[-1] == b[-1] and np.array_equal(a, b))
 
 
+def response_matrix(y: Column | Matrix) -> Matrix:
+    """A response of shape ``(n,)`` or ``(n, C)``, with a contiguous column for every logit."""
+    return y[:, None] if y.ndim == 1 else np.asfortranarray(y)
+
+
 def response_columns(y: Column | Matrix) -> list[Column]:
     """One contiguous column for every logit of a response, of shape ``(n,)`` or ``(n, C)``."""
     columns = [y] if y.ndim == 1 else list(y.T)

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from multilogit import _core
 from multilogit.errors import DataError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.likelihood.columns import root_mean_square
+from multilogit.likelihood.columns import response_matrix, root_mean_square
+from multilogit.likelihood.common import OrderedEffects
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.mixed import Column, Order
 
@@ -36,7 +37,7 @@ _USABLE = 0.95
 """Part of the available memory that may be planned for."""
 
 
-class CrossedLaplace:
+class CrossedLaplace(OrderedEffects):
     """ℓ(ψ) for any number of grouping factors: a
     :class:`~multilogit.likelihood.mixed.MixedLikelihood`.
 
@@ -109,7 +110,7 @@ class CrossedLaplace:
             list(x),
             columns,
             [0] * len(columns) if logits is None else [c for each in logits for c in each],
-            _counts(y),
+            response_matrix(y),
             trials,
             offset,
             list(codes_by_factor),
@@ -163,17 +164,7 @@ class CrossedLaplace:
         """The effects of each grouping factor."""
         return self._factors
 
-    @property
-    def scale(self) -> Vector:
-        """Root mean square of the columns of Z, in the present order of the effects."""
-        return self.z_scale[list(self.order)]
-
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
-        """Let row a of Λ belong to effect ``order[a]`` from now on.
-
-        ``order`` may only permute within blocks. û becomes ``turn @ û``, level by level, or is
-        forgotten.
-        """
         self.order = order
         self._whole = None
         if turn is None:
@@ -182,14 +173,10 @@ class CrossedLaplace:
         else:
             self._data.turn(list(order), np.ascontiguousarray(turn))
 
-    def restart(self) -> None:
-        """Forget the modes and any reordering: what comes next depends on nothing before."""
-        self.reorder(tuple(range(self.structure.q)))
-
     def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
         self._whole = None
-        self._data.set_response(_counts(y), trials)
+        self._data.set_response(response_matrix(y), trials)
 
     def modes(self) -> tuple[Matrix, ...]:
         """û of the last evaluation: per factor, shape ``(n_levels, q_f)``."""
@@ -252,11 +239,6 @@ def _control_group_memory() -> float:
         return most - used + float(fields[fields.index("inactive_file") + 1])
     except (OSError, ValueError):
         return math.inf
-
-
-def _counts(y: Column | Matrix) -> Matrix:
-    """The response with a contiguous column for every logit."""
-    return y[:, None] if y.ndim == 1 else np.asfortranarray(y)
 
 
 def _too_large(need: float, memory: float, n_levels: Sequence[int]) -> str:

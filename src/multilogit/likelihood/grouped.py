@@ -21,14 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit import _core
-from multilogit.errors import Status
-from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.likelihood.columns import root_mean_square, share_columns, unpack_symmetric
+from multilogit.evaluation import Matrix, Vector
+from multilogit.likelihood.columns import (
+    response_matrix,
+    root_mean_square,
+    share_columns,
+    unpack_symmetric,
+)
+from multilogit.likelihood.common import TiledRows
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.mixed import Column, Order
 
 
-class GroupedLikelihood:
+class GroupedLikelihood(TiledRows[_core.GroupedData]):
     """ℓ(ψ) for one grouping factor: an :class:`~multilogit.evaluation.Objective`.
 
     Parameters
@@ -91,7 +96,7 @@ class GroupedLikelihood:
         self._data = _core.GroupedData(
             columns,
             len(x),
-            _matrix(y),
+            response_matrix(y),
             trials,
             offset,
             codes,
@@ -103,24 +108,6 @@ class GroupedLikelihood:
         self.restart()
         self.set_nodes(nodes)
 
-    def evaluate(self, psi: Vector, /) -> Evaluation:
-        """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
-        value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
-        return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
-
-    @property
-    def bytes(self) -> int:
-        """What the columns take, in memory or in files."""
-        return self._data.bytes
-
-    def release(self) -> None:
-        """Columns in files take no memory until they are used again."""
-        self._data.release()
-
-    def prefetch(self) -> None:
-        """Begin to read columns in files: they are needed soon."""
-        self._data.prefetch()
-
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
         self.depends_on_order = nodes > 1 and max(self.structure.blocks) > 1
@@ -130,10 +117,6 @@ class GroupedLikelihood:
         self._data.set_nodes(points, log_weights)
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
-        """Let row a of Λ belong to effect ``order[a]`` from now on.
-
-        ``order`` may only permute within blocks; û becomes ``turn @ û``, or is forgotten.
-        """
         u = None if turn is None else self.modes()[0] @ turn.T
         self.order = order
         self._data.set_structure(
@@ -145,18 +128,9 @@ class GroupedLikelihood:
         if u is not None:
             self._data.set_modes(np.ascontiguousarray(u))
 
-    @property
-    def scale(self) -> Vector:
-        """Root mean square of the columns of Z, in the present order of the effects."""
-        return self.z_scale[list(self.order)]
-
     def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
-        self._data.set_response(_matrix(y), trials)
-
-    def restart(self) -> None:
-        """Forget the modes and any reordering: what comes next depends on nothing before."""
-        self.reorder(tuple(range(self.structure.q)))
+        self._data.set_response(response_matrix(y), trials)
 
     def factors(self) -> tuple[slice, ...]:
         """All effects belong to the one factor."""
@@ -174,10 +148,6 @@ class GroupedLikelihood:
         """Z'r and Z'WZ of every group at b = 0; shapes ``(n_groups, q)``, ``(n_groups, q, q)``."""
         score, information = self._data.moments(beta)
         return ((np.asarray(score), unpack_symmetric(np.asarray(information), self.structure.q)),)
-
-
-def _matrix(y: Column | Matrix) -> Matrix:
-    return y[:, None] if y.ndim == 1 else y
 
 
 @cache

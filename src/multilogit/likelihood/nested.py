@@ -20,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit import _core
-from multilogit.errors import OptionError, Status
-from multilogit.evaluation import Evaluation, Matrix, Vector
+from multilogit.errors import OptionError
+from multilogit.evaluation import Matrix, Vector
 from multilogit.likelihood.columns import (
     response_columns,
     root_mean_square,
     share_columns,
     unpack_symmetric,
 )
+from multilogit.likelihood.common import TiledRows
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import product_rule
 from multilogit.likelihood.mixed import Column, Order
@@ -52,7 +53,7 @@ def is_nested(codes_a: Codes, codes_b: Codes) -> bool:
     return bool(np.array_equal(of_group[codes_a], codes_b))
 
 
-class NestedLikelihood:
+class NestedLikelihood(TiledRows[_core.NestedData]):
     """ℓ(ψ) for nested factors, of any depth: an :class:`~multilogit.evaluation.Objective`.
 
     Parameters
@@ -155,24 +156,6 @@ class NestedLikelihood:
         self.restart()
         self.set_nodes(nodes)
 
-    def evaluate(self, psi: Vector, /) -> Evaluation:
-        """ℓ(ψ), its gradient and its Hessian; ``INNER_FAILED`` where modes were not found."""
-        value, gradient, hessian, found, _ = self._data.evaluate(psi, self.threads)
-        return Evaluation(value, gradient, hessian, Status.OK if found else Status.INNER_FAILED)
-
-    @property
-    def bytes(self) -> int:
-        """What the columns take, in memory or in files."""
-        return self._data.bytes
-
-    def release(self) -> None:
-        """Columns in files take no memory until they are used again."""
-        self._data.release()
-
-    def prefetch(self) -> None:
-        """Begin to read columns in files: they are needed soon."""
-        self._data.prefetch()
-
     def set_nodes(self, nodes: int) -> None:
         """Nodes per effect from now on; 1: Laplace's approximation."""
         self.depends_on_order = nodes > 1 and max(self.structure.blocks) > 1
@@ -180,10 +163,6 @@ class NestedLikelihood:
         self._data.set_nodes([points for points, _ in rules], [weights for _, weights in rules])
 
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
-        """Let row a of Λ belong to column ``order[a]`` of Z from now on.
-
-        ``order`` may only permute within blocks; û becomes ``turn @ û``, or is forgotten.
-        """
         turned = None
         if turn is not None:
             turned = [
@@ -201,18 +180,9 @@ class NestedLikelihood:
         if turned is not None:
             self._data.set_modes(turned)
 
-    @property
-    def scale(self) -> Vector:
-        """Root mean square of the columns of Z, in the present order of the effects."""
-        return self.z_scale[list(self.order)]
-
     def set_response(self, y: Column | Matrix, trials: Column) -> None:
         """Replace the response; design, grouping and modes stay."""
         self._data.set_response(response_columns(y), trials)
-
-    def restart(self) -> None:
-        """Forget the modes and any reordering: what comes next depends on nothing before."""
-        self.reorder(tuple(range(self.structure.q)))
 
     def factors(self) -> tuple[slice, ...]:
         """The effects of each level, from the leaves to the roots."""
