@@ -1,7 +1,8 @@
 // One row of counts y of n trials in J = C + 1 categories, the baseline first with linear predictor
 // 0: log-likelihood, residuals and weights in eta, and the third and fourth derivatives contracted
 // with what they are needed for (docs/mathematics.md, section 16; Czepiel eqs 26, 32, 37). The
-// derivatives of n log(1 + sum_j e^eta_j) are n times the cumulants of the categorical distribution:
+// derivatives of n log(1 + sum_j e^eta_j) are n times the cumulants of the categorical
+// distribution:
 //
 //   first    n pi
 //   second   W = n (diag pi - pi pi'),             r = y - n pi
