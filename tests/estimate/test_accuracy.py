@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import multilogit as ml
+from multilogit.estimate import accuracy
 from multilogit.estimate.mixed import arranged, mixed_likelihood
 from multilogit.estimate.options import Options
 from multilogit.likelihood.grouped import GroupedLikelihood
@@ -91,6 +92,30 @@ def test_many_effects_are_judged_by_the_expansion_and_quadrature_agrees() -> Non
     moved = newton_direction(finer.gradient, finer.hessian).decrement
     assert warning.facts["moved"] == pytest.approx(moved, rel=0.25)
     assert warning.facts["loglik_change"] == pytest.approx(finer.value - laplace, rel=0.15)
+
+
+@pytest.mark.parametrize(("formula", "nodes"), [("(1 | g)", 15), ("(1 | h/g)", 5)])
+def test_many_rows_are_checked_with_fewer_nodes_and_too_many_are_named(
+    formula: str, nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tiny_clusters(4.0).assign(h=lambda d: d.g // 10)
+    few = 5 if nodes == 15 else 3
+    q = 1 if nodes == 15 else 2
+
+    def said(most: int) -> ml.Diagnostic:
+        for limit in ("_MOST_CHECKED", "_MOST_CHECKED_NESTED"):
+            monkeypatch.setattr(accuracy, limit, most)
+        fit = ml.fit(f"y ~ x + {formula}", data)
+        (found,) = [d for d in fit.diagnostics if d.code.startswith("laplace")]
+        return found
+
+    at_full = said(len(data) * nodes**q)
+    assert (at_full.code, at_full.facts["nodes"]) == ("laplace-accuracy", nodes)
+    with_fewer = said(len(data) * nodes**q - 1)
+    assert (with_fewer.code, with_fewer.facts["nodes"]) == ("laplace-accuracy", few)
+    unchecked = said(len(data) * few**q - 1)
+    assert (unchecked.code, unchecked.severity) == ("laplace-unchecked", "info")
+    assert "nodes=5" in unchecked.remedy
 
 
 def test_the_check_changes_nothing() -> None:

@@ -8,7 +8,7 @@ factors have no quadrature; there the next term of Laplace's expansion tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,14 +30,14 @@ MOST_PRODUCT_NODES = 5_000
 _STABLE_LOGLIK = 1e-3
 _STABLE_ESTIMATES = 0.01
 """Changes from one rung to the next that count as none: of ℓ, and of ψ in standard errors."""
-_CHECK_NODES = {1: 15, 2: 7, 3: 5}
-_CHECK_NODES_NESTED = {2: 5, 3: 3, 4: 3}
-"""By the number q of random effects; with more, Laplace's approximation is not checked."""
+_CHECK_NODES = {1: (15, 5), 2: (7, 3), 3: (5, 3)}
+_CHECK_NODES_NESTED = {2: (5, 3), 3: (3,), 4: (3,)}
+"""By the number q of random effects; the second number where the first costs too much."""
 _FEW_TRIALS = 20
 _LARGE_SD = 1.5
 """Laplace's approximation is checked with fewer trials per group than this, or a larger sd."""
 _MOST_CHECKED = 20_000_000
-_MOST_CHECKED_NESTED = 2_000_000
+_MOST_CHECKED_NESTED = 10_000_000
 """Rows times nodes that the check may cost: quadrature within quadrature takes longer."""
 _MOST_CHECKED_BYTES = 1e9
 """Memory of a crossed model that is checked: its size tells what an evaluation costs."""
@@ -51,6 +51,7 @@ _VARIANCES_SUFFER = (
 )
 _NO_QUADRATURE = f"Crossed factors have no quadrature. {_VARIANCES_SUFFER}"
 _NO_NODES = f"There are too many random effects for quadrature. {_VARIANCES_SUFFER}"
+_COMPARE = "Compare with a fit of several nodes, such as nodes=5."
 _SMALL_STEP = 0.1
 """Of a difference quotient, in standard errors."""
 
@@ -107,19 +108,23 @@ def check_laplace(
         return ()
     if isinstance(likelihood, CrossedLaplace):
         if likelihood.bytes > _MOST_CHECKED_BYTES:
-            return ()
+            return _not_checked(_NO_QUADRATURE)
         return _check_by_expansion(likelihood, estimate, _NO_QUADRATURE)
     assert isinstance(likelihood, WithQuadrature)
-    nodes = _check_nodes(likelihood, rows)
-    if nodes is not None:
-        return _check_by_quadrature(target, estimate, nodes)
     structure = likelihood.structure
-    if as_crossed is None or rows * structure.q**2 * structure.m > _MOST_EXPANDED:
-        return ()
+    one_factor = len(likelihood.factors()) == 1
+    by_effects = _CHECK_NODES if one_factor else _CHECK_NODES_NESTED
+    if structure.q in by_effects:
+        nodes = _affordable(by_effects[structure.q], structure.q, rows, one_factor)
+        if nodes is None:
+            return _not_checked(_COMPARE)
+        return _check_by_quadrature(target, estimate, nodes)
     most = int(MOST_PRODUCT_NODES ** (1.0 / structure.q))
     remedy = (
         f"Fit with several nodes; at most nodes={most} are possible." if most > 1 else _NO_NODES
     )
+    if as_crossed is None or rows * structure.q**2 * structure.m > _MOST_EXPANDED:
+        return _not_checked(remedy)
     return _check_by_expansion(as_crossed(), estimate, remedy)
 
 
@@ -186,14 +191,23 @@ def _check_by_expansion(
     )
 
 
-def _check_nodes(likelihood: MixedLikelihood, rows: int) -> int | None:
-    """Nodes of the check; None where it is not possible or costs too much."""
-    q = likelihood.structure.q
-    if len(likelihood.factors()) == 1:
-        nodes, most = _CHECK_NODES.get(q), _MOST_CHECKED
-    else:
-        nodes, most = _CHECK_NODES_NESTED.get(q), _MOST_CHECKED_NESTED
-    return None if nodes is None or rows * nodes**q > most else nodes
+def _not_checked(remedy: str) -> tuple[Diagnostic, ...]:
+    """What a reader should know where the check would take much longer than the fit."""
+    return (
+        Diagnostic(
+            "laplace-unchecked",
+            "info",
+            "Laplace's approximation may be poor here, with few rows per group or a large "
+            "variance; it was not checked, because that would take long.",
+            remedy,
+        ),
+    )
+
+
+def _affordable(choices: Sequence[int], q: int, rows: int, one_factor: bool) -> int | None:
+    """The first number of nodes that does not cost too much; None: each of them does."""
+    most = _MOST_CHECKED if one_factor else _MOST_CHECKED_NESTED
+    return next((nodes for nodes in choices if rows * nodes**q <= most), None)
 
 
 def _in_doubt(likelihood: MixedLikelihood, estimate: Estimate, trials: float) -> bool:
