@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 import multilogit as ml
 from multilogit.errors import OptionError
 from multilogit.result import Fit
-from multilogit.result.objective import objective_of
+from multilogit.result.inference.objective import objective_of
 
 ORACLES = Path(__file__).parent / "oracles"
 Z = 1.959963984540054

@@ -34,7 +34,7 @@ from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
-from multilogit.result.training import Training, TrainingData
+from multilogit.result.fields.training import Training, TrainingData
 from multilogit.separability import check_fit, separation_diagnostic
 from multilogit.strength import resolve_strength
 

@@ -19,12 +19,13 @@ def modules_of(room: str, names: Collection[str]) -> Callable[[str], ModuleType]
     room
         The package that holds them, e.g. ``"multilogit.result"``.
     names
-        Of its modules.
+        Of its modules. ``"a.b"`` is module b of its sub-package a, handed out as ``b``.
     """
+    paths = {name.rpartition(".")[2]: f"{room}.{name}" for name in names}
 
     def __getattr__(name: str) -> ModuleType:
-        if name not in names:
+        if name not in paths:
             raise AttributeError(f"{room} hands out no module {name!r} on demand")
-        return importlib.import_module(f"{room}.{name}")
+        return importlib.import_module(paths[name])
 
     return __getattr__

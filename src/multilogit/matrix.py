@@ -31,7 +31,7 @@ from multilogit.formula.parse import parse
 from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.predict.tangent import Rows
 from multilogit.result import Fit
-from multilogit.result.rows import assembled
+from multilogit.result.arrays.prediction_rows import assembled
 
 Floats = NDArray[np.float64]
 Slopes = Mapping[str, Sequence[int]]

@@ -29,7 +29,7 @@ from multilogit.prior import BoundPrior, Prior
 from multilogit.prior.names import PRIORS
 from multilogit.prior.options import Strength
 from multilogit.result import Fit, Spec
-from multilogit.result.rows import model_of
+from multilogit.result.arrays.prediction_rows import prediction_model
 
 require("sklearn", needs="sklearn", extra="sklearn", purpose="MultilevelLogisticRegression")
 
@@ -292,7 +292,7 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         _check_new_groups(self.new_groups)
         data = self._columns(X, groups, reset=False)
         rows = new_rows(self.result_, data, self._varying)
-        model = model_of(self.result_)
+        model = prediction_model(self.result_)
         if self.new_groups == "error":
             _refuse_new_groups(rows, [effects.group for effects in self.result_.random])
         made = value(model, rows, "conditional", scale)
@@ -407,7 +407,7 @@ def _threads(n_jobs: int | None) -> int | None:
 def _coefficients(fit: Fit, names: Sequence[str]) -> tuple[Floats, Floats]:
     """β by class and feature, and the constants; 0 for a feature that depends on others."""
     labels = fit.labels
-    beta = model_of(fit).beta
+    beta = prediction_model(fit).beta
     place = {name: k for k, name in enumerate(labels.columns)}
     first = 0 if labels.n_logits == 1 else 1  # a row of zeros: the baseline
     coef = np.zeros((labels.n_logits + first, len(names)))

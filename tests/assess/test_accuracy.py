@@ -18,7 +18,7 @@ from multilogit.assess.calibration import brier, calibration_table, recalibrate,
 from multilogit.assess.clusters import clustered_variance
 from multilogit.assess.discrimination import auc_interval, hand_till, roc_curve
 from multilogit.result import Fit
-from multilogit.result.arrays import outermost
+from multilogit.result.arrays.assessment_model import outermost
 
 scores_and_outcomes = arrays(np.int64, (12, 3), elements=st.integers(0, 4))
 

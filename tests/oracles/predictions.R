@@ -1,4 +1,4 @@
-# Predictions by lme4 and glmmTMB at tight tolerances, for tests/result/test_prediction.py.
+# Predictions by lme4 and glmmTMB at tight tolerances, for tests/result/prediction/test_prediction.py.
 # Usage: Rscript predictions.R > predictions.json
 # Debian: r-cran-lme4, r-cran-glmmtmb, r-cran-jsonlite, r-cran-mlmrev
 suppressMessages({ library(lme4); library(glmmTMB); library(jsonlite) })

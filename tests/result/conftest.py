@@ -13,7 +13,7 @@ from multilogit.errors import Diagnostic, Status
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution, TraceRow
 from multilogit.result import Fit, RandomEffects, Spec
-from multilogit.result.training import TrainingData
+from multilogit.result.fields.training import TrainingData
 
 FORMULA = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 BETA = [-1.39853214237341, -0.992332734873591, -1.12867208416873, -1.58031388518017]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import multilogit as ml
-from multilogit.result.saving import SCHEMA
+from multilogit.result.persistence.record import SCHEMA
 
 HERE = Path(__file__).resolve().parent
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -24,7 +24,7 @@ from multilogit.newton import maximise
 from multilogit.outofcore.rows import Packing
 from multilogit.outofcore.totals import Totals
 from multilogit.prior import Prior, RowsElsewhere, SumPrior
-from multilogit.result.training import Labels, TrainingRecord
+from multilogit.result.fields.training import Labels, TrainingRecord
 from multilogit.separability import shows_symptoms
 
 

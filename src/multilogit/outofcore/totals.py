@@ -38,7 +38,7 @@ class Totals:
     largest
         The largest number of trials of a row, without weights.
     log_coefficient, saturated_loglik
-        As in :class:`~multilogit.result.training.Training`.
+        As in :class:`~multilogit.result.fields.training.Training`.
     R
         Upper triangle with U'U = R'R, U the different columns of X and Z, without weights: all
         inner products of columns, in full precision.

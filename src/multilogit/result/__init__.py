@@ -1,27 +1,33 @@
 """The frozen result of a fit.
 
 :class:`Fit` holds numbers and names; what follows from them is computed by pure functions of
-arrays and tables in :mod:`multilogit.inference`, :mod:`multilogit.predict` and
-:mod:`multilogit.report`, which know nothing of this package. A user sees one class; inside, it
-is built in layers, each of which knows only those below:
+arrays and tables in :mod:`multilogit.inference`, :mod:`multilogit.predict`,
+:mod:`multilogit.assess` and :mod:`multilogit.report`, which know nothing of this package. Its
+rooms put names to what these find. Each knows only those above it in this list:
 
-``parts``, ``training``, ``names``
-    What a fit is made of, what it knows of its data, and how its parameters are called.
-``measures``
-    The fields, and every single number: log-likelihoods, criteria, counts, how it ended.
-``estimates``
-    What was estimated: coefficients, Λ, Σ, conditional modes.
-``tables``
-    What is reported of it: intervals, tidy tables, the trace.
-``prediction``, ``content``, ``plots``, ``saving``
-    Functions of the layers below: predictions, the content of the summary, pictures, files.
-``arrays``, ``assessment``, ``findings``, ``assessed``
-    The arrays of :mod:`multilogit.assess`, what it finds as tables, and the methods for it.
-``fit``
-    The class.
+``fields``
+    What a fit holds, how its parameters are called, and single numbers: log-likelihoods, counts.
+``arrays``
+    From a fit and data to the plain arrays that predictions and assessments are computed from.
+``description``
+    Estimates as named tables, the summary, odds ratios, explained variance.
+``prediction``
+    Predictions, marginal effects, contrasts.
+``assessment``, ``inference``
+    Agreement with data; tests, profiles, the bootstrap, robust covariances. Neither knows the
+    other.
+``persistence``
+    Saved models.
+``pictures``, ``reporting``
+    ``fit.plot``, and the report as one HTML page.
+
+A user sees one class. :class:`Fit` is built in layers: ``fields.measures``,
+``description.estimates`` and ``description.tables`` are its base; ``methods.py`` of a room has the
+methods for its subject; ``methods`` joins them. Modules named ``later`` list what is imported when
+a method is first called.
 """
 
+from multilogit.result.fields.random_effects import RandomEffects, Spec
 from multilogit.result.fit import Fit, load
-from multilogit.result.parts import RandomEffects, Spec
 
 __all__ = ["Fit", "RandomEffects", "Spec", "load"]

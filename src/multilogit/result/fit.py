@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from multilogit.evidence.posterior import PosteriorSample
     from multilogit.progress import Show
     from multilogit.report.summary import Summary
-    from multilogit.result.plots import Plots
+    from multilogit.result.pictures.plots import Plots
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,7 +128,7 @@ class Fit(Methods):
 
     def summary(self) -> Summary:
         """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
-        return later.content.summary_of(self)
+        return later.summary_content.summary_of(self)
 
     def report(
         self,
@@ -175,7 +175,7 @@ class Fit(Methods):
         InputError
             If the file cannot be written.
         """
-        later.reporting.write_report(
+        later.write.write_report(
             self, path, title=title, new=new, level=level, profile=profile, seed=seed,
             progress=progress,
         )  # fmt: skip
@@ -197,7 +197,7 @@ class Fit(Methods):
         InputError
             If the file cannot be written.
         """
-        later.saving.write_file(self, path)
+        later.record.write_file(self, path)
 
     def __repr__(self) -> str:
         """One line: formula, size, log-likelihood, how it ended."""
@@ -252,4 +252,4 @@ def load(path: str | PathLike[str]) -> Fit:
     >>> bool((again.predict(data) == fit.predict(data)).all())
     True
     """
-    return Fit(**later.saving.read_file(path))
+    return Fit(**later.record.read_file(path))

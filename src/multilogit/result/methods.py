@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from multilogit.result.assessed import Assessed
-from multilogit.result.inferred import Inferred
-from multilogit.result.predicted import Predicted
+from multilogit.result.assessment.methods import Assessed
+from multilogit.result.inference.methods import Inferred
+from multilogit.result.prediction.methods import Predicted
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multilogit.page.document import Block, Section, Table, Text
 from multilogit.report import numbers
-from multilogit.result.names import logit_names
+from multilogit.result.fields.parameter_names import logit_names
 from multilogit.result.reporting.pieces import (
     Reporter,
     code,

@@ -13,9 +13,9 @@ from multilogit.errors import MultilogitError
 from multilogit.extras import require
 from multilogit.page.document import Block, Finding, Picture, Table
 from multilogit.report import numbers
-from multilogit.result.findings import ResidualTests
+from multilogit.result.assessment.findings import ResidualTests
 from multilogit.result.methods import Methods
-from multilogit.result.plots import Plots
+from multilogit.result.pictures.plots import Plots
 
 _SIMULATIONS = 999
 

@@ -1,0 +1,1 @@
+"""From a fit and data to plain arrays, which the rooms below the result compute with."""

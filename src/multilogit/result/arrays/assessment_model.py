@@ -1,0 +1,162 @@
+"""The arrays of a fitted model, on its own data or on new ones, for :mod:`multilogit.assess`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from multilogit.assess.clusters import Clusters
+from multilogit.assess.model import Factor, Model
+from multilogit.assess.simulation import Level, whole_trials
+from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock, Response
+from multilogit.errors import DataError, OptionError
+from multilogit.likelihood.nested import is_nested
+from multilogit.predict import Level as PredictionLevel
+from multilogit.predict import fixed_predictor
+from multilogit.predict.tangent import value as value_of
+from multilogit.result.arrays.prediction_rows import (
+    columns_by_name,
+    fitted_rows,
+    prediction_model,
+    trials_of,
+)
+from multilogit.result.fields.measures import Measures
+from multilogit.result.fields.parameter_names import effect_terms
+from multilogit.result.fields.random_effects import RandomEffects
+
+Codes = NDArray[np.int32]
+
+
+def assessment_model(fit: Measures, what: str) -> Model:
+    """The fitted model on its own data, which ``what`` needs."""
+    frame = fit._frame_for(what)
+    codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
+    factors = tuple(
+        _factor(fit, effects, frame.random, codes[effects.group]) for effects in fit.random
+    )
+    n = frame.response.trials.shape[0]
+    return Model(frame.response, _fixed(fit, frame.fixed, frame.offset, n), factors)
+
+
+def _fixed(
+    fit: Measures, columns: FixedColumns, offset: Column | None, n: int
+) -> NDArray[np.float64]:
+    """Xβ̂ + offset, shape ``(n, C)``; infinite coefficients stand for very large ones."""
+    logits, p = fit.labels.n_logits, len(columns.names)
+    psi = fit.solution.psi if fit.far is None else fit.far
+    return fixed_predictor(columns.columns, psi[: logits * p].reshape(logits, p), offset, n)
+
+
+def _factor(
+    fit: Measures,
+    effects: RandomEffects,
+    blocks: Sequence[RandomBlock],
+    codes: Codes,
+    n_new: int | None = None,
+) -> Factor:
+    """The effects of a factor: at its own levels, or for so many new ones."""
+    terms = effect_terms(effects, fit.labels)
+    named = columns_by_name(blocks, effects.group)
+    columns = tuple(named[name] for name, _ in terms)
+    modes, covariance = effects.modes, effects.mode_covariance
+    if n_new is not None:
+        q = modes.shape[1]
+        modes, covariance = np.zeros((n_new, q)), np.zeros((n_new, q, q))
+    logits = tuple(logit for _, logit in terms)
+    return Factor(columns, logits, codes, effects.Lambda, modes, covariance)
+
+
+def simulated_model(fit: Measures) -> Model:
+    """The model to draw from: a row of frequency weight w has w times its trials.
+
+    Raises
+    ------
+    OptionError
+        If the weights are not whole numbers.
+    """
+    model = assessment_model(fit, "simulate()")
+    response = model.response
+    trials = whole_trials(response.trials, response.weights)
+    if trials is None:
+        raise OptionError(
+            "The frequency weights are not whole numbers, so that the rows they stand for cannot "
+            "be drawn; fit with whole weights to simulate."
+        )
+    return replace(model, response=replace(response, trials=trials, weights=None))
+
+
+def fitted_probabilities(fit: Measures, level: PredictionLevel) -> NDArray[np.float64]:
+    """Category probabilities of the rows of the fit, shape ``(n, J)``."""
+    rows = fitted_rows(fit, level).rows
+    return value_of(prediction_model(fit), rows, level, "response")
+
+
+def clusters_of(frame: ModelFrame) -> Clusters:
+    """Factors of which rows that share no level share no random effect; rows themselves if none.
+
+    A factor that is nested in another one is not among them.
+    """
+    if not frame.random:
+        return (np.arange(frame.response.trials.shape[0]),)
+    return outermost([grouping.codes for grouping in (frame.groupings or {}).values()])
+
+
+def outermost(factors: Sequence[Codes]) -> Clusters:
+    """Those of some factors that are not nested in another one."""
+    kept: list[Codes] = []
+    for codes in sorted(factors, key=lambda codes: int(codes.max(initial=0))):
+        if not any(is_nested(codes, other) for other in kept):
+            kept.append(codes)
+    return tuple(codes.astype(np.int64) for codes in kept)
+
+
+def row_index(frame: ModelFrame) -> pd.Index:
+    """Row numbers in the user's data of the rows that were used."""
+    n = frame.response.trials.shape[0]
+    return pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
+
+
+def new_model(
+    fit: Measures, new: object, level: Level, trials: object, offset: object
+) -> tuple[Model, pd.Index]:
+    """The model on new data without missing values, and the labels of its rows."""
+    made = fit.design.new_columns(new, offset=offset)
+    labels = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
+    index = labels if made.rows is None else labels[made.rows]
+    n = len(index)
+    kept = [made.fixed.names.index(name) for name in fit.labels.columns]
+    factors = []
+    for effects in fit.random:
+        grouping = made.groupings[effects.group]
+        codes, n_new = grouping.codes, None
+        if level == "marginal":  # every level of the new data gets effects of its own
+            levels, uniques = pd.factorize(grouping.labels)
+            codes, n_new = levels.astype(np.int32), len(uniques)
+        elif (codes < 0).any():
+            raise DataError(
+                f"The new data have levels of {effects.group!r} that the fit has not seen: they "
+                "have no conditional modes. Use level='marginal'."
+            )
+        factors.append(_factor(fit, effects, made.random, codes, n_new))
+    counted = _new_trials(fit, new, trials)
+    counted = counted if made.rows is None else counted[made.rows]
+    empty = np.zeros((n, fit.labels.n_logits), order="F")
+    labels = fit.labels
+    response = Response(labels.family, labels.response, labels.categories, empty, counted)
+    fixed = _fixed(fit, made.fixed.keep(kept), made.offset, n)
+    return Model(response, fixed, tuple(factors)), index
+
+
+def _new_trials(fit: Measures, new: object, trials: object) -> Column:
+    """Trials of new data: by column name, one number or one per row; of the fit's own column."""
+    if trials is None:
+        named = fit.spec.options.get("trials")
+        trials = named if isinstance(named, str) else 1
+    given = trials_of(new, trials)
+    if not (given == np.floor(given)).all():
+        raise DataError("trials= must be whole numbers from 0 on.")
+    return given

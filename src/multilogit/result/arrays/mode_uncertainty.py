@@ -1,0 +1,32 @@
+"""The uncertainty of the conditional modes of a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multilogit.errors import OptionError
+from multilogit.predict.modes import ModeUncertainty, mode_uncertainty
+from multilogit.predict.tangent import value
+from multilogit.result.arrays.prediction_rows import fitted_rows, prediction_model
+
+if TYPE_CHECKING:
+    from multilogit.result.fields.measures import Measures
+
+
+def uncertainty_of(fit: Measures) -> ModeUncertainty:
+    """H and ∂b̂/∂ψ from the data of a fit with random effects.
+
+    Raises
+    ------
+    DataNotSavedError
+        If the fit has no data.
+    OptionError
+        If it has no random effects.
+    """
+    if not fit.random:
+        raise OptionError("This is a single-level model: it has no random effects.")
+    frame = fit._frame_for("The uncertainty of the random effects")
+    rows, model = fitted_rows(fit, "conditional").rows, prediction_model(fit)
+    counts, trials = frame.response.weighted()
+    eta = value(model, rows, "conditional", "link")
+    return mode_uncertainty(rows.x, model.factors, rows.factors, counts, trials, eta, model.size)

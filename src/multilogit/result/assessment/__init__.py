@@ -1,0 +1,1 @@
+"""Whether a fit agrees with data: simulation, residuals, influence, discrimination, calibration."""

@@ -1,0 +1,1 @@
+"""How a fit is described: named estimates, tidy tables, the summary, odds ratios and R²."""

@@ -1,0 +1,1 @@
+"""What a fit says about its parameters: tests, profiles, the bootstrap, robust covariances."""

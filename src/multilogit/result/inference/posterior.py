@@ -1,0 +1,33 @@
+"""Draws from the posterior of a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multilogit.evidence import posterior
+from multilogit.evidence.posterior import PosteriorSample
+from multilogit.result.arrays.prediction_rows import check_whole
+from multilogit.result.fields.measures import Measures
+from multilogit.result.inference.objective import objective_of
+
+
+def posterior_sample(fit: Measures, n: int, seed: int) -> PosteriorSample:
+    """Weighted draws of ψ from exp Q."""
+    check_whole("n", n, 2)
+    check_whole("seed", seed, 0)
+    diagonal = np.zeros(fit.solution.psi.size, dtype=bool)
+    for effects in fit.random:
+        at = effects.theta.start
+        for size in effects.blocks:
+            for length in range(size, 0, -1):
+                diagonal[at] = True
+                at += length
+    return posterior.posterior_sample(
+        objective_of(fit, "posterior_sample()").Q,
+        fit.solution.psi,
+        fit.solution.evaluation.hessian,
+        n,
+        seed,
+        positive=diagonal,
+        free=~fit.boundary,
+    )

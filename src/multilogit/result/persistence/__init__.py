@@ -1,0 +1,1 @@
+"""Saved models: a fit as a JSON file, and the fit of a file."""

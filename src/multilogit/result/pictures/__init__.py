@@ -1,0 +1,1 @@
+"""``fit.plot``: the pictures of a fit, and the tables behind them."""

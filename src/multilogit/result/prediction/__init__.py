@@ -1,0 +1,1 @@
+"""Predictions of a fit, and averages of them: marginal effects, contrasts."""
