@@ -19,16 +19,14 @@ GroupedData::GroupedData(const Columns& data, const std::int32_t* codes, std::si
     : layout_(codes, rows, groups),
       categorical_(data.categorical),
       x_(layout_.tiles * data.columns.size(), scratch),
-      y_(layout_.tiles * data.counts.size(), scratch),
-      n_(layout_.tiles, scratch),
-      offset_(data.offset ? layout_.tiles : 0, scratch) {
+      offset_(data.offset ? layout_.tiles : 0, scratch),
+      response_(layout_, {data.counts, data.trials}, scratch) {
   point_.logits = static_cast<int>(data.counts.size());
   point_.x_columns = data.x_columns;
   point_.columns = static_cast<int>(data.columns.size());
   point_.p = point_.logits * point_.x_columns;
   fill_tiles(data.columns.data(), data.columns.size(), x_.data());
   if (data.offset) fill_tiles(&data.offset, 1, offset_.data());
-  set_response(data.counts, data.trials);
   if (!scratch.empty()) layout_.row = {};  // memory is scarce
 }
 
@@ -50,8 +48,7 @@ void GroupedData::fill_tiles(const double* const* columns, std::size_t count, vd
 }
 
 void GroupedData::set_response(const std::vector<const double*>& counts, const double* trials) {
-  fill_tiles(counts.data(), counts.size(), y_.data());
-  fill_tiles(&trials, 1, n_.data());
+  response_ = ResponseTiles(layout_, {counts, trials});
 }
 
 void GroupedData::set_structure(std::vector<int> z, std::vector<int> logit, std::vector<int> row,
@@ -92,22 +89,23 @@ void GroupedData::get_modes(double* u, double* covariance) const {
   }
 }
 
-std::size_t GroupedData::bytes() const {
-  return x_.bytes() + y_.bytes() + n_.bytes() + offset_.bytes();
-}
+std::size_t GroupedData::bytes() const { return x_.bytes() + offset_.bytes() + response_.bytes(); }
 
 void GroupedData::release() const {
-  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->release();
+  for (const Tiles* tiles : {&x_, &offset_}) tiles->release();
+  response_.release();
 }
 
 void GroupedData::prefetch() const {
-  for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->prefetch();
+  for (const Tiles* tiles : {&x_, &offset_}) tiles->prefetch();
+  response_.prefetch();
 }
 
-RowTiles GroupedData::rows_of(const Unit& unit) const {
+RowTiles GroupedData::rows_of(const Unit& unit, std::vector<vd>& room) const {
+  const ResponseTiles::View response = response_.of(unit.tile, unit.tiles, room);
   return {&x_[unit.tile * point_.columns],
-          &y_[unit.tile * point_.logits],
-          &n_[unit.tile],
+          response.y,
+          response.n,
           offset_.empty() ? nullptr : &offset_[unit.tile],
           unit.tiles,
           unit.groups_in_lanes};

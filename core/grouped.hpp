@@ -10,6 +10,7 @@
 
 #include "group_unit.hpp"
 #include "layout.hpp"
+#include "response_tiles.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
@@ -86,7 +87,7 @@ class GroupedData {
  private:
   void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
-  RowTiles rows_of(const Unit& unit) const;
+  RowTiles rows_of(const Unit& unit, std::vector<vd>& room) const;
   // The units of one kind of response: grouped_units.hpp, instantiated in grouped.cpp and
   // grouped_categorical.cpp.
   Result evaluate_binomial(std::size_t threads);
@@ -103,7 +104,8 @@ class GroupedData {
 
   Layout layout_;
   bool categorical_;
-  Tiles x_, y_, n_, offset_;
+  Tiles x_, offset_;
+  ResponseTiles response_;
   Point point_;
   ModeStore modes_;
   std::vector<double> last_psi_;  // where the mode derivatives were taken; empty: nowhere

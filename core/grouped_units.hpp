@@ -102,6 +102,7 @@ SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t la
   SlotSum out(size);
   Totals totals(size);
   Flat flat(point_);
+  std::vector<vd> room;
   bool groups_in_lanes = true;
   for (std::size_t u = first; u < last; ++u) {
     const Unit& unit = layout_.units[u];
@@ -109,7 +110,8 @@ SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t la
       detail::reduce(totals, groups_in_lanes, out);
       groups_in_lanes = unit.groups_in_lanes;
     }
-    out.modes_found = kernel.evaluate(rows_of(unit), unit.group, unit.groups, modes_, totals, flat);
+    out.modes_found =
+        kernel.evaluate(rows_of(unit, room), unit.group, unit.groups, modes_, totals, flat);
     if (!out.modes_found) return out;
   }
   flat.flush(point_);
@@ -124,8 +126,9 @@ void GroupedData::moments_of_units(double* score, double* information) {
   const int q = point_.q, s = packed_size(q);
   Kernel kernel(point_);
   std::vector<double> sums(static_cast<std::size_t>(kLanes) * (q + s));
+  std::vector<vd> room;
   for (const Unit& unit : layout_.units) {
-    kernel.moments(rows_of(unit), unit.groups, sums.data());
+    kernel.moments(rows_of(unit, room), unit.groups, sums.data());
     for (int lane = 0; lane < unit.groups; ++lane) {
       const std::size_t group = layout_.order[unit.group + lane];
       for (int a = 0; a < q; ++a) score[group * q + a] = sums[a * unit.groups + lane];

@@ -47,7 +47,7 @@ def likelihood(kind: str, scratch: str) -> GroupedLikelihood | NestedLikelihood:
 @pytest.mark.parametrize("kind", ["grouped", "nested"])
 def test_tiles_in_files_are_the_tiles_in_memory(kind: str, tmp_path: Path) -> None:
     inside, outside = likelihood(kind, ""), likelihood(kind, str(tmp_path))
-    assert inside.bytes == outside.bytes >= N * 8 * 4
+    assert inside.bytes == outside.bytes >= N * 8 * 3
     psi = np.full(inside.p + inside.structure.m, 0.4)
     for _ in range(2):
         same(inside.evaluate(psi), outside.evaluate(psi))
@@ -55,6 +55,22 @@ def test_tiles_in_files_are_the_tiles_in_memory(kind: str, tmp_path: Path) -> No
         outside.release()
         outside.prefetch()
     assert not list(tmp_path.iterdir())  # the files have no names
+
+
+def test_responses_of_one_trial_are_bits() -> None:
+    """The same numbers as where one row without trials makes all of them numbers."""
+    bits = likelihood("grouped", "")
+    more = [np.append(column, 1.0) for column in X]
+    zero, leaf = np.append(TRIALS, 0.0), np.append(LEAF, LEAF[:1])
+    numbers = GroupedLikelihood(
+        more, more[:1], [1], np.append(Y, 0.0), zero, leaf, 2_000, offset=np.append(OFFSET, 0.0)
+    )
+    assert numbers.bytes - bits.bytes > 15 * N
+    psi = np.full(3, 0.4)
+    here, there = bits.evaluate(psi), numbers.evaluate(psi)
+    assert here.value == pytest.approx(there.value, rel=1e-13)
+    np.testing.assert_allclose(here.gradient, there.gradient, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(here.hessian, there.hessian, rtol=1e-9)
 
 
 def test_a_new_response_is_refused(tmp_path: Path) -> None:
