@@ -18,7 +18,7 @@ from multilogit.progress import Show
 from multilogit.result import Fit, RandomEffects
 from multilogit.result.fields.parameter_names import effect_terms
 from multilogit.result.fields.training import Labels, TrainingData
-from multilogit.result.inference.bootstrap import ratios
+from multilogit.result.inference.resampling import ratios
 
 _WRONG_WAY = 1e-3
 """A larger model whose 2ℓ is lower by more than this is not at its maximum."""

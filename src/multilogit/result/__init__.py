@@ -27,7 +27,8 @@ methods for its subject; ``methods`` joins them. Modules named ``later`` list wh
 a method is first called.
 """
 
-from multilogit.result.fields.random_effects import RandomEffects, Spec
+from multilogit.result.fields.random_effects import RandomEffects
+from multilogit.result.fields.spec import Spec
 from multilogit.result.fit import Fit, load
 
 __all__ = ["Fit", "RandomEffects", "Spec", "load"]

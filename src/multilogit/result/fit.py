@@ -10,9 +10,7 @@ from multilogit.result import later
 from multilogit.result.methods import Methods
 
 if TYPE_CHECKING:
-    from multilogit.evidence.posterior import PosteriorSample
     from multilogit.progress import Show
-    from multilogit.report.summary import Summary
     from multilogit.result.pictures.plots import Plots
 
 
@@ -95,40 +93,10 @@ class Fit(Methods):
     ['(Intercept)', 'x']
     """
 
-    def posterior_sample(self, n: int = 1000, seed: int = 0) -> PosteriorSample:
-        """Draws from the posterior density exp Q(ψ), with importance weights.
-
-        Where the effective sample size is far below n, the Gaussian approximation behind
-        :attr:`se` and :attr:`posterior_sd` is not enough, and the draws tell what is.
-
-        Parameters
-        ----------
-        n
-            Number of draws; each costs an evaluation of the likelihood.
-        seed
-            Of the random numbers.
-
-        Returns
-        -------
-        PosteriorSample
-            ``draws`` of ψ = (β, θ), ``weights``, ``ess``, ``pareto_k``; ``mean``,
-            ``covariance``, ``quantile()``.
-
-        Raises
-        ------
-        OptionError
-            If n is less than 2, or −Q″ is not positive definite at the estimate.
-        """
-        return later.posterior.posterior_sample(self, n, seed)
-
     @property
     def plot(self) -> Plots:
         """Plots of the fit; they need the extra ``plot`` (matplotlib)."""
         return later.plots.Plots(self)
-
-    def summary(self) -> Summary:
-        """Everything that R's ``summary`` prints; shows itself as text or, in a notebook, HTML."""
-        return later.summary_content.summary_of(self)
 
     def report(
         self,
@@ -197,7 +165,7 @@ class Fit(Methods):
         InputError
             If the file cannot be written.
         """
-        later.record.write_file(self, path)
+        later.files.write_file(self, path)
 
     def __repr__(self) -> str:
         """One line: formula, size, log-likelihood, how it ended."""
@@ -252,4 +220,4 @@ def load(path: str | PathLike[str]) -> Fit:
     >>> bool((again.predict(data) == fit.predict(data)).all())
     True
     """
-    return Fit(**later.record.read_file(path))
+    return Fit(**later.files.read_file(path))

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 from multilogit.lazy import modules_of
 
 if TYPE_CHECKING:
-    from multilogit.result.description import summary_content as summary_content
-    from multilogit.result.inference import posterior as posterior
-    from multilogit.result.persistence import record as record
+    from multilogit.result.persistence import files as files
     from multilogit.result.pictures import plots as plots
     from multilogit.result.reporting import write as write
 
 __getattr__ = modules_of(
     "multilogit.result",
     {
-        "description.summary_content",
-        "inference.posterior",
-        "persistence.record",
+        "persistence.files",
         "pictures.plots",
         "reporting.write",
     },

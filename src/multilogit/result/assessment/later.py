@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from multilogit.result.arrays import prediction_rows as prediction_rows
     from multilogit.result.assessment import accuracy as accuracy
     from multilogit.result.assessment import augmented_rows as augmented_rows
+    from multilogit.result.assessment import goodness_of_fit as goodness_of_fit
     from multilogit.result.assessment import influence as influence
+    from multilogit.result.assessment import judged as judged
     from multilogit.result.assessment import residuals as residuals
     from multilogit.result.assessment import simulation as simulation
-    from multilogit.result.description import explained_variance as explained_variance
     from multilogit.result.prediction import predictions as predictions
 
 __getattr__ = modules_of(
@@ -22,10 +23,11 @@ __getattr__ = modules_of(
         "arrays.prediction_rows",
         "assessment.accuracy",
         "assessment.augmented_rows",
+        "assessment.goodness_of_fit",
         "assessment.influence",
+        "assessment.judged",
         "assessment.residuals",
         "assessment.simulation",
-        "description.explained_variance",
         "prediction.predictions",
     },
 )

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from multilogit.predict import Level as PredictionLevel
     from multilogit.predict import NewGroups
     from multilogit.progress import Show
-    from multilogit.result.assessment.accuracy import Judged
     from multilogit.result.assessment.findings import (
         Calibration,
         GoodnessOfFit,
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
         ResidualTests,
         Roc,
     )
+    from multilogit.result.assessment.judged import Judged
 
 ResidualKind = Literal["response", "pearson", "deviance", "quantile"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessed(Tables):
-    """Simulation, residuals, influence, discrimination, calibration, explained variance."""
+    """Simulation, residuals, influence, discrimination, calibration."""
 
     def simulate(
         self,
@@ -267,7 +267,7 @@ class Assessed(Tables):
         DataNotSavedError
             If the fit was loaded from a file.
         """
-        return later.accuracy.goodness_of_fit(self, bins)
+        return later.goodness_of_fit.goodness_of_fit(self, bins)
 
     def roc(
         self,
@@ -404,97 +404,7 @@ class Assessed(Tables):
     @property
     def auc(self) -> float:
         """Area under the ROC curve of the fit's own data: see :meth:`roc`."""
-        return later.accuracy.area(later.accuracy.judged(self, "conditional", "auc"))
-
-    def icc(self, level: float = 0.95) -> pd.DataFrame:
-        """Intraclass correlations on the latent scale, whose error variance is π²/3.
-
-        Parameters
-        ----------
-        level
-            Confidence level.
-
-        Returns
-        -------
-        DataFrame
-            One row per grouping factor, and ``"(all)"`` if there are several: ``group``,
-            (``y_level``, the logit,) ``variance`` (mean z'Σz over the observations: with random
-            slopes Johnson 2014), ``icc`` = its share of all random variance and π²/3 (adjusted
-            for the fixed effects), ``icc_conditional`` = its share of the variance of the
-            fixed effects as well, ``se`` and an interval of ``icc`` by the delta method on the
-            logit scale (NaN where the variance is 0).
-
-        Raises
-        ------
-        OptionError
-            For single-level models.
-        DataNotSavedError
-            If the fit was loaded from a file.
-        """
-        return later.explained_variance.icc(self, level)
-
-    def r2(self) -> pd.Series | pd.DataFrame:
-        """Coefficients of determination.
-
-        Returns
-        -------
-        Series or DataFrame
-            Multilevel: ``marginal`` (share of the fixed effects) and ``conditional`` (of fixed
-            and random effects) of the variance of the latent scale (Nakagawa & Schielzeth
-            2013, slopes as Johnson 2014), with error variance π²/3, and for two categories
-            also ``marginal_delta`` and ``conditional_delta`` with 1/(p(1 − p)) at the observed
-            share p (Nakagawa, Johnson & Schielzeth 2017). One row per logit for more than two.
-            Every trial counts once.
-
-            Single level: ``mcfadden``, ``mcfadden_adjusted`` (ℓ minus the parameters beyond the
-            intercepts), ``cox_snell``, ``nagelkerke``,
-            and for two categories ``tjur`` and ``mckelvey_zavoina`` (latent scale).
-
-        Raises
-        ------
-        DataNotSavedError
-            If the fit was loaded from a file.
-        """
-        return later.explained_variance.r2(self)
-
-    def median_odds_ratio(self, level: float = 0.95) -> pd.DataFrame:
-        """Median odds ratio between two random groups: exp(√(2σ²) Φ⁻¹(¾)).
-
-        The odds ratio of two observations alike in everything but their group, the one of
-        higher odds against the other: half of all pairs of groups are beyond it (Larsen &
-        Merlo 2005). With random slopes it holds where the columns of the slopes are 0.
-
-        Parameters
-        ----------
-        level
-            Confidence level.
-
-        Returns
-        -------
-        DataFrame
-            One row per random intercept: ``group``, (``y_level``, the logit,)
-            ``median_odds_ratio``, ``lower``, ``upper`` (Wald on the scale of log σ; NaN where
-            σ is 0).
-
-        Raises
-        ------
-        OptionError
-            For models without random intercepts.
-        """
-        return later.explained_variance.median_odds_ratios(self, level)
-
-    def odds_ratios(self, level: float = 0.95) -> pd.DataFrame:
-        """exp β with Wald intervals: odds ratios at equal random effects.
-
-        Columns ``odds_ratio``, ``lower``, ``upper``, ``p_value``; the intercept's row holds
-        odds. For more than two categories: of odds against the baseline category.
-
-        Raises
-        ------
-        OptionError
-            If ``level`` is not between 0 and 1.
-        """
-        return later.explained_variance.odds_ratios(self, level)
+        return later.accuracy.area(later.judged.judged(self, "conditional", "auc"))
 
     def _judged(
         self,
@@ -512,7 +422,7 @@ class Assessed(Tables):
                 "response", level, new_groups, se=False, interval=None
             )
             pi = later.predictions.predict(self, new, request, offset, None)
-            return later.accuracy.judged_new(self, pi, level, new, y, trials)
+            return later.judged.judged_new(self, pi, level, new, y, trials)
         if any(given is not None for given in (y, offset, trials)):
             raise OptionError("y=, offset= and trials= belong to new data; give them as new=.")
-        return later.accuracy.judged(self, level, what)
+        return later.judged.judged(self, level, what)

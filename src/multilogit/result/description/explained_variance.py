@@ -1,4 +1,4 @@
-"""What variance belongs to what: ICC, R², median odds ratios; odds ratios."""
+"""What variance belongs to what: intraclass correlations and R²."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.special import logit as log_odds
 
@@ -15,35 +14,20 @@ from multilogit.assess.residuals import all_counts
 from multilogit.assess.variance import (
     LATENT,
     Shares,
-    median_odds_ratio,
     observation_variance,
     observations,
     pseudo_r2,
     shares,
 )
-from multilogit.errors import OptionError
 from multilogit.inference.variance import delta_error, positions
-from multilogit.inference.wald import critical_value, interval, p_values, z_values
+from multilogit.inference.wald import critical_value
 from multilogit.predict import probabilities
 from multilogit.result.arrays.assessment_model import assessment_model
 from multilogit.result.description.estimates import Estimates
-from multilogit.result.fields.parameter_names import coefficient_names, effect_terms, logit_names
+from multilogit.result.fields.parameter_names import logit_names
+from multilogit.result.fields.random_effects import refuse_single_level
 
 ALL = "(all)"
-
-
-def odds_ratios(fit: Estimates, level: float) -> pd.DataFrame:
-    """Odds ratios as :meth:`multilogit.Fit.odds_ratios` describes them."""
-    estimate, error = fit.coef.to_numpy(), fit.se.to_numpy()
-    low, high = interval(estimate, error, level)
-    with np.errstate(over="ignore"):
-        table = {
-            "odds_ratio": np.exp(estimate),
-            "lower": np.exp(low),
-            "upper": np.exp(high),
-            "p_value": p_values(z_values(estimate, error)),
-        }
-    return pd.DataFrame(table, index=coefficient_names(fit.labels))
 
 
 # ------------------------------------------------------------------ intraclass correlation
@@ -51,7 +35,7 @@ def odds_ratios(fit: Estimates, level: float) -> pd.DataFrame:
 
 def icc(fit: Estimates, level: float) -> pd.DataFrame:
     """Intraclass correlations as :meth:`multilogit.Fit.icc` describes them."""
-    _need_random(fit, "An intraclass correlation")
+    refuse_single_level(fit.random, "An intraclass correlation")
     model, z = assessment_model(fit, "icc()"), critical_value(level)
     rows = [
         {"y_level": name} | row
@@ -138,34 +122,3 @@ def _single_r2(fit: Estimates) -> dict[str, float]:
         fixed = shares(model, 0).fixed
         found["mckelvey_zavoina"] = fixed / (fixed + LATENT)
     return found
-
-
-# ------------------------------------------------------------------ median odds ratio
-
-
-def median_odds_ratios(fit: Estimates, level: float) -> pd.DataFrame:
-    """Median odds ratios as :meth:`multilogit.Fit.median_odds_ratio` describes them."""
-    _need_random(fit, "A median odds ratio")
-    names = logit_names(fit.labels)
-    rows = []
-    for effects, parts in zip(fit.random, fit._components, strict=True):
-        for k, (column, c) in enumerate(effect_terms(effects, fit.labels)):
-            if column == "(Intercept)":
-                low, high = interval(parts.sd[k], parts.sd_error[k], level, "log")
-                rows.append((effects.group, names[c], *_ratios(parts.sd[k], low, high)))
-    if not rows:
-        raise OptionError(
-            "A median odds ratio compares groups by their random intercepts; this fit has none."
-        )
-    columns = ["group", "y_level", "median_odds_ratio", "lower", "upper"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.drop(columns="y_level") if fit.labels.family == "binomial" else table
-
-
-def _ratios(*sds: float | NDArray[np.float64]) -> list[float]:
-    return [float(median_odds_ratio(np.square(sd))) for sd in sds]
-
-
-def _need_random(fit: Estimates, what: str) -> None:
-    if not fit.random:
-        raise OptionError(f"{what} belongs to random effects; this is a single-level model.")

@@ -11,7 +11,7 @@ from multilogit.report.content import Content, Equation, RandomRow
 from multilogit.report.summary import Summary
 from multilogit.result.description.tables import Tables
 from multilogit.result.fields.parameter_names import logit_names
-from multilogit.result.fields.random_effects import RobustCovariance
+from multilogit.result.fields.robust_covariance import RobustCovariance
 
 _SOURCES = {
     "likelihood": "from the observed information of the likelihood",

@@ -1,56 +1,14 @@
-"""What a fit is made of."""
+"""Random effects: what was estimated of one grouping factor."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.errors import OptionError
-
-PROFILE_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""Levels whose intervals have exact ends in a profile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What the user asked for, as plain values: enough to repeat the call.
-
-    Attributes
-    ----------
-    formula
-        As given.
-    options
-        The other keywords of :func:`multilogit.fit` that differ from their defaults.
-    """
-
-    formula: str
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class RobustCovariance:
-    """A covariance matrix that stays valid where the model's own does not.
-
-    Attributes
-    ----------
-    kind
-        ``"HC0"`` … ``"HC3"``, ``"CR0"``, ``"CR1"`` or ``"CR1S"``.
-    matrix
-        Shape ``(d, d)``, of ψ; NaN for parameters on their boundary.
-    groups
-        Name of the clusters; empty for ``"HC…"``.
-    n_groups
-        Number of independent pieces of data: clusters, or rows.
-    """
-
-    kind: str
-    matrix: NDArray[np.float64]
-    groups: str
-    n_groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +68,15 @@ def effects_of(random: Sequence[RandomEffects], group: str | None) -> RandomEffe
     named = ", ".join(map(repr, known)) or "none: this is a single-level model"
     asked = "Name one grouping factor" if group is None else f"No grouping factor {group!r}"
     raise OptionError(f"{asked}; this fit has {named}.")
+
+
+def refuse_single_level(random: Sequence[RandomEffects], what: str) -> None:
+    """Refuse what only random effects have.
+
+    Raises
+    ------
+    OptionError
+        There are none.
+    """
+    if not random:
+        raise OptionError(f"{what} belongs to random effects; this is a single-level model.")

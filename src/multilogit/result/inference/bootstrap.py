@@ -1,12 +1,11 @@
-"""The parametric bootstrap: data sets drawn from a fit, and what estimation makes of them."""
+"""The parametric bootstrap of a fit: its result, and how it is run."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -15,15 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.assess.simulation import draw_counts, stream
-from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Diagnostic, OptionError, Status
-from multilogit.estimate import Estimate
-from multilogit.evaluation import Matrix, Vector
+from multilogit.evaluation import Vector
 from multilogit.inference.bootstrap import (
     STATUSES,
-    Ratios,
-    Replicate,
     Replicates,
     basic_interval,
     load,
@@ -31,15 +25,12 @@ from multilogit.inference.bootstrap import (
     run,
     save,
 )
-from multilogit.inference.reestimate import Reestimator
 from multilogit.inference.variance import positions
 from multilogit.inference.wald import critical_value
-from multilogit.predict import probabilities
 from multilogit.progress import Progress, Show
-from multilogit.result.arrays.assessment_model import simulated_model
-from multilogit.result.arrays.prediction_rows import check_whole
 from multilogit.result.fields.measures import Measures
-from multilogit.result.inference.profile_coordinates import Parameter, parameters_of
+from multilogit.result.inference.parameters import Parameter, parameters_of
+from multilogit.result.inference.resampling import check_run, estimating
 
 _MANY_FAILED = 0.01
 """Share of replicates without convergence that is worth a warning."""
@@ -167,7 +158,7 @@ def bootstrap(
 ) -> Bootstrap:
     """The bootstrap as :meth:`multilogit.result.Fit.bootstrap` describes it."""
     began = time.perf_counter()
-    _check(n, seed, workers)
+    check_run(n, seed, workers)
     fit._frame_for("bootstrap()")
     if fit.status not in (Status.CONVERGED, Status.DIVERGING):
         raise OptionError(
@@ -183,85 +174,11 @@ def bootstrap(
     with Progress("Bootstrap", n, progress) as bar:
         complete = run(
             replicates,
-            [_maker(fit, seed)] * team,
+            [estimating(fit, seed)] * team,
             bar,
             None if file is None else lambda: save(file, about, replicates),
         )
     return _present(fit, replicates, seed, complete, time.perf_counter() - began)
-
-
-def _check(n: int, seed: int, workers: int | None) -> None:
-    for name, value, least in (("n", n, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if name != "workers" or value is not None:
-            check_whole(name, value, least)
-
-
-def _maker(fit: Measures, seed: int) -> Callable[[], Replicate[Estimate]]:
-    """How a worker computes replicates: a model to draw from, and its own estimator."""
-
-    def make() -> Replicate[Estimate]:
-        draw, reestimate = _drawer(fit, seed), _reestimator(fit)
-        return lambda k: reestimate(draw(k))
-
-    return make
-
-
-def ratios(
-    smaller: Measures, larger: Measures, n: int, seed: int, workers: int | None, progress: Show
-) -> Ratios:
-    """Likelihood ratios of two nested fits on data sets drawn from the smaller one.
-
-    Raises
-    ------
-    OptionError
-        Options that cannot be used; frequency weights that are not whole numbers.
-    DataNotSavedError
-        If a fit was loaded from a file.
-    """
-    _check(n, seed, workers)
-    for fit in (smaller, larger):
-        fit._frame_for("A bootstrap")
-    found = Ratios.empty(n)
-
-    def make() -> Replicate[float]:
-        draw = _drawer(smaller, seed)
-        first, second = (_reestimator(fit) for fit in (smaller, larger))
-        return lambda k: _ratio(first, second, draw(k))
-
-    team = min(workers or smaller.options.threads, n)
-    with Progress("Bootstrap", n, progress) as bar:
-        run(found, [make] * team, bar)
-    return found
-
-
-def _ratio(smaller: Reestimator, larger: Reestimator, counts: Matrix) -> float:
-    """2(ℓ₁ − ℓ₀), at least 0; NaN where a search failed. Separated data have a supremum, too."""
-    estimates = [smaller(counts), larger(counts)]
-    if any(e.solution.status not in (Status.CONVERGED, Status.DIVERGING) for e in estimates):
-        return float("nan")
-    first, second = (estimate.likelihood.value for estimate in estimates)
-    return max(2.0 * (second - first), 0.0)
-
-
-def _drawer(fit: Measures, seed: int) -> Callable[[int], Matrix]:
-    """The counts of data set k."""
-    model = simulated_model(fit)
-    given = None if model.factors else probabilities(model.eta())
-    return lambda k: draw_counts(model, stream(seed, k), given)
-
-
-def _reestimator(fit: Measures) -> Reestimator:
-    return Reestimator(_whole_rows(fit.frame), fit.solution.psi, fit.options)
-
-
-def _whole_rows(frame: ModelFrame) -> ModelFrame:
-    """The frame without frequency weights: a row of weight w has w times its trials.
-
-    The likelihood is the same but for its binomial coefficients; and replicates of equal rows
-    need not be equal.
-    """
-    counts, trials = frame.response.weighted()
-    return frame.with_response(replace(frame.response, counts=counts, trials=trials, weights=None))
 
 
 def _about(fit: Measures, seed: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The methods of a fit that draw inference from it: intervals and tests."""
+"""The methods of a fit that draw inference from it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ import pandas as pd
 from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
 from multilogit.result.description.tables import Tables
-from multilogit.result.fields.random_effects import PROFILE_LEVELS
 from multilogit.result.inference import later
 
 if TYPE_CHECKING:
+    from multilogit.evidence.posterior import PosteriorSample
     from multilogit.progress import Show
     from multilogit.result.inference.bootstrap import Bootstrap
+    from multilogit.result.inference.parameters import Parameter
     from multilogit.result.inference.profile import Profile
-    from multilogit.result.inference.profile_coordinates import Parameter
     from multilogit.result.inference.wald_tests import WaldTest
 
 METHODS = ("wald", "profile", "bootstrap")
+PROFILE_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Levels whose intervals have exact ends in a profile."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Inferred(Tables):
-    """Intervals and tests."""
+    """Intervals, tests, robust covariances, draws from the posterior."""
 
     def confint(
         self,
@@ -73,7 +75,7 @@ class Inferred(Tables):
         if method not in METHODS:
             available = ", ".join(map(repr, METHODS))
             raise OptionError(f"There is no interval method {method!r}; available: {available}.")
-        wanted = later.profile.named(self, parm)
+        wanted = later.parameters.named(self, parm)
         if method == "profile":
             return later.profile.profile_of(self, wanted, [level]).confint(level)
         if method == "bootstrap":
@@ -119,7 +121,7 @@ class Inferred(Tables):
             If the fit was loaded from a file.
         """
         return later.profile.profile_of(
-            self, later.profile.named(self, parameters), levels, progress
+            self, later.parameters.named(self, parameters), levels, progress
         )
 
     def test(self, hypothesis: object, value: object = None) -> WaldTest:
@@ -249,6 +251,32 @@ class Inferred(Tables):
             If the fit was loaded from a file.
         """
         return later.bootstrap.bootstrap(self, n, seed, workers, progress, path)
+
+    def posterior_sample(self, n: int = 1000, seed: int = 0) -> PosteriorSample:
+        """Draws from the posterior density exp Q(ψ), with importance weights.
+
+        Where the effective sample size is far below n, the Gaussian approximation behind
+        :attr:`se` and :attr:`posterior_sd` is not enough, and the draws tell what is.
+
+        Parameters
+        ----------
+        n
+            Number of draws; each costs an evaluation of the likelihood.
+        seed
+            Of the random numbers.
+
+        Returns
+        -------
+        PosteriorSample
+            ``draws`` of ψ = (β, θ), ``weights``, ``ess``, ``pareto_k``; ``mean``,
+            ``covariance``, ``quantile()``.
+
+        Raises
+        ------
+        OptionError
+            If n is less than 2, or −Q″ is not positive definite at the estimate.
+        """
+        return later.posterior.posterior_sample(self, n, seed)
 
 
 def _labels(parameters: Sequence[Parameter]) -> list[str]:

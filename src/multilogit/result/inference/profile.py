@@ -12,8 +12,8 @@ from multilogit.inference.profile import Curve, End, interval
 from multilogit.inference.wald import critical_value
 from multilogit.progress import Progress, Show
 from multilogit.result.fields.measures import Measures
-from multilogit.result.fields.random_effects import PROFILE_LEVELS
-from multilogit.result.inference.profile_coordinates import Parameter, curves, parameters_of
+from multilogit.result.inference.parameters import Parameter
+from multilogit.result.inference.profile_coordinates import curves
 
 _MEANING: dict[End, str] = {
     "reached": "found",
@@ -100,7 +100,7 @@ class Profile:
 def profile_of(
     fit: Measures,
     parameters: Sequence[Parameter],
-    levels: Sequence[float] = PROFILE_LEVELS,
+    levels: Sequence[float],
     progress: Show = False,
 ) -> Profile:
     """The profile of some parameters, exact at these levels.
@@ -118,28 +118,3 @@ def profile_of(
         found = curves(fit, parameters, targets, lambda label: bar.advance(1, label))
     estimates = {each.label: each.estimate for each in parameters if each.label in found}
     return Profile(found, estimates, float(max(levels)), fit.penalised)
-
-
-def named(fit: Measures, names: str | Sequence[str] | None) -> list[Parameter]:
-    """The parameters asked for; ``"beta_"`` and ``"theta_"`` stand for all of a kind.
-
-    Raises
-    ------
-    OptionError
-        If there is no parameter of a name.
-    """
-    every = parameters_of(fit)
-    if names is None:
-        return every
-    found: list[Parameter] = []
-    for name in [names] if isinstance(names, str) else names:
-        match = [each for each in every if name in (each.label, _kind(each))]
-        if not match:
-            known = ", ".join(each.label for each in every)
-            raise OptionError(f"No parameter {name!r} in this fit; it has: {known}.")
-        found += [each for each in match if each not in found]
-    return found
-
-
-def _kind(parameter: Parameter) -> str:
-    return "theta_" if parameter.effects else "beta_"

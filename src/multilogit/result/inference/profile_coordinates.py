@@ -19,58 +19,13 @@ from multilogit.likelihood.mixed import MixedLikelihood
 from multilogit.newton import maximise
 from multilogit.prior import depends_on_order
 from multilogit.result.fields.measures import Measures
-from multilogit.result.fields.parameter_names import coefficient_names
 from multilogit.result.inference.objective import FittedObjective, objective_of
+from multilogit.result.inference.parameters import Parameter
 
 _FREE_STEP = 10.0
 """Cap on the change of a coefficient in one Newton step: logits in the row it moves most."""
 _FREE_SD = 2.0
 """The same for a standard deviation, on the logit scale."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """What can be profiled.
-
-    Attributes
-    ----------
-    label
-        As in the tables: ``"x"``, ``"sd_x|g"``, ``"cor_x.y|g"``.
-    effects
-        None for a fixed effect; for a standard deviation its random effect, for a correlation
-        the two, counted over all grouping factors.
-    k
-        Of a fixed effect: its place in ψ.
-    estimate
-        β̂, sd or correlation.
-    """
-
-    label: str
-    effects: tuple[int, ...]
-    k: int
-    estimate: float
-
-
-def parameters_of(fit: Measures) -> list[Parameter]:
-    """Every parameter of a fit, fixed effects first, in the order of its tables."""
-    psi = fit.solution.psi
-    found = [
-        Parameter(name, (), k, float(psi[k]))
-        for k, name in enumerate(coefficient_names(fit.labels))
-    ]
-    first = 0
-    for effects in fit.random:
-        sd = np.sqrt((effects.Lambda**2).sum(axis=1))
-        for i, x in enumerate(effects.names):
-            found.append(Parameter(f"sd_{x}|{effects.group}", (first + i,), -1, float(sd[i])))
-        for i, x in enumerate(effects.names):
-            for j in effects.earlier(i):
-                label = f"cor_{x}.{effects.names[j]}|{effects.group}"
-                with np.errstate(invalid="ignore"):
-                    rho = float(effects.Lambda[i] @ effects.Lambda[j] / (sd[i] * sd[j]))
-                found.append(Parameter(label, (first + j, first + i), -1, rho))
-        first += len(effects.names)
-    return found
 
 
 def curves(

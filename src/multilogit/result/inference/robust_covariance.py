@@ -21,7 +21,7 @@ from multilogit.result.arrays.likelihood_of_rows import (
 )
 from multilogit.result.arrays.prediction_rows import of_used_rows
 from multilogit.result.fields.measures import Measures
-from multilogit.result.fields.random_effects import RobustCovariance
+from multilogit.result.fields.robust_covariance import RobustCovariance
 
 _FEW_CLUSTERS = 30
 """With fewer, robust standard errors are too small (Cameron & Miller 2015)."""

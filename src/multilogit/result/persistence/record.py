@@ -7,12 +7,9 @@ older reader could misunderstand, and every schema that was ever released stays 
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +17,6 @@ from numpy.typing import NDArray
 
 from multilogit._version import __version__
 from multilogit.data.model_frame import Family
-from multilogit.errors import InputError, ModelFileError
 from multilogit.estimate import Options
 from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.inference.variance import positions
@@ -28,11 +24,12 @@ from multilogit.predict.modes import ModeUncertainty
 from multilogit.result.arrays.aliasing import aliasing_of
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import logit_names
-from multilogit.result.fields.random_effects import RandomEffects, RobustCovariance, Spec
+from multilogit.result.fields.random_effects import RandomEffects
+from multilogit.result.fields.robust_covariance import RobustCovariance
+from multilogit.result.fields.spec import Spec
 from multilogit.result.fields.training import Labels, TrainingRecord
 from multilogit.storage.arrays import read_array, write_array, write_number
 from multilogit.storage.designs import read_design, read_formula, write_design
-from multilogit.storage.files import replace_file
 from multilogit.storage.node import Node
 from multilogit.storage.priors import read_prior, write_prior
 from multilogit.storage.searches import (
@@ -45,7 +42,6 @@ from multilogit.storage.searches import (
     write_evidence,
     write_solution,
 )
-from multilogit.storage.text import read_json, write_json
 from multilogit.storage.values import LeftOut, read_value, write_value
 
 FORMAT = "multilogit model"
@@ -375,49 +371,3 @@ def _read_relation(parts: dict[str, Node], labels: Labels) -> NDArray[np.float64
     if "relation" not in parts:
         return None
     return read_array(parts["relation"], len(labels.columns), len(parts["aliased"].texts()))
-
-
-# --- files -------------------------------------------------------------------------------------
-
-
-def write_file(fit: Estimates, path: str | os.PathLike[str]) -> None:
-    """Write the record of a fit; an existing file is replaced once the new one is complete.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written.
-    """
-    target = Path(path)
-    content = write_json(record_of(fit))
-    try:
-        if target.exists() and not target.is_file():  # a pipe, a terminal
-            target.write_bytes(content)
-        else:
-            replace_file(target.resolve(), content)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {str(target)!r} ({error.strerror}); give another path."
-        ) from error
-
-
-def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of the fit that a file holds.
-
-    Raises
-    ------
-    ModelFileError
-        There is no such file, or it is no model that this version can read.
-    """
-    source = Path(path)
-    try:
-        if not stat.S_ISREG(source.stat().st_mode):
-            raise ModelFileError("It is not a file.")
-        return fields_of(read_json(source.read_bytes()))
-    except ModelFileError as error:
-        raise ModelFileError(f"Cannot load {str(source)!r}. {error}") from None
-    except RecursionError:
-        raise ModelFileError(f"Cannot load {str(source)!r}. It is nested too deeply.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ModelFileError(f"Cannot read {str(source)!r}: {reason}.") from None

@@ -17,7 +17,8 @@ from multilogit.predict import Level, NewGroups
 from multilogit.predict.tangent import Scale
 from multilogit.progress import Show
 from multilogit.result.assessment.findings import ResidualTests
-from multilogit.result.fields.random_effects import PROFILE_LEVELS, effects_of
+from multilogit.result.fields.random_effects import effects_of
+from multilogit.result.inference.methods import PROFILE_LEVELS
 from multilogit.result.methods import Methods
 from multilogit.result.pictures.effect_tables import effect_tables
 from multilogit.result.prediction.margins import Request

@@ -9,14 +9,8 @@ import pandas as pd
 
 from multilogit.errors import OptionError
 from multilogit.page.document import Block, Section, Table, Text
-from multilogit.result.reporting.pieces import (
-    Reporter,
-    column,
-    p_values,
-    picture,
-    table,
-    texts,
-)
+from multilogit.result.reporting.cells import column, p_values, table, texts
+from multilogit.result.reporting.reporter import Reporter, picture
 
 _QUICK = 2000
 """Rows of crossed factors up to which influence is shown."""

@@ -10,17 +10,16 @@ import pandas as pd
 from multilogit.page.document import Block, Section, Table, Text
 from multilogit.report import numbers
 from multilogit.result.fields.parameter_names import logit_names
-from multilogit.result.reporting.pieces import (
-    Reporter,
+from multilogit.result.reporting.cells import (
     code,
     column,
     limits,
     p_values,
-    picture,
     table,
     texts,
     with_error,
 )
+from multilogit.result.reporting.reporter import Reporter, picture
 
 
 def estimates_section(report: Reporter) -> Section:

@@ -8,7 +8,8 @@ import numpy as np
 
 from multilogit.page.document import Block, Facts, Section
 from multilogit.report.content import Content
-from multilogit.result.reporting.pieces import Reporter, code, column, count, percent, table
+from multilogit.result.reporting.cells import code, column, count, percent, table
+from multilogit.result.reporting.reporter import Reporter
 
 
 def model_section(report: Reporter, content: Content) -> Section:

@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from multilogit._version import __version__
 from multilogit.page.document import Block, Code, Facts, Section, Text
 from multilogit.prior import Specification
-from multilogit.result.reporting.pieces import Reporter, column, picture, table
+from multilogit.result.reporting.cells import column, table
+from multilogit.result.reporting.reporter import Reporter, picture
 
 _CLASS = re.compile(r"\b([A-Z]\w*(?=\())")
 _PACKAGES = ("numpy", "scipy", "pandas", "formulaic", "narwhals", "matplotlib")

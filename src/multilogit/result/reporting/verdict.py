@@ -8,7 +8,8 @@ import numpy as np
 
 from multilogit.errors import Diagnostic
 from multilogit.page.document import Block, Finding, Text, Tone
-from multilogit.result.reporting.pieces import Reporter, count
+from multilogit.result.reporting.cells import count
+from multilogit.result.reporting.reporter import Reporter
 
 _ALARM = 0.05
 _EVENTS = 10.0

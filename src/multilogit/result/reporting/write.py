@@ -22,7 +22,7 @@ from multilogit.result.reporting.estimates import (
     random_section,
 )
 from multilogit.result.reporting.model import model_section
-from multilogit.result.reporting.pieces import Reporter, plot_module
+from multilogit.result.reporting.reporter import Reporter, plot_module
 from multilogit.result.reporting.search import again_section, search_section
 from multilogit.result.reporting.verdict import verdict
 
