@@ -8,7 +8,8 @@ from operator import add
 import numpy as np
 import pytest
 
-from multilogit.data.digests import RowDigest
+from multilogit.data.digests import RowDigest, response_digest
+from multilogit.data.model_frame import Response
 
 
 @pytest.fixture
@@ -41,6 +42,17 @@ def test_every_value_matters(columns):
     columns[1][3], columns[1][4] = 0.0, 1.0
     assert _of(swapped, np.arange(100)) != _of(columns, np.arange(100))
     assert _of(columns, np.arange(99)) != whole
+
+
+def test_the_same_counts_in_other_rows_are_another_response():
+    def digest(y, place=0):
+        counts = np.asfortranarray(np.reshape(y, (-1, 1)), dtype=float)
+        return response_digest(Response("binomial", "y", ("0", "1"), counts, np.ones(4)), place)
+
+    whole = digest([0, 1, 1, 0])
+    assert whole != digest([0, 1, 0, 1])
+    assert whole == digest([1, 0, 1, 0], np.array([2, 0, 1, 3]))
+    assert whole != digest([0, 1, 1, 0], 1)
 
 
 def test_the_two_zeros_are_one(columns):

@@ -90,6 +90,7 @@ def _same(fit, whole) -> None:
     for number in ("loglik", "null_loglik", "saturated_loglik", "aic", "bic"):
         assert getattr(fit, number) == pytest.approx(getattr(whole, number), rel=1e-9), number
     assert (fit.n_obs, fit.n_groups) == (whole.n_obs, whole.n_groups)
+    assert fit.training.digest == whole.training.digest
     np.testing.assert_allclose(fit.vcov, whole.vcov, rtol=1e-8, atol=1e-12)
     assert fit.aliased == whole.aliased
     for mine, theirs in zip(fit.random, whole.random, strict=True):

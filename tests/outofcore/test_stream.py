@@ -93,6 +93,7 @@ def assert_the_same(fit: ml.Fit, model: Streamed, estimate: Estimate) -> None:
     assert training.saturated_loglik + full == pytest.approx(fit.saturated_loglik, abs=1e-8)
     assert (training.n_obs, training.n_rows) == (fit.n_obs, fit.training.n_rows)
     assert training.n_trials == fit.training.n_trials
+    assert training.digest == fit.training.digest
     assert training.labels.columns == fit.labels.columns
     for name, levels in fit.labels.levels.items():
         np.testing.assert_array_equal(training.labels.levels[name], levels)
@@ -155,6 +156,9 @@ def test_a_whole_fit(directory: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(fit.tidy(), small.tidy(), atol=1e-8, rtol=1e-6)
     assert str(fit.summary()).split("Converged")[0] == str(small.summary()).split("Converged")[0]
     np.testing.assert_allclose(fit.predict(DATA), small.predict(DATA), atol=1e-9)
+    smaller = ml.fit("y ~ x + (1 | g)", DATA.dropna(), threads=1)
+    table, expected = (ml.compare(smaller, larger).table for larger in (fit, small))
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-9)
     fit.save(tmp_path / "fit.json")
     again = ml.load(tmp_path / "fit.json")
     np.testing.assert_array_equal(again.predict(DATA), fit.predict(DATA))

@@ -1,4 +1,8 @@
-"""Digests of data in parts: the same in whatever parts and order the rows come."""
+"""Digests of data: the same in whatever parts and order the rows come.
+
+A row is known by what it holds, and the response also by its place among the rows in use: the
+same numbers in other rows are other data.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import ModelFrame
+from multilogit.data.model_frame import ModelFrame, Response
 
 Hashes = NDArray[np.uint64]
 
@@ -52,11 +56,15 @@ def _mix(hashes: Hashes) -> None:
     hashes ^= hashes >> _SHIFT
 
 
-def response_digest(frame: ModelFrame) -> RowDigest:
-    """That of the response: counts, trials, weights."""
-    response = frame.response
-    weights = [] if response.weights is None else [response.weights]
-    return RowDigest.of([*response.counts.T, response.trials, *weights], response.trials.size)
+def response_digest(response: Response, place: NDArray[np.int64] | int = 0) -> RowDigest:
+    """That of a response: counts, trials, weights.
+
+    ``place``: that of each row among all rows in use, or that of the first of successive rows.
+    """
+    n = response.trials.size
+    where = np.arange(place, place + n) if isinstance(place, int) else place
+    weights = np.ones(n) if response.weights is None else response.weights
+    return RowDigest.of([where.astype(np.float64), *response.counts.T, response.trials, weights], n)
 
 
 def model_digest(frame: ModelFrame, columns: NDArray[np.float64]) -> RowDigest:

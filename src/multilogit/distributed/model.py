@@ -15,7 +15,16 @@ from multilogit.data.cells import Cells, LevelCoder
 from multilogit.data.grouping import GroupLevels, group
 from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.distributed.parts import DaskParts
-from multilogit.distributed.passes import Facts, Model, count, look, mixed_part, single_part
+from multilogit.distributed.passes import (
+    PLACE,
+    Facts,
+    Model,
+    count,
+    look,
+    mixed_part,
+    placed,
+    single_part,
+)
 from multilogit.distributed.tables import (
     by_groups,
     heading,
@@ -74,7 +83,8 @@ def distribute(
     """
     question = _question(data, formula, given)
     data = selected(data, _names(question))
-    layout = _learn(client, data, question, given)
+    layout, complete = _learn(client, data, question, given)
+    data = _with_places(data, question, complete)
     partitions, cells = _with_rows(client, _partitions(client, data, question), question)
     frame, levels = _grouped(layout, cells)
     _check_groups(frame, options)
@@ -127,12 +137,15 @@ def _names(question: Question) -> list[str]:
     return [*(column.text for column in columns), *named]
 
 
-def _learn(client: Client, data: Any, question: Question, given: Mapping[str, Any]) -> Layout:
-    """The first pass: what the formula learns."""
+def _learn(
+    client: Client, data: Any, question: Question, given: Mapping[str, Any]
+) -> tuple[Layout, list[int]]:
+    """The first pass: what the formula learns, and the complete rows of each partition."""
     asked = [
         client.submit(look, question, part, pure=False) for part in partitions_of(client, data)
     ]
-    surveys: list[Survey] = [found for found in client.gather(asked) if found is not None]
+    every: list[Survey | None] = client.gather(asked)
+    surveys = [found for found in every if found is not None]
     if not surveys:
         raise DataError("The data have no rows.")
     survey = reduce(add, surveys)
@@ -141,7 +154,20 @@ def _learn(client: Client, data: Any, question: Question, given: Mapping[str, An
     missing = given.get("missing", "drop")
     if missing not in ("drop", "raise"):
         raise OptionError(f"missing={missing!r}: use 'drop' or 'raise'.")
-    return survey.learn(given.get("baseline"), missing)
+    complete = [0 if found is None else found.n_rows - found.dropped for found in every]
+    return survey.learn(given.get("baseline"), missing), complete
+
+
+def _with_places(data: Any, question: Question, complete: Sequence[int]) -> Any:
+    """The complete rows with their places; ``complete``: how many each partition has."""
+    import dask.dataframe as dd
+    from dask.delayed import delayed
+
+    make = delayed(placed)
+    firsts = np.cumsum([0, *complete]).tolist()
+    parts = zip(data.to_delayed(), firsts[:-1], strict=True)
+    meta = data._meta.assign(**{PLACE: np.zeros(0, dtype=np.int64)})
+    return dd.from_delayed([make(part, question, first) for part, first in parts], meta=meta)
 
 
 def _partitions(client: Client, data: Any, question: Question) -> list[Any]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from multilogit.data.cells import Cells
-from multilogit.data.digests import RowDigest, response_digest
 from multilogit.data.grouping import GroupLevels
 from multilogit.data.ingest import read_table
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.estimate import Options, fixed_likelihood
 from multilogit.estimate.mixed import mixed_likelihood
+from multilogit.formula.design import complete_rows
+from multilogit.formula.frame import columns_in_use
 from multilogit.formula.survey import Layout, Question, Survey, complete_part, survey_complete
 from multilogit.likelihood.mixed import WithQuadrature
 from multilogit.outofcore.elsewhere import like_the_model
@@ -27,6 +29,20 @@ def look(question: Question, partition: pd.DataFrame) -> Survey | None:
     if partition.empty:
         return None
     return survey_complete(complete_part(read_table(partition), question), question)
+
+
+PLACE = "multilogit: place"
+"""A column for the place of each row among all that are complete: a shuffle forgets it."""
+
+
+def placed(partition: pd.DataFrame, question: Question, first: int) -> pd.DataFrame:
+    """The complete rows of a partition with their places, from ``first`` on."""
+    if partition.empty:
+        return partition.assign(**{PLACE: np.zeros(0, dtype=np.int64)})
+    table = read_table(partition)
+    rows, _ = complete_rows(columns_in_use(question.spec, table, question.given), table.n_rows)
+    kept = partition if rows is None else partition.iloc[rows]
+    return kept.assign(**{PLACE: np.arange(first, first + len(kept))})
 
 
 def count(question: Question, partition: pd.DataFrame) -> tuple[int, Cells | None]:
@@ -80,15 +96,12 @@ class Facts:
         Sums over its rows.
     levels
         Of each grouping factor its groups, in the order in which it numbers them.
-    response
-        Digest.
     kept
         Rows of the likelihood: populations, where they were collapsed.
     """
 
     totals: Totals
     levels: dict[str, GroupLevels]
-    response: RowDigest
     kept: int
 
 
@@ -113,14 +126,14 @@ def mixed_part(model: Model, partition: pd.DataFrame) -> Part:
     compact = _compact(frame)
     likelihood = mixed_likelihood(compact, Options())
     assert isinstance(likelihood, WithQuadrature)
-    return Part(likelihood, _facts(model, frame, levels, compact))
+    return Part(likelihood, _facts(model, frame, levels, compact, partition))
 
 
 def single_part(model: Model, partition: pd.DataFrame) -> Part:
     """The likelihood of a partition without random effects."""
     frame, levels = model.rows(partition)
     compact = _compact(frame)
-    return Part(fixed_likelihood(compact, 1), _facts(model, frame, levels, compact))
+    return Part(fixed_likelihood(compact, 1), _facts(model, frame, levels, compact, partition))
 
 
 def _compact(frame: ModelFrame) -> ModelFrame:
@@ -128,8 +141,12 @@ def _compact(frame: ModelFrame) -> ModelFrame:
 
 
 def _facts(
-    model: Model, frame: ModelFrame, levels: dict[str, GroupLevels], compact: ModelFrame
+    model: Model,
+    frame: ModelFrame,
+    levels: dict[str, GroupLevels],
+    compact: ModelFrame,
+    partition: pd.DataFrame,
 ) -> Facts:
     totals = Totals()
-    totals.add(frame, model.packing.columns(frame))
-    return Facts(totals, levels, response_digest(frame), compact.response.trials.size)
+    totals.add(frame, model.packing.columns(frame), partition[PLACE].to_numpy())
+    return Facts(totals, levels, compact.response.trials.size)

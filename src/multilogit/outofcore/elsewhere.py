@@ -59,7 +59,7 @@ class Streamed:
     elsewhere: RowsElsewhere
 
     def digest(self) -> str:
-        """SHA-256 of the response."""
+        """Digest of the response."""
         return self.totals.digest(self.frame.response.categories)
 
     def fingerprint(self) -> str:

@@ -290,7 +290,7 @@ class _Spill:
                 name: coder.codes(levels[name])[(frame.groupings or {})[name].codes]
                 for name, coder in coders.items()
             }
-            self.totals.add(frame, self.packing.columns(frame))
+            self.totals.add(frame, self.packing.columns(frame), done)
             block = self.packing.pack(frame, codes)
             for _, rows in self.waiting.add(block, self._parts(codes, done, block.shape[1])):
                 self._build(rows)

@@ -65,8 +65,12 @@ class Totals:
     response: RowDigest = field(default_factory=RowDigest)
     model: RowDigest = field(default_factory=RowDigest)
 
-    def add(self, frame: ModelFrame, U: Floats) -> None:
-        """Add the rows of a frame; ``U``: its different columns, shape ``(u, n)``."""
+    def add(self, frame: ModelFrame, U: Floats, place: NDArray[np.int64] | int) -> None:
+        """Add the rows of a frame.
+
+        ``U``: its different columns, shape ``(u, n)``; ``place``: as that of
+        :func:`~multilogit.data.digests.response_digest`.
+        """
         response = frame.response
         counts, trials = response.weighted()
         self.n_rows += trials.size
@@ -83,7 +87,7 @@ class Totals:
         offset = np.zeros(trials.size) if frame.offset is None else frame.offset
         self.offset_trials += float(offset @ trials)
         self.offset_counts = self.offset_counts + offset @ counts
-        self.response = self.response + response_digest(frame)
+        self.response = self.response + response_digest(response, place)
         self.model = self.model + model_digest(frame, U)
 
     @classmethod
@@ -98,7 +102,7 @@ class Totals:
         return every
 
     def digest(self, categories: tuple[str, ...]) -> str:
-        """SHA-256 of the response, in whatever order the rows came; not that of a fit in memory."""
+        """Digest of the response, in whatever order the rows came: that of a fit in memory."""
         return self.response.text(categories)
 
     def as_response(self, like: Response) -> Response:

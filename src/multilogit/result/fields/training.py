@@ -7,15 +7,15 @@ same attributes (:class:`Training`); only :attr:`Training.frame` tells them apar
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.data.digests import response_digest
 from multilogit.data.model_frame import Family, ModelFrame
 from multilogit.data.populations import log_coefficient
 from multilogit.errors import DataNotSavedError
@@ -101,7 +101,7 @@ class Training(Protocol):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the response, row by row: equal for fits to the same observations."""
+        """Digest of the response, row by row: equal for fits to the same observations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +157,12 @@ class TrainingData:
     def digest_from(self, categories: tuple[str, ...]) -> str:
         """The digest of the same observations with the same categories in another order."""
         response = self.frame.response
-        found = hashlib.sha256(repr(categories).encode("utf-8", "backslashreplace"))
-        counts = response.counts.T
         if categories != response.categories:
-            every = np.vstack([response.trials - counts.sum(axis=0), counts])
-            counts = every[[response.categories.index(category) for category in categories[1:]]]
-        weights = np.ones(self.n_rows) if response.weights is None else response.weights
-        for column in (*counts, response.trials, weights):
-            found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
-        return found.hexdigest()
+            counts = response.counts
+            every = np.column_stack([response.trials - counts.sum(axis=1), counts])
+            order = [response.categories.index(category) for category in categories[1:]]
+            response = replace(response, counts=every[:, order])
+        return response_digest(response).text(categories)
 
 
 @dataclass(frozen=True, slots=True)
