@@ -8,6 +8,7 @@
 #include "bind_arrays.hpp"
 #include "bindings.hpp"
 #include "fixed.hpp"
+#include "levels.hpp"
 
 namespace multilogit {
 
@@ -94,9 +95,41 @@ nb::tuple regression(FixedArrays& self, const std::optional<Vector>& w, const Co
   return nb::make_tuple(to_numpy(result.gram, {p, p}), to_numpy(result.cross, {z.shape(1), p}));
 }
 
+using Counts = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Written = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+nb::tuple level_modes(const std::vector<Vector>& columns, const Vector& y, const Vector& n,
+                      const std::optional<Vector>& offset, const Counts& first, const Vector& beta,
+                      const Written& alpha, const Written& shift, std::size_t threads) {
+  const std::size_t rows = n.shape(0), levels = alpha.shape(0), p = columns.size();
+  require(first.shape(0) == levels + 1 && first.data()[0] == 0, "first must begin every level");
+  for (std::size_t g = 0; g < levels; ++g)
+    require(first.data()[g] <= first.data()[g + 1], "first must be ascending");
+  require(first.data()[levels] == static_cast<std::int64_t>(rows), "levels must have all rows");
+  require(y.shape(0) == rows && shift.shape(0) == rows && (!offset || offset->shape(0) == rows),
+          "counts, offset and shift must be as long as trials");
+  require(beta.shape(0) == p, "beta must hold one coefficient per column");
+  LevelColumns data{{},           y.data(), n.data(), offset ? offset->data() : nullptr,
+                    first.data(), levels};
+  for (const Vector& column : columns) {
+    require(column.shape(0) == rows, "every column must be as long as trials");
+    data.x.push_back(column.data());
+  }
+  LevelModes modes;
+  {
+    nb::gil_scoped_release release;
+    modes = find_level_modes(data, beta.data(), alpha.data(), shift.data(), threads);
+  }
+  return nb::make_tuple(to_numpy(modes.information, {levels}), to_numpy(modes.cross, {levels, p}),
+                        to_numpy(modes.removed, {p, p}), modes.found);
+}
+
 }  // namespace
 
 void bind_fixed(nb::module_& m) {
+  m.def("level_modes", &level_modes, nb::arg("columns"), nb::arg("counts"), nb::arg("trials"),
+        nb::arg("offset").none(), nb::arg("first"), nb::arg("beta"), nb::arg("alpha"),
+        nb::arg("shift"), nb::arg("threads"));
   nb::class_<FixedArrays>(m, "FixedData")
       .def(nb::init<std::vector<Vector>, const Columns&, const Vector&, std::optional<Columns>,
                     std::optional<Vector>>(),

@@ -41,6 +41,22 @@ class FixedData:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """X'diag(w)X, shape ``(p, p)``, and z'X, shape ``(k, p)``, for z ``(n, k)``, F-ordered."""
 
+def level_modes(
+    columns: list[NDArray[np.float64]],
+    counts: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    offset: NDArray[np.float64] | None,
+    first: NDArray[np.int64],
+    beta: NDArray[np.float64],
+    alpha: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    threads: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], bool]:
+    """Intercepts of levels (core/levels.hpp): h, ``(levels,)``; m, ``(levels, p)``; Σ mm'/h; found.
+
+    Rows are sorted: level g has ``first[g]:first[g + 1]``. ``alpha`` and ``shift`` are written.
+    """
+
 class GroupedData:
     """Rows of one grouping factor in tiles, and their likelihood (core/grouped.hpp)."""
 
