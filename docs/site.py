@@ -6,6 +6,7 @@ The pages write mathematics as code forges read it: ``$...$`` in a line, and fen
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _BLOCK = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"\$(?!\s)([^$\n]+?)(?<!\s)\$")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_UPWARDS = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)#\s]*)[^)]*\)")
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
@@ -33,13 +35,25 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Formulas as MathML, links to pages from outside ``docs``, comments of the tests away."""
+    """Formulas as MathML, links that lead somewhere on the site, comments of the tests away."""
     up = "../" * page.file.src_uri.count("/")
     for source, target in OUTSIDE.items():
         markdown = markdown.replace(f"]({up}../{source})", f"]({up}{target})")
         markdown = markdown.replace(f"](docs/{target})", f"]({target})")
     markdown = _COMMENT.sub("", markdown)
-    return with_mathml(markdown)
+    return with_mathml(without_the_repository(markdown, page.file.src_uri))
+
+
+def without_the_repository(markdown: str, page: str) -> str:
+    """Links to files of the repository that are no pages become the paths of these files."""
+
+    def plain(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), found[2]))
+        if target.startswith("docs/"):
+            return found[0]
+        return f"`{target}`" if found[1] == target else f"{found[1]}, `{target}`"
+
+    return _UPWARDS.sub(plain, markdown)
 
 
 def with_mathml(markdown: str) -> str:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import runpy
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +92,20 @@ def docstrings() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_links_out_of_the_site_become_paths() -> None:
+    pytest.importorskip("latex2mathml")
+    pytest.importorskip("mkdocs")
+    site = runpy.run_path(str(DOCS / "site.py"))["without_the_repository"]
+    assert (
+        site("[script](../tools/a.py) of [b](b.md)", "c.md") == "script, `tools/a.py` of [b](b.md)"
+    )
+    assert site("[tests/oracles](../tests/oracles)", "c.md") == "`tests/oracles`"
+    assert (
+        site("[b](../b.md#x), [R](../../README.md#y)", "api/c.md")
+        == "[b](../b.md#x), R, `README.md`"
+    )
 
 
 def test_docstrings_become_markdown(docstrings: ModuleType) -> None:
