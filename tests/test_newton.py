@@ -278,6 +278,17 @@ def test_noise_that_hides_the_last_rise(slope: float, noise: float, status: Stat
     assert abs(solution.psi[0] - slope) <= slope
 
 
+@pytest.mark.parametrize("noise", [1e-12, 1e-10, 1e-8])
+def test_next_to_a_maximum_the_gradient_decides_not_the_noise(noise: float) -> None:
+    def formula(psi: Vector) -> tuple[float, Any, Any]:
+        x = psi[0]
+        return -20.0 - math.cosh(x) + noise * math.sin(1e9 * x), [-math.sinh(x)], -math.cosh(x)
+
+    solution = maximise(Function(formula), np.array([0.9]))
+    assert solution.converged
+    assert abs(solution.psi[0]) < 1e-8  # quadratic, to the rounding of the gradient
+
+
 @pytest.mark.parametrize("factor", [-1.0, -30.0])
 def test_a_wrong_gradient_near_the_maximum_is_not_noise(factor: float) -> None:
     liar = Function(lambda x: (factor * (x[0] - 1.0) - 1000.0, [1e-4], -1.0))

@@ -445,10 +445,17 @@ class _Climb:
     def _rounding_accepts(
         self, direction: Direction, trial: Evaluation, rise: float, predicted: float
     ) -> bool:
-        """Approximate Wolfe: Q cannot tell, but the gradient along p has fallen."""
-        if predicted > self._rounding() or rise < -self._rounding():
-            return False
-        return abs(float(trial.gradient.dot(direction.p))) < 0.9 * direction.slope
+        """Approximate Wolfe: Q cannot tell, but the gradient along p has fallen.
+
+        Next to a maximum (λ ≤ 10⁻³) Q may also fall by as much as its noise, if the gradient
+        falls tenfold: its rounding, and no noise of Q, then decides when the search ends.
+        """
+        left = abs(float(trial.gradient.dot(direction.p)))
+        if predicted <= self._rounding() and rise >= -self._rounding():
+            return left < 0.9 * direction.slope
+        near = direction.ridge == 0.0 and direction.decrement <= _NEAR
+        noise = _NOISE * max(abs(self.point.evaluation.value), 1.0)
+        return near and abs(rise) <= noise and left < 0.1 * direction.slope
 
     def _polish(self, direction: Direction, norm: float) -> tuple[float, _Point] | Status:
         """One full step at a point that has converged but for max |g|; never backtracks."""

@@ -35,6 +35,20 @@ def test_the_large_study_spans_the_four_stresses() -> None:
     assert {cell.effects for cell in design.cells} == {"normal", "t", "skewed", "bimodal"}
 
 
+def test_slow_estimators_have_fewer_cells_and_intervals() -> None:
+    design = load_design("stresses")
+    assert design.name == "stresses"  # seeds depend on it
+    assert len(design.cells_for("nuts")) >= 12
+    assert design.cells_for("ml") == design.cells
+    assert "profile" in design.intervals_for("relative-entropy")
+    assert "profile" not in design.intervals_for("jeffreys")
+
+
+def test_designs_that_choose_and_that_confirm_have_no_cell_in_common() -> None:
+    chosen, confirmed = load_design("defaults"), load_design("stresses")
+    assert not {c.digest for c in chosen.cells} & {c.digest for c in confirmed.cells}
+
+
 def test_cells_are_crossed_with_what_varies() -> None:
     content = {
         "run": {"estimators": ["ml"]},
@@ -78,6 +92,7 @@ def test_published_series_become_single_values() -> None:
         ({"run": {"estimators": ["ml"]}, "vary": {"beta.w": [1.0]}}, "'w'"),
         ({"run": {"estimators": ["ml"]}, "cells": [{"name": "a"}, {"name": "a"}]}, "'a'"),
         ({"run": {"estimators": ["ml"], "intervals": ["exact"]}}, "'exact'"),
+        ({"run": {"estimators": ["ml"], "cells_of": {"ml": ["none"]}}}, "'none'"),
         ({"run": {"estimators": ["ml"]}, "published": [{"cell": "all"}]}, "'estimator'"),
     ],
 )

@@ -56,6 +56,20 @@ def test_values_are_those_of_the_fit() -> None:
     assert np.allclose(spread, 1.959964 * fit.posterior_sd.to_numpy(), rtol=1e-6)
 
 
+def test_information_in_log_standard_deviations() -> None:
+    data = Simulator("d", CELL).draw(0)
+    settings = Settings(("wald", "wald-log-sd"))
+    (found,) = estimator_named("relative-entropy").make(settings).fit([data], [0])
+    fit = ml.fit(data.formula, data.frame, prior=ml.RelativeEntropy(), threads=1)
+    sd, gradient, hessian = fit.theta.iloc[0], fit.likelihood.gradient, fit.likelihood.hessian
+    J = np.diag([1.0, 1.0, sd])  # dψ/d(β, log σ)
+    in_log_sd = J @ hessian @ J + np.diag([0.0, 0.0, sd * gradient[2]])
+    se = np.sqrt(np.diag(np.linalg.inv(-in_log_sd)))
+    ends = data.layout.working(found.intervals["wald-log-sd"])
+    assert np.allclose(ends[:, 1] - ends[:, 0], 2.0 * 1.959963985 * se, rtol=1e-6)
+    assert abs(se[2] / found.se[2] - 1.0) > 0.01  # they differ where a prior pulls
+
+
 def test_separation_is_a_result() -> None:
     data = Simulator("d", CELL).draw(0)
     data.frame["y"] = (data.frame["x"] > 0).astype(float)

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ KINDS = ("normal", "bernoulli", "exponential")
 SIZES = ("equal", "skewed")
 EFFECTS = ("normal", "t", "skewed", "bimodal")
 PUBLISHED = ("cell", "estimator", "measure", "parameter", "digit", "n", "source")
-INTERVALS = ("wald", "posterior", "profile")
+INTERVALS = ("wald", "wald-log-sd", "posterior", "profile")
 
 
 class StudyError(InputError):
@@ -186,7 +186,12 @@ class Design:
     batch
         Replicates that one process does between checkpoints.
     intervals
-        Kinds of intervals that are computed: ``"wald"``, ``"posterior"``, ``"profile"``.
+        Kinds of intervals that are computed: ``"wald"``, ``"wald-log-sd"`` (from the information
+        of the likelihood in log standard deviations), ``"posterior"``, ``"profile"``.
+    profiled
+        Estimators that profile intervals are computed for; empty: all.
+    cells_of
+        Names of the only cells that some (slow) estimators are run on.
     fresh_groups
         Groups of the data on which predictions are scored.
     extreme
@@ -211,6 +216,8 @@ class Design:
     replicates_of: Mapping[str, int] = field(default_factory=dict)
     batch: int = 50
     intervals: tuple[str, ...] = ("wald", "posterior")
+    profiled: tuple[str, ...] = ()
+    cells_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fresh_groups: int = 50
     extreme: float = 30.0
     report: tuple[str, ...] = ()
@@ -220,6 +227,16 @@ class Design:
     def replicates_for(self, estimator: str) -> int:
         """Replicates per cell of one estimator."""
         return self.replicates_of.get(estimator, self.replicates)
+
+    def cells_for(self, estimator: str) -> tuple[Cell, ...]:
+        """The cells that one estimator is run on."""
+        names = self.cells_of.get(estimator)
+        return tuple(cell for cell in self.cells if names is None or cell.name in names)
+
+    def intervals_for(self, estimator: str) -> tuple[str, ...]:
+        """The kinds of intervals that are computed for one estimator."""
+        skipped = "profile" if self.profiled and estimator not in self.profiled else ""
+        return tuple(kind for kind in self.intervals if kind != skipped)
 
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
@@ -264,7 +281,7 @@ def parse_design(content: Mapping[str, Any], name: str) -> Design:
     _known("[ademp]", ademp, ADEMP)
     settings = dict(content.get("run", {}))
     _known("[run]", settings, _names(Design) - {"name", "title", "ademp", "cells", "published"})
-    for key in ("estimators", "intervals", "report"):
+    for key in ("estimators", "intervals", "profiled", "report"):
         if key in settings:
             settings[key] = tuple(settings[key])
     for kind in settings.get("intervals", ()):
@@ -273,6 +290,8 @@ def parse_design(content: Mapping[str, Any], name: str) -> Design:
     twice = {cell.name for cell in cells if [c.name for c in cells].count(cell.name) > 1}
     if twice:
         raise StudyError(f"Cells must have different names; several are called {sorted(twice)}.")
+    for wanted in itertools.chain.from_iterable(settings.get("cells_of", {}).values()):
+        _one_of("[run.cells_of]: a cell", wanted, tuple(cell.name for cell in cells))
     if "estimators" not in settings:
         raise StudyError("[run] must list estimators.")
     if settings.get("batch", 1) < 1 or settings.get("replicates", 1) < 1:

@@ -24,7 +24,7 @@ def compute(
     nor the process that it is in changes it (but its seconds).
     """
     simulator = Simulator(design.name, cell)
-    settings = Settings(design.intervals, prior_scale=cell.prior_scale)
+    settings = Settings(design.intervals_for(estimator), prior_scale=cell.prior_scale)
     replicates = range(start, stop)
     data = [simulator.draw(k) for k in replicates]
     seeds = [

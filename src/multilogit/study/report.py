@@ -98,7 +98,7 @@ def _head(results: Results) -> Iterator[str]:
     short = [
         f"{cell}: {_title(name)} has {done.get((cell, name), 0)} of {n} replicates"
         for name, n in asked.items()
-        for cell in [c.name for c in design.cells]
+        for cell in [c.name for c in design.cells_for(name)]
         if done.get((cell, name), 0) < n
     ]
     if short:

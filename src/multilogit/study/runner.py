@@ -98,7 +98,7 @@ def plan(
     out = []
     for name in sorted(names, key=lambda name: not ESTIMATORS[name].heavy):
         size = max(1, design.batch // (_HEAVY_SHARE if ESTIMATORS[name].heavy else 1))
-        for cell in design.cells:
+        for cell in design.cells_for(name):
             if cells is None or cell.name in cells:
                 batches = batches_of(design, cell, name, size)
                 out += [b for b in batches if replicates is None or b.start < replicates]

@@ -160,6 +160,8 @@ class Store:
 def key_of(design: Design, cell: Cell) -> str:
     """Digest of all that results of a cell depend on, but the estimator."""
     content = f"{design.name} {cell.digest} {sorted(design.intervals)} {design.fresh_groups}"
+    if design.profiled:
+        content += f" {sorted(design.profiled)}"
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from multilogit.errors import MultilogitError
+from multilogit.estimate import information_inverse
 from multilogit.evaluation import Matrix, Vector
 from multilogit.fitting import fit
 from multilogit.prior import Prior
@@ -89,6 +90,9 @@ class FittedEstimator:
         made = {}
         if "wald" in self.settings.intervals:
             made["wald"] = symmetric_intervals(layout, estimate, se, z)
+        if "wald-log-sd" in self.settings.intervals and spread is not None:
+            spread_log = spread_in_log_sd(found, layout)
+            made["wald-log-sd"] = symmetric_intervals(layout, estimate, spread_log, z)
         if "posterior" in self.settings.intervals and spread is not None:
             made["posterior"] = symmetric_intervals(layout, estimate, spread, z)
         if "profile" in self.settings.intervals:
@@ -118,6 +122,28 @@ def posterior_spread(found: Fit, layout: Layout) -> Vector:
     if len(found.coef) < len(layout.beta):
         return np.full(layout.size, np.nan)
     return spread_of(layout, _psi(found), found.posterior_covariance)
+
+
+def spread_in_log_sd(found: Fit, layout: Layout) -> Vector:
+    """Standard errors on the working scale from −ℓ″ in the coordinates (β, log l_jj, l_ij).
+
+    Away from the maximum of ℓ, where a prior holds ψ̂, the information depends on the
+    coordinates: on the diagonal of Λ it is l²ℓ″ + lℓ′, restated here in units of θ. From −Q″
+    where it is not positive definite.
+    """
+    if len(found.coef) < len(layout.beta):
+        return np.full(layout.size, np.nan)
+    psi, p, q = _psi(found), len(layout.beta), len(layout.effects)
+    hessian = found.likelihood.hessian.copy()
+    columns, rows = np.triu_indices(q)
+    for k in p + np.flatnonzero(rows == columns):
+        if psi[k] > 0.0:
+            hessian[k, k] += found.likelihood.gradient[k] / psi[k]
+    free = ~found.boundary
+    covariance = information_inverse(hessian, free)
+    if not np.isfinite(covariance[np.ix_(free, free)]).all():
+        covariance = found.posterior_covariance
+    return spread_of(layout, psi, covariance)
 
 
 def spread_of(layout: Layout, psi: Vector, C: Matrix) -> Vector:

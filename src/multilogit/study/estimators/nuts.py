@@ -25,7 +25,7 @@ from multilogit.study.estimators.base import FAILED, Estimated, Settings
 from multilogit.study.generate import Dataset
 from multilogit.study.truth import Layout
 
-CHAINS, WARMUP, DRAWS = 4, 300, 500
+CHAINS, WARMUP, DRAWS = 4, 250, 400
 _EXTENSIONS = 4
 """Chains that have not mixed go on, by ``DRAWS`` each time, at most so often."""
 LARGEST_RHAT, LEAST_ESS = 1.01, 400.0
@@ -131,7 +131,7 @@ class Sampler:
         numpyro.enable_x64()
         model = _model(numpyro, self._jax, shape, scale)
         self._mcmc = infer.MCMC(
-            infer.NUTS(model, target_accept_prob=0.9),
+            infer.NUTS(model),
             num_warmup=WARMUP,
             num_samples=DRAWS,
             num_chains=CHAINS,

@@ -99,6 +99,13 @@ ESTIMATORS: dict[str, Entry] = {
         "relative entropy, s = 2.5",
         lambda s: RelativeEntropy(covariance=CovarianceRelativeEntropy(scale=2.5)),
     ),
+    "relative-entropy-10": _own(
+        "relative entropy, s = 10",
+        lambda s: RelativeEntropy(covariance=CovarianceRelativeEntropy(scale=10.0)),
+    ),
+    "relative-entropy-uniform-1": _own(
+        "relative entropy, u = ½, κ = 1", lambda s: RelativeEntropy(1.0, reference="uniform")
+    ),
     "relative-entropy-fixed": _own("relative entropy, fixed u = ½", _fixed_reference),
     "relative-entropy-fixed-quadrature": _own(
         f"relative entropy, fixed u = ½, {_QUADRATURE} nodes", _fixed_reference, _QUADRATURE
