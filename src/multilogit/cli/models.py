@@ -23,7 +23,9 @@ from multilogit.comparison import compare as compare_fits
 from multilogit.errors import InputError, OptionError
 from multilogit.result import Fit, load
 
-Model = Annotated[Path, typer.Argument(help="Model that 'multilogit fit --output' has written.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Model that 'multilogit fit --output' has written.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -40,7 +42,9 @@ def show(model: Model, as_json: AsJson = False) -> None:
 
 def predict(
     model: Model,
-    data: Annotated[Path, typer.Argument(help="CSV or Parquet file with the new data.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="CSV or Parquet file with the new data.")
+    ],
     kind: Annotated[
         str, typer.Option(metavar="response|link|class", help="Probabilities, logits or classes.")
     ] = "response",
@@ -60,7 +64,9 @@ def predict(
         str,
         typer.Option(metavar="error|population", help="What to do with groups not seen before."),
     ] = "error",
-    offset: Annotated[str | None, typer.Option(help="Column added to the predictor.")] = None,
+    offset: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column added to the predictor.")
+    ] = None,
     trials: Annotated[
         str | None,
         typer.Option(metavar="COLUMN|NUMBER", help="Expected counts out of so many trials."),
@@ -104,7 +110,8 @@ def predict(
 
 def compare(
     models: Annotated[
-        list[Path], typer.Argument(help="Two or more models fitted to the same data.")
+        list[Path],
+        typer.Argument(metavar="MODEL", help="Two or more models fitted to the same data."),
     ],
     test: Annotated[
         bool, typer.Option(help="Likelihood ratio tests; without them AIC and BIC alone.")
@@ -132,7 +139,7 @@ def compare(
 
 def report(
     model: Model,
-    output: Annotated[Path, typer.Argument(help="HTML file to write.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="HTML file to write.")],
     data: Annotated[
         Path | None,
         typer.Option(help="Data to check the model on, response included; a model has none."),
@@ -141,10 +148,11 @@ def report(
     level: Annotated[float, typer.Option(help="Confidence level of all intervals.")] = 0.95,
     as_json: AsJson = False,
 ) -> None:
-    """Write a report of a saved model: one HTML file that needs nothing else.
+    """Write a report of a saved model: one HTML file.
 
-    What needs data is left out unless --data names some. Exit code 0: done; 1: done, but the
-    model is not to be trusted; 2: the model or the data cannot be used.
+    It needs no network and no script. What needs data is left out unless --data names some.
+    Exit code 0: done; 1: done, but the model is not to be trusted; 2: the model or the data
+    cannot be used.
     """
     with one_message():
         fit = load(model)

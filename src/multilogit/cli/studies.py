@@ -15,7 +15,7 @@ from multilogit.study.runner import plan, run
 from multilogit.study.store import Store
 
 study = typer.Typer(
-    help="Simulation studies: designs as files, runs that survive a kill, reports.",
+    help="Simulation studies of estimators: designs, runs, reports.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,7 @@ def list_designs() -> None:
 
 @study.command()
 def describe(design: DesignName) -> None:
-    """Say what a design is: its aims, data, estimands, methods, performance measures."""
+    """Say what a design is for: aims, data, estimands, methods."""
     with one_message():
         typer.echo(_described(load_design(design)))
 
@@ -74,12 +74,12 @@ def run_design(
 
 @study.command()
 def report(
-    results: Annotated[Path, typer.Argument(help="Directory of the results.")],
+    results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Directory of the results.")],
     output: Annotated[Path, typer.Option(help="Markdown file; figures go beside it.")] = Path(
         "study.md"
     ),
 ) -> None:
-    """Write the page: measures with Monte Carlo errors, figures, claims judged one by one."""
+    """Write the page: measures, figures, claims judged one by one."""
     with one_message():
         typer.echo(f"Report: {write_report(Store(results), output)}")
 
