@@ -15,7 +15,7 @@ _MOST_EFFECTS = 16
 
 def check_supported(frame: ModelFrame, options: Options) -> None:
     """Refuse what this version cannot estimate."""
-    if not frame.fixed.columns:
+    if not frame.fixed.columns and frame.fixed.levels is None:
         raise OptionError("The model has no fixed effects; add an intercept or a predictor.")
     if not frame.random:
         return

@@ -44,7 +44,7 @@ class DataNotSavedError(DataError):
     ) -> None:
         reason = (
             f"{what} needs the data of the fit, which a saved model does not contain, nor one that "
-            "was fitted to data in parts."
+            "was fitted to data in parts or with a factor of very many levels."
         )
         super().__init__(f"{reason} {remedy}")
 

@@ -56,6 +56,32 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Levels:
+    """A factor of very many levels, without the columns that it stands for.
+
+    Attributes
+    ----------
+    term
+        As in the formula.
+    codes
+        Shape ``(n,)``, int32: the level of each row.
+    names
+        What the indicator column of each level is called, the first one included.
+    coded_fully
+        Whether every level has a coefficient; False: treatment contrasts, the first level is
+        the reference, and there is an intercept.
+    column
+        Where its columns would stand: before so many of the others.
+    """
+
+    term: str
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+    coded_fully: bool
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
 class FixedColumns:
     """The design matrix X of the fixed effects, column by column.
 
@@ -68,11 +94,14 @@ class FixedColumns:
         p names, as R writes them where R has one: ``"(Intercept)"``, ``"urbanY"``.
     terms
         For each column the formula term it belongs to, e.g. ``"urban"``.
+    levels
+        A factor that has no columns because they would be too many.
     """
 
     columns: tuple[Column, ...]
     names: tuple[str, ...]
     terms: tuple[str, ...]
+    levels: Levels | None = None
 
     def matrix(self) -> NDArray[np.float64]:
         """X as one ``(n, p)`` F-ordered array (a copy)."""
@@ -88,6 +117,7 @@ class FixedColumns:
             tuple(self.columns[k] for k in indices),
             tuple(self.names[k] for k in indices),
             tuple(self.terms[k] for k in indices),
+            self.levels,
         )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, FixedColumns
 from multilogit.evaluation import Matrix
 from multilogit.likelihood.fixed import FixedLikelihood
+from multilogit.likelihood.levels import LevelsLikelihood
 
 _SUSPECT = 1e-9
 """Part of a column's sum of squares that earlier columns leave: below, look closely."""
@@ -42,6 +44,33 @@ def split_dependent(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
     if _independent(some @ some.T):
         return list(range(len(columns))), []
     return _orthogonalise(columns)
+
+
+def split_within(
+    likelihood: LevelsLikelihood,
+    columns: Sequence[Column],
+    trials: Column,
+    codes: NDArray[np.int32],
+) -> list[int]:
+    """Indices of the columns that levels and earlier columns do not determine.
+
+    As :func:`split_aliased`, of what is left of each column within the levels of a factor.
+    """
+    if not columns:
+        return []
+    squares = np.array([trials @ np.square(column) for column in columns])
+    root = 0.5 * np.sqrt(squares)  # W is at most a quarter of the trials
+    information = -likelihood.at_zero.hessian
+    within = information.diagonal() > _SUSPECT * root**2
+    if within.all() and _independent(information):
+        return list(range(len(columns)))
+    totals = np.bincount(codes, trials)
+    centred = []
+    for column in columns:
+        rest = column - (np.bincount(codes, trials * column) / totals)[codes]
+        varies = float(np.linalg.norm(rest)) > _ALIASED * float(np.linalg.norm(column))
+        centred.append(rest if varies else np.zeros_like(rest))
+    return _orthogonalise(centred)[0]
 
 
 def _independent(gram: Matrix) -> bool:

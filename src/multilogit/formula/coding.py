@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.columns import Factor, Numeric, factor_of, is_finite
-from multilogit.data.model_frame import FixedColumns
+from multilogit.data.model_frame import FixedColumns, Levels
 from multilogit.errors import DataError
 from multilogit.formula.bridge import Coded, Columns, materialize
 from multilogit.formula.evaluate import Environment, evaluate
 from multilogit.formula.functions import recode, truths
-from multilogit.formula.limits import MAX_CELLS, MAX_COLUMNS
+from multilogit.formula.limits import MANY_CELLS, MANY_LEVELS, MAX_CELLS, MAX_COLUMNS
 from multilogit.formula.spec import INTERCEPT, Terms, Variable, label
 
 Product = tuple[Coded, ...]
 
 
 def build_columns(
-    terms: Terms, environment: Environment, ones: NDArray[np.float64]
+    terms: Terms, environment: Environment, ones: NDArray[np.float64], *, compact: bool = False
 ) -> FixedColumns:
     """All columns of a sum of terms.
 
@@ -34,6 +34,8 @@ def build_columns(
         Columns and states; in training, the states are filled.
     ones
         Shape ``(n,)``: the intercept.
+    compact
+        Whether, in training, a factor of very many levels may be kept without columns.
 
     Raises
     ------
@@ -42,14 +44,19 @@ def build_columns(
         numeric in training and is not now, a result that is not finite, more columns than
         :mod:`.limits` allows, and what functions refuse.
     """
-    products = coded_products(terms, environment)
-    rest = [product for product in products if not _plain(product)]
+    products = coded_products(terms, environment, compact=compact)
+    without = next((k for k, p in enumerate(products) if _compact(p, environment)), None)
+    rest = [p for k, p in enumerate(products) if k != without and not _plain(p)]
     made = iter(materialize(rest, environment) if rest else ())
     columns = [ones] * terms.intercept
     names = [INTERCEPT] * terms.intercept
     owners = [INTERCEPT] * terms.intercept
-    for term, product in zip(terms.terms, products, strict=True):
+    levels = None
+    for k, (term, product) in enumerate(zip(terms.terms, products, strict=True)):
         owner = label(term)
+        if k == without:
+            levels = _levels(owner, product[0], terms.intercept, len(columns))
+            continue
         column = _plain(product)
         found = [(owner, column.floats())] if column else next(made)
         if not column:
@@ -57,13 +64,51 @@ def build_columns(
         names += [name for name, _ in found]
         columns += [column for _, column in found]
         owners += [owner] * len(found)
-    return FixedColumns(tuple(columns), tuple(names), tuple(owners))
+    return FixedColumns(tuple(columns), tuple(names), tuple(owners), levels)
 
 
-def coded_products(terms: Terms, environment: Environment) -> list[Product]:
+def _keep_compact(
+    terms: Terms, coded: Mapping[tuple[str, str], Coded], environment: Environment
+) -> None:
+    """Let the factor with the most levels be kept without columns, if they are very many.
+
+    It must stand alone, be coded by treatment contrasts, and be part of no other term; without an
+    intercept it must be the first factor, which gets one coefficient per level.
+    """
+    most = max(MANY_LEVELS - 1, MANY_CELLS // max(1, environment.n_rows))
+    chosen, factors = None, 0
+    for term in terms.terms:
+        values = [coded[v.key].value for v in term]
+        only = values[0]
+        if len(term) == 1 and isinstance(only, Factor) and not term[0].contrast:
+            alone = sum(term[0].key in [v.key for v in other] for other in terms.terms) == 1
+            if alone and len(only.levels) > most and (terms.intercept or not factors):
+                most, chosen = len(only.levels), term[0]
+        factors += sum(isinstance(value, Factor) for value in values)
+    if chosen:
+        environment.states[chosen.expression]["compact"] = True
+
+
+def _compact(product: Product, environment: Environment) -> bool:
+    """Whether a term is the factor that is kept without columns."""
+    state = environment.states.get(product[0].variable.expression, {})
+    return len(product) == 1 and bool(state.get("compact"))
+
+
+def _levels(term: str, piece: Coded, intercept: bool, column: int) -> Levels:
+    assert isinstance(piece.value, Factor)
+    names = tuple(f"{piece.variable.name}{level}" for level in piece.value.levels)
+    return Levels(term, piece.value.codes, names, not intercept, column)
+
+
+def coded_products(
+    terms: Terms, environment: Environment, *, compact: bool = False
+) -> list[Product]:
     """The variables of every term, coded as the term needs them."""
     coded = {v.key: _coded(v, f"_v{k}", environment) for k, v in enumerate(terms.variables)}
-    return _contrasts(terms, coded, environment.n_rows)
+    if compact:
+        _keep_compact(terms, coded, environment)
+    return _contrasts(terms, coded, environment)
 
 
 def _plain(product: Product) -> Numeric | None:
@@ -103,7 +148,9 @@ def _learn_levels(variable: Variable, factor: Factor, environment: Environment) 
     return levels
 
 
-def _contrasts(terms: Terms, coded: Mapping[tuple[str, str], Coded], n_rows: int) -> list[Product]:
+def _contrasts(
+    terms: Terms, coded: Mapping[tuple[str, str], Coded], environment: Environment
+) -> list[Product]:
     """Each term with its factors coded by contrasts, or by one indicator per level.
 
     R's rule (``TermCode`` in model.c): contrasts where the term without the factor is part of an
@@ -127,14 +174,16 @@ def _contrasts(terms: Terms, coded: Mapping[tuple[str, str], Coded], n_rows: int
                 piece = piece._replace(text=text)
             columns *= n_columns
             product.append(piece)
-        width += columns
+        width += 0 if _compact(tuple(product), environment) else columns
         earlier[keys] = None
         products.append(tuple(product))
-    allowed = min(MAX_COLUMNS, MAX_CELLS // max(1, n_rows))
+    allowed = min(MAX_COLUMNS, MAX_CELLS // max(1, environment.n_rows))
     if width > allowed:
         raise DataError(
             f"The terms make {width:,} columns; at most {allowed:,} are allowed for this many "
-            "rows. A column with many levels may belong into a bar: (1 | column)."
+            "rows. A column with many levels may belong into a bar: (1 | column). As a fixed "
+            "effect it can have very many where it is a term of its own, in a binomial model "
+            "without random effects and priors."
         )
     return products
 

@@ -330,11 +330,19 @@ def complete_rows(
 
 
 def build_design(
-    spec: FormulaSpec, environment: Environment, *, random: bool = True
+    spec: FormulaSpec,
+    environment: Environment,
+    *,
+    random: bool = True,
+    compact: bool = False,
+    ones: Floats | None = None,
 ) -> tuple[FixedColumns, tuple[RandomBlock, ...]]:
-    """Columns of the fixed effects and of every bar; in training, fills the states."""
-    ones = np.ones(environment.n_rows)
-    fixed = build_columns(spec.fixed, environment, ones)
+    """Columns of the fixed effects and of every bar; in training, fills the states.
+
+    ``compact``: see :func:`multilogit.formula.coding.build_columns`. ``ones``: the intercept.
+    """
+    ones = np.ones(environment.n_rows) if ones is None else ones
+    fixed = build_columns(spec.fixed, environment, ones, compact=compact)
     blocks: list[RandomBlock] = []
     for bar in spec.bars if random else ():
         blocks += _blocks(bar, build_columns(bar.terms, environment, ones))

@@ -42,6 +42,7 @@ def build_frame(
     trials: Any = None,
     baseline: object = None,
     missing: str = "drop",
+    compact: bool = False,
 ) -> tuple[ModelFrame, Design]:
     """Turn a formula and data into columns for estimation, and a design for new data.
 
@@ -62,6 +63,9 @@ def build_frame(
     missing
         ``"drop"`` leaves out rows with a missing value in any column in use, and says so in a
         diagnostic; ``"raise"`` refuses them.
+    compact
+        Whether a factor of very many levels may be kept without columns, in a binomial model
+        without random effects: ``frame.fixed.levels``.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def build_frame(
     given = {"weights": weights, "offset": offset, "trials": trials}
     spec = parse_for(formula, table, given)
     columns, rows, diagnostics = _read(spec, table, given, missing)
-    frame, learnt = learn_frame(spec, columns, table.n_rows, rows, baseline)
+    frame, learnt = learn_frame(spec, columns, table.n_rows, rows, baseline, compact)
     frame = replace(frame, diagnostics=(*diagnostics, *frame.diagnostics))
     return frame, Design(spec, learnt, remembered_offset(offset))
 
@@ -96,6 +100,7 @@ def learn_frame(
     n_rows: int,
     rows: NDArray[np.int64] | None = None,
     baseline: object = None,
+    compact: bool = False,
 ) -> tuple[ModelFrame, Learnt]:
     """The frame of columns without missing values, and what they have taught.
 
@@ -107,7 +112,7 @@ def learn_frame(
         All that are in use, as :func:`columns_in_use` reads them; those of ``rows`` only.
     n_rows, rows
         As in :class:`~multilogit.data.model_frame.ModelFrame`.
-    baseline
+    baseline, compact
         As in :func:`build_frame`.
     """
     n = n_rows if rows is None else rows.shape[0]
@@ -117,8 +122,7 @@ def learn_frame(
     if "weights" in keywords:
         values = keywords["weights"]
         environment.refuse("weights=", values, values < 0, ": weights cannot be negative.")
-    fixed, random = build_design(spec, environment)
-    ones = fixed.columns[0] if spec.fixed.intercept else np.ones(n)
+    ones = np.ones(n)
     response, more = build_response(
         spec.response,
         environment,
@@ -127,6 +131,8 @@ def learn_frame(
         weights=keywords.get("weights"),
         baseline=baseline,
     )
+    compact = compact and response.family == "binomial" and not spec.bars
+    fixed, random = build_design(spec, environment, compact=compact, ones=ones)
     groupings, warned = _groupings(spec, environment, learnt, response)
     extra = Numeric(keywords["offset"]) if "offset" in keywords else None
     return ModelFrame(

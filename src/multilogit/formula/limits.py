@@ -20,3 +20,7 @@ MAX_COLUMNS = 20_000
 """Columns of a design matrix."""
 MAX_CELLS = 2_000_000_000
 """Rows times columns of a design matrix: 16 GB."""
+MANY_LEVELS = 200
+"""Levels from which on a factor may be kept without columns."""
+MANY_CELLS = 50_000_000
+"""Rows times levels from which on it is: 400 MB."""

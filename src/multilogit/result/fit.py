@@ -83,6 +83,8 @@ class Fit(Methods):
         Of a loaded model: its ``mode_uncertainty``.
     relation
         Of a loaded model: how its ``aliased`` columns depended on the others, shape ``(p, r)``.
+    levels
+        A factor of very many levels that was kept without columns (docs/scale.md), or None.
 
     Examples
     --------

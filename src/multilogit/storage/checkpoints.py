@@ -157,6 +157,8 @@ def _arrays(frame: ModelFrame) -> Iterator[NDArray[Any]]:
     yield from response.counts.T
     yield response.trials
     yield from frame.fixed.columns
+    if frame.fixed.levels is not None:
+        yield frame.fixed.levels.codes
     for block in frame.random:
         yield from block.columns
     for optional in (response.weights, frame.offset):

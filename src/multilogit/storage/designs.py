@@ -76,7 +76,7 @@ def _read_states(node: Node, spec: FormulaSpec) -> dict[str, State]:
     states: dict[str, State] = {}
     for name, state in node.mapping().items():
         if name in factors:
-            states[name] = {"levels": list(state.record("levels")["levels"].texts())}
+            states[name] = _read_factor(state)
         elif name in transforms:
             states[name] = {key: _read_learnt(item) for key, item in state.mapping().items()}
         else:
@@ -85,6 +85,17 @@ def _read_states(node: Node, spec: FormulaSpec) -> dict[str, State]:
     if lacking:
         node.fail(f"lacks what {lacking[0]} has learnt.")
     return states
+
+
+def _read_factor(node: Node) -> State:
+    """The levels of a factor, and whether it is kept without columns."""
+    parts = node.record("levels", optional=("compact",))
+    state: State = {"levels": list(parts["levels"].texts())}
+    if "compact" in parts:
+        if parts["compact"].value is not True:
+            parts["compact"].fail("must be true.")
+        state["compact"] = True
+    return state
 
 
 def _learners(spec: FormulaSpec) -> tuple[set[str], dict[str, bool]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit.inference.wald import p_values, z_values
 from multilogit.report.content import Content, Equation, RandomRow
 from multilogit.report.summary import Summary
 from multilogit.result.description.tables import Tables
+from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.parameter_names import logit_names
 from multilogit.result.fields.robust_covariance import RobustCovariance
 
@@ -129,6 +131,8 @@ def _equations(fit: Tables) -> tuple[Equation, ...]:
     estimate, error = fit.coef.to_numpy(), fit.se.to_numpy()
     z = z_values(estimate, error)
     columns = (estimate, error, z, p_values(z))
+    if fit.levels is not None:
+        return (_without_levels(fit.levels, terms, columns),)
     plain = "Fixed effects:" if fit.random else "Coefficients:"
     baseline = fit.labels.categories[0]
     out = []
@@ -138,6 +142,17 @@ def _equations(fit: Tables) -> tuple[Equation, ...]:
         values = [tuple(map(float, column[part])) for column in columns]
         out.append(Equation(heading if logit else plain, terms, *values))
     return tuple(out)
+
+
+def _without_levels(
+    levels: LevelEffects, terms: tuple[str, ...], columns: Sequence[NDArray[np.float64]]
+) -> Equation:
+    """All coefficients but those of very many levels."""
+    n = levels.places.size - levels.contrasts
+    shown = np.union1d(levels.others, levels.places[: int(levels.contrasts)])
+    heading = f"Coefficients (fit.coef has the {n:,} of {levels.term} as well):"
+    values = [tuple(map(float, column[shown])) for column in columns]
+    return Equation(heading, tuple(terms[k] for k in shown), *values)
 
 
 def _criteria(fit: Tables) -> tuple[tuple[str, str], ...]:

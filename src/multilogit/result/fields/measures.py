@@ -15,6 +15,7 @@ from multilogit.errors import DataNotSavedError, Diagnostic, Status
 from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution
+from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.random_effects import RandomEffects
 from multilogit.result.fields.spec import Spec
 from multilogit.result.fields.training import Labels, Training, TrainingData
@@ -50,6 +51,7 @@ class Measures:
     robust: RobustCovariance | None = field(default_factory=lambda: None)  # no class attribute
     modes: ModeUncertainty | None = field(default_factory=lambda: None)
     relation: NDArray[np.float64] | None = field(default_factory=lambda: None)
+    levels: LevelEffects | None = field(default_factory=lambda: None)
 
     # ------------------------------------------------------------------ the data
 
@@ -103,7 +105,7 @@ class Measures:
     @cached_property
     def posterior_covariance(self) -> NDArray[np.float64]:
         """Inverse of −Q″, Q = ℓ + log π: covariance of the posterior's Gaussian approximation."""
-        return information_inverse(self.solution.evaluation.hessian, ~self.boundary)
+        return self._inverse(self.solution.evaluation)
 
     @property
     def se_source(self) -> str:
@@ -118,7 +120,26 @@ class Measures:
 
     @cached_property
     def _likelihood_covariance(self) -> NDArray[np.float64]:
-        return information_inverse(self.likelihood.hessian, ~self.boundary)
+        return self._inverse(self.likelihood)
+
+    @cached_property
+    def _variances(self) -> NDArray[np.float64]:
+        """The diagonal of :attr:`covariance`, without forming it where levels are very many."""
+        if self.levels is not None:
+            return self.levels.variances(self._of_others)
+        return self.covariance.diagonal()
+
+    def _inverse(self, there: Evaluation) -> NDArray[np.float64]:
+        """(−H)⁻¹ of all parameters; of very many levels from that of the other coefficients."""
+        if self.levels is None:
+            return information_inverse(there.hessian, ~self.boundary)
+        return self.levels.covariance(self._of_others)
+
+    @cached_property
+    def _of_others(self) -> NDArray[np.float64]:
+        """Of a fit with very many levels: the covariance of the other coefficients."""
+        hessian = self.likelihood.hessian
+        return information_inverse(hessian, np.ones(hessian.shape[0], dtype=bool))
 
     @property
     def _likelihood_rules(self) -> bool:

@@ -20,9 +20,12 @@ from multilogit.data.model_frame import Family
 from multilogit.estimate import Options
 from multilogit.formula.spec import INTERCEPT, FormulaSpec
 from multilogit.inference.variance import positions
+from multilogit.likelihood.levels import LevelModes
+from multilogit.newton import Solution
 from multilogit.predict.modes import ModeUncertainty
 from multilogit.result.arrays.aliasing import aliasing_of
 from multilogit.result.description.estimates import Estimates
+from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.parameter_names import logit_names
 from multilogit.result.fields.random_effects import RandomEffects
 from multilogit.result.fields.robust_covariance import RobustCovariance
@@ -46,6 +49,7 @@ from multilogit.storage.values import LeftOut, read_value, write_value
 
 FORMAT = "multilogit model"
 SCHEMA = 1
+_MODES = ("alpha", "information", "slopes")
 _DATA_OPTIONS = ("weights", "offset", "trials")
 """Options that may hold one number per row: data, which are not saved."""
 
@@ -60,7 +64,7 @@ def record_of(fit: Estimates) -> dict[str, Any]:
         "spec": _write_spec(fit.spec),
         "design": write_design(fit.design),
         "training": _write_training(TrainingRecord.of(fit.training)),
-        "solution": write_solution(fit.solution),
+        "solution": write_solution(_of_others(fit)),
         "likelihood": None if same else write_evaluation(fit.likelihood),
         "boundary": write_array(fit.boundary),
         "random": [_write_effects(effects) for effects in fit.random],
@@ -73,6 +77,7 @@ def record_of(fit: Estimates) -> dict[str, Any]:
         "robust": _write_robust(fit.robust),
         "modes": _write_modes(fit),
         **_write_relation(fit),
+        **_write_levels(fit.levels),
     }
 
 
@@ -92,19 +97,21 @@ def fields_of(document: Any) -> dict[str, Any]:
         levels={name: levels.labels() for name, levels in design.learnt.groups.items()},
     )
     _check_terms(parts["training"], labels, design.spec)
-    first = labels.n_logits * len(labels.columns)
+    levels = _read_levels(parts, labels)
+    first = labels.n_logits * len(labels.columns) - (0 if levels is None else levels.places.size)
     random, size = _read_random(parts["random"], labels, first)
     likelihood, far = parts["likelihood"], parts["far"]
     solution = read_solution(parts["solution"], size, finite=far.value is None)
+    psi = solution.psi if levels is None else levels.coefficients(solution.psi)
     return {
         "spec": _read_spec(parts["spec"]),
         "design": design,
         "training": replace(training, labels=labels),
-        "solution": solution,
+        "solution": replace(solution, psi=psi),
         "likelihood": solution.evaluation
         if likelihood.value is None
         else read_evaluation(likelihood, size),
-        "boundary": read_array(parts["boundary"], size, dtype="bool"),
+        "boundary": read_array(parts["boundary"], psi.size, dtype="bool"),
         "random": random,
         "aliased": parts["aliased"].texts(),
         "diagnostics": read_diagnostics(parts["diagnostics"]),
@@ -115,6 +122,7 @@ def fields_of(document: Any) -> dict[str, Any]:
         "robust": _read_robust(parts["robust"], size),
         "modes": _read_modes(parts["modes"], random, size),
         "relation": _read_relation(parts, labels),
+        "levels": levels,
     }
 
 
@@ -134,7 +142,7 @@ def _checked_header(node: Node) -> dict[str, Node]:
         *("format", "schema", "multilogit", "spec", "design", "training", "solution"),
         *("likelihood", "boundary", "random", "aliased", "diagnostics", "seconds", "far"),
         *("evidence", "options", "robust", "modes"),
-        optional=("relation",),
+        optional=("relation", "levels"),
     )
 
 
@@ -356,6 +364,48 @@ def _read_robust(node: Node, size: int) -> RobustCovariance | None:
         parts["groups"].text(),
         parts["n_groups"].count(),
     )
+
+
+# --- very many levels --------------------------------------------------------------------------
+
+
+def _of_others(fit: Estimates) -> Solution:
+    """The solution without the coefficients of very many levels, which are recorded apart."""
+    if fit.levels is None:
+        return fit.solution
+    return replace(fit.solution, psi=fit.solution.psi[fit.levels.others])
+
+
+def _write_levels(levels: LevelEffects | None) -> dict[str, Any]:
+    """What was estimated of a factor without columns, where there is one."""
+    if levels is None:
+        return {}
+    found = {
+        "term": levels.term,
+        "places": write_array(levels.places.astype(np.int32)),
+        "contrasts": levels.contrasts,
+        **{name: write_array(getattr(levels.modes, name)) for name in _MODES},
+    }
+    return {"levels": found}
+
+
+def _read_levels(parts: dict[str, Node], labels: Labels) -> LevelEffects | None:
+    if "levels" not in parts:
+        return None
+    fields = parts["levels"].record("term", "places", "contrasts", *_MODES)
+    places = read_array(fields["places"], None, dtype="int32").astype(np.intp)
+    n = len(labels.columns)
+    inside = places.size and places.min() >= 0 and places.max() < n
+    if not inside or np.unique(places).size < places.size or labels.n_logits > 1:
+        fields["places"].fail("must be different places among the coefficients of one logit.")
+    if fields["contrasts"].value not in (True, False):
+        fields["contrasts"].fail("must be true or false.")
+    modes = LevelModes(
+        read_array(fields["alpha"], places.size, finite=False),
+        read_array(fields["information"], places.size, finite=False),
+        read_array(fields["slopes"], places.size, n - places.size, finite=False),
+    )
+    return LevelEffects(fields["term"].text(), places, bool(fields["contrasts"].value), modes)
 
 
 # --- dropped columns ---------------------------------------------------------------------------
