@@ -53,8 +53,7 @@ class BinomialLeaves : public LeafRows {
   }
 
   void sum_again(const LeafBlock& block, vd* R, vd* cross) override {
-    sum_rows(
-        block, nullptr, [](std::size_t, const vd*, vd*) {}, R, cross);
+    sum_rows(block, nullptr, [](std::size_t, const vd*, vd*) {}, R, cross);
   }
 
   // w4 becomes w4 h.

@@ -44,8 +44,7 @@ class CategoricalLeaves : public LeafRows {
   }
 
   void sum_again(const LeafBlock& block, vd* R, vd* cross) override {
-    sum_rows(
-        block, nullptr, [](std::size_t, const vd*, vd*) {}, R, cross);
+    sum_rows(block, nullptr, [](std::size_t, const vd*, vd*) {}, R, cross);
   }
 
   void third(const LeafBlock& block, const vd* K, vd* sigma) override {

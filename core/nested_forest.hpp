@@ -189,7 +189,7 @@ class Forest {
   }
 
   // `count` components of a field of the level above: of this forest, or of its boundary.
-  void gather_above(const Level& level, std::size_t b, std::vector<vd> Level::*member,
+  void gather_above(const Level& level, std::size_t b, std::vector<vd> Level::* member,
                     const vd* boundary, int count, vd* out) {
     const vd* field = is_top(level) ? boundary : (parent(level).*member).data();
     if (field == nullptr)
@@ -199,7 +199,7 @@ class Forest {
   }
 
   // field = T own + what the level above has there.
-  void pass_shift(Level& level, std::size_t b, const vd* own, std::vector<vd> Level::*member,
+  void pass_shift(Level& level, std::size_t b, const vd* own, std::vector<vd> Level::* member,
                   const vd* boundary) {
     vd* out = of(level.*member, zs(), b);
     gather_above(level, b, member, boundary, zs(), out);
