@@ -82,7 +82,16 @@ def test_contraception(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert (tmp_path / "contraception_random_effects.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert "(Intercept) -1.0651" in printed  # glmmTMB
-    assert "12.118 for 2 parameters" in printed
+    assert re.search(r"12\.118 +2 +0\.001418 ", printed)
+
+
+def test_separation(capsys: pytest.CaptureFixture[str]) -> None:
+    run_example("separation.py")
+    printed = capsys.readouterr().out
+    assert re.search(r"^C\(district\)3 +\+inf$", printed, re.MULTILINE)
+    assert "27 of 1934 observations are predicted without error" in printed
+    limit, prior, effects = map(float, printed.split("\n11 ")[1].split("\n")[0].split()[2:])
+    assert limit == 0.0 < prior < effects
 
 
 def test_cbpp(capsys: pytest.CaptureFixture[str]) -> None:
