@@ -1,6 +1,7 @@
 # make demo   fit a real multilevel model to real data, in a private environment
 # make test   the tests
 # make docs   the documentation as a site, in build/site
+# make guard  refuse kernels that are slower than recorded
 # make check  everything that .ci/run checks
 #
 # Needs Python 3.11 or newer with its venv module, a C++20 compiler, and PyPI.
@@ -16,7 +17,7 @@ BENCH_VENV := build/bench-venv
 # requirements of pyproject.toml installed in the environment itself.
 BUILD := --no-build-isolation --config-settings=build-dir=build/venv
 
-.PHONY: demo test check lint format types imports sanitize docs bench bench-setup clean
+.PHONY: demo test check lint format types imports sanitize docs guard bench bench-setup clean
 
 demo: $(VENV)/.demo
 	@mkdir -p demo
@@ -49,6 +50,9 @@ sanitize: $(VENV)/.dev
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+guard: $(VENV)/.dev
+	@$(BIN)/python benchmarks/guard.py
 
 bench: $(VENV)/.dev bench-setup
 	@$(BIN)/python benchmarks/run.py

@@ -1,124 +1,177 @@
-"""Time multilogit against its peers: CPU time end to end, from a data frame, SEs included.
+"""Time multilogit and every installed peer on the same data, alternating.
 
-Usage: ``make bench``, or ``python benchmarks/run.py [--case NAME] [--engine NAME] [--rounds N]
-[--slow] [--json FILE]``. Every fit runs in a fresh process on one thread; engines alternate, so
-that all see the same machine; reported are medians. ``--slow`` adds lme4 and glmmTMB (minutes),
-where R has them.
+Usage: ``make bench``, or ``python benchmarks/run.py [--case NAME ...] [--engine NAME ...] [--slow]
+[--results FILE] [--picture FILE]``.
+
+Every fit runs in a fresh process. Each measurement is appended to a log (``--log``), and what is
+in the log is not measured again: an interrupted sweep goes on where it stopped. ``--again`` drops
+what the log knows of the chosen cases and engines. Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from cases import CASES, Case, csv_file, data_file
+from cases import CASES, Case
+from cold import run_cold
+from data import csv_file
+from log import Log, Measurement
+from report import print_case, results_of, write_results
 from small import small_timings
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parent / "build" / "bench-data"
-PEERS = Path(os.environ.get("BENCH_PYTHON", HERE.parent / "build/bench-venv/bin/python"))
-SLOW = ("lme4", "glmmTMB")
+BUILD = HERE.parent / "build"
+PEERS = Path(os.environ.get("BENCH_PYTHON", BUILD / "bench-venv/bin/python"))
+OF_R = ("lme4", "glmmTMB", "nnet")
+OURS = ("multilogit", "multilogit refit")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
-
-Run = dict[str, float]
 
 
 def command(engine: str, case: Case, path: Path) -> list[str]:
     """The command that fits ``case`` once with ``engine``."""
-    model = [case.formula, str(case.nodes)]
-    if engine in SLOW:
-        return ["Rscript", str(HERE / "worker.R"), engine, str(csv_file(path)), *model]
-    python = sys.executable if engine == "multilogit" else str(PEERS)
-    return [python, str(HERE / "worker.py"), engine, str(path), *model]
+    if engine in OF_R:
+        worker = [str(HERE / "worker.R"), engine, str(csv_file(path))]
+        return ["Rscript", *worker, case.formula, str(case.nodes)]
+    python = sys.executable if engine in OURS else str(PEERS)
+    return [python, str(HERE / "worker.py"), engine, case.name, str(path)]
 
 
-def run_once(engine: str, case: Case, path: Path) -> Run:
-    environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+def environment(case: Case) -> dict[str, str]:
+    return {**os.environ, **dict.fromkeys(THREADS, str(case.threads))}
+
+
+def run_once(engine: str, case: Case, path: Path) -> Measurement:
+    """One fit in a process of its own: what it took, or why there is nothing."""
+    if case.cold:
+        return run_cold(engine, case, path, environment(case))
+    try:
+        done = subprocess.run(
+            command(engine, case, path),
+            env=environment(case),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=case.limit + 60.0,  # reading the data and the small fit are not measured
+        )
+    except subprocess.TimeoutExpired:
+        return {"failed": f"gave up after {case.limit:.0f} s"}
+    if done.returncode:
+        return {"failed": (done.stderr.strip().splitlines() or ["killed"])[-1][:300]}
+    return Log.parse(done.stdout.splitlines()[-1])
+
+
+def judge(case: Case, path: Path, log: Log) -> None:
+    """Add the exact log-likelihood and gradient at the estimates of every engine."""
+    estimates = log.unjudged(case.name)
+    if not estimates:
+        return
     done = subprocess.run(
-        command(engine, case, path), env=environment, capture_output=True, text=True, check=False
+        [sys.executable, str(HERE / "judge.py"), case.name, str(path)],
+        input=Log.text(estimates),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{engine} failed on {case.name}:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+        print(f"{case.name}: cannot be judged\n{done.stderr[-1000:]}")
+        return
+    for engine, verdict in Log.parse(done.stdout.splitlines()[-1]).items():
+        log.add(case.name, engine, -1, verdict)
 
 
-def time_case(case: Case, path: Path, engines: list[str], rounds: int) -> dict[str, Run]:
-    """Median of the alternating runs of every engine."""
-    runs: dict[str, list[Run]] = {engine: [] for engine in engines}
-    for number in range(rounds):
+def too_long(engine: str, case: Case, log: Log) -> bool:
+    """Whether this step of a ladder is beyond the limit, to judge from the step before it."""
+    steps = [step for step in CASES if step.ladder and step.ladder == case.ladder]
+    steps = sorted((step for step in steps if step.size < case.size), key=lambda step: step.size)
+    for step in steps:
+        first = log.get(step.name, engine, 0)
+        if first is None:
+            continue
+        growth = case.size / step.size if case.ladder in ("rows", "columns, grouped") else 1.0
+        if "failed" in first or first["wall"] * growth > case.limit:
+            return True
+    return False
+
+
+def time_case(case: Case, path: Path, engines: list[str], log: Log) -> None:
+    """All rounds of all engines that the log does not have."""
+    for number in range(case.rounds):
         for engine in engines:
-            if number == 0 or engine not in SLOW:
-                runs[engine].append(run_once(engine, case, path))
-    return {engine: median(found) for engine, found in runs.items()}
+            if number and (engine in OF_R and not case.cold):
+                continue
+            failed = "failed" in (log.get(case.name, engine, 0) or {})
+            if failed or log.get(case.name, engine, number) or too_long(engine, case, log):
+                continue
+            log.add(case.name, engine, number, run_once(engine, case, path))
 
 
-def median(runs: list[Run]) -> Run:
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+def installed(engine: str, slow: bool) -> bool:
+    if engine in OF_R:
+        return slow and shutil.which("Rscript") is not None
+    return engine in OURS or PEERS.exists()
 
 
-def print_case(case: Case, results: dict[str, Run]) -> bool:
-    """Print the table of one case; whether all its targets are met."""
-    ours = results["multilogit"]
-    met = True
-    print(f"\n{case.name}: {case.formula if len(case.formula) < 60 else case.formula[:57] + '...'}")
-    print(f"{'engine':12} {'CPU s':>9} {'wall s':>9} {'ratio':>7} {'target':>7}  log-likelihood")
-    for engine, run in results.items():
-        ratio, target = run["cpu"] / ours["cpu"], case.peers.get(engine)
-        verdict = ""
-        if target is not None:
-            reached = ratio >= target and ours["loglik"] >= run["loglik"] - 1e-6
-            met, verdict = met and reached, "" if reached else "  MISSED"
-        print(
-            f"{engine:12} {run['cpu']:9.3f} {run['wall']:9.3f} {ratio:7.1f} "
-            f"{'' if target is None else format(target, '.0f'):>7}  {run['loglik']:.6f}{verdict}"
-        )
-    return met
+def chosen(arguments: argparse.Namespace) -> Iterator[tuple[Case, list[str]]]:
+    for case in CASES:
+        if arguments.case and case.name not in arguments.case:
+            continue
+        engines = [e for e in ("multilogit", *case.engines) if installed(e, arguments.slow)]
+        wanted = arguments.engine or engines
+        yield case, [engine for engine in engines if engine in wanted]
 
 
-def engines_of(case: Case, arguments: argparse.Namespace) -> list[str]:
-    usable = [
-        engine
-        for engine in case.peers
-        if (arguments.slow and shutil.which("Rscript") if engine in SLOW else PEERS.exists())
-    ]
-    return ["multilogit", *(e for e in usable if arguments.engine in (None, e))]
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", choices=[*(case.name for case in CASES), "small"])
-    parser.add_argument("--engine", help="compare with this engine only")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--slow", action="store_true", help="also lme4 and glmmTMB")
-    parser.add_argument("--json", type=Path, help="write the results here")
-    return parser.parse_args(arguments)
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [*(case.name for case in CASES), "small"]
+    parser.add_argument("--case", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--engine", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--slow", action="store_true", help="also lme4, glmmTMB and nnet")
+    parser.add_argument("--again", action="store_true", help="measure again what is in the log")
+    parser.add_argument("--log", type=Path, default=BUILD / "bench-log.jsonl")
+    parser.add_argument("--data", type=Path, default=BUILD / "bench-data")
+    parser.add_argument("--results", type=Path, help="write the results here, as JSON")
+    parser.add_argument("--picture", type=Path, help="draw the ladders here, as PNG")
+    return parser.parse_args(words)
 
 
 def main(words: list[str]) -> int:
     arguments = parse(words)
-    results: dict[str, dict[str, Run]] = {}
+    log = Log(arguments.log)
     met = True
-    for case in CASES:
-        if arguments.case not in (None, case.name):
-            continue
-        path = data_file(case, DATA)
+    for case, engines in chosen(arguments):
+        if arguments.again:
+            log.forget(case.name, engines)
+        path = case.data_file(arguments.data)
         if path is None:
             print(f"\n{case.name}: the data are not on this machine")
             continue
-        rounds = arguments.rounds or case.rounds
-        results[case.name] = time_case(case, path, engines_of(case, arguments), rounds)
-        met &= print_case(case, results[case.name])
-    if arguments.case in (None, "small"):
-        results["small"], reached = small_timings()
+        time_case(case, path, engines, log)
+        judge(case, path, log)
+        met &= print_case(case, results_of(case, log))
+    if not arguments.case or "small" in arguments.case:
+        timings, reached = small_timings()
         met &= reached
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        for name, seconds in timings.items():
+            log.forget("small", [name])
+            log.add("small", name, 0, {"wall": seconds})
+    results = {case.name: found for case in CASES if (found := results_of(case, log))}
+    results["small"] = {
+        name: {"wall": runs[0]["wall"]} for name, runs in log.rounds("small").items()
+    }
+    if arguments.results:
+        write_results(arguments.results, results)
+    if arguments.picture:
+        from picture import draw
+
+        draw(results, arguments.picture)
     return 0 if met else 1
 
 

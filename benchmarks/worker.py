@@ -1,106 +1,29 @@
-"""Fit one model once with one engine and print what it took, as JSON.
+"""Fit one model with one engine and print what it took and where it stopped, as JSON.
 
-``python worker.py ENGINE DATA.npz FORMULA NODES``: run in a fresh process, in the environment that
-has the engine. Measured is the call that a user makes, from a data frame to estimates with standard
-errors (scikit-learn has none), after a first fit of the first rows has loaded all code.
+``python worker.py ENGINE CASE DATA.npz``: run in a fresh process, in the environment that has the
+engine. Measured is the call that a user makes, after a fit of 2 000 rows has loaded all code.
+A fit of milliseconds is repeated for a third of a second; the median counts.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import statistics
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from cases import read
+from cases import CASES, Case, bars
+from data import read
+from engines import ENGINES, Fit, Fitted
 
-Fit = Callable[[pd.DataFrame, str], float]
-"""Fits and returns the log-likelihood."""
-
-
-def predictors(formula: str) -> list[str]:
-    return formula.split("~")[1].replace(" ", "").split("+")
-
-
-def multilogit(nodes: int) -> Fit:
-    import multilogit as ml
-
-    def fit(data: pd.DataFrame, formula: str) -> float:
-        result = ml.fit(formula, data, threads=1, nodes=nodes)
-        result.se  # noqa: B018
-        return result.loglik
-
-    return fit
-
-
-def glmm(nodes: int) -> Fit:
-    import glmm
-
-    def fit(data: pd.DataFrame, formula: str) -> float:
-        return glmm.fit(data, formula, family="binomial", nagq=nodes).loglik
-
-    return fit
-
-
-def glum(nodes: int) -> Fit:
-    from glum import GeneralizedLinearRegressor
-
-    def fit(data: pd.DataFrame, formula: str) -> float:
-        model = GeneralizedLinearRegressor(
-            family="binomial", alpha=0, solver="irls-ls", gradient_tol=1e-10
-        )
-        x = data[predictors(formula)]
-        model.fit(x, data["y"], store_covariance_matrix=True)
-        model.std_errors()
-        return bernoulli(model.intercept_ + x.to_numpy() @ model.coef_, data["y"])
-
-    return fit
-
-
-def statsmodels(nodes: int) -> Fit:
-    import statsmodels.api as sm
-
-    def fit(data: pd.DataFrame, formula: str) -> float:
-        x = sm.add_constant(data[predictors(formula)])
-        labels, y = np.unique(data["y"], return_inverse=True)
-        model = sm.Logit(y, x) if labels.size == 2 else sm.MNLogit(y, x)
-        result = model.fit(disp=0)
-        result.bse  # noqa: B018
-        return result.llf
-
-    return fit
-
-
-def sklearn(nodes: int) -> Fit:
-    from sklearn.linear_model import LogisticRegression
-
-    def fit(data: pd.DataFrame, formula: str) -> float:
-        x = data[predictors(formula)]
-        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(x, data["y"])
-        if len(model.classes_) == 2:
-            return bernoulli(model.decision_function(x), data["y"])
-        seen = np.searchsorted(model.classes_, data["y"])
-        return float(model.predict_log_proba(x)[np.arange(seen.size), seen].sum())
-
-    return fit
-
-
-def bernoulli(eta: np.ndarray, y: pd.Series) -> float:
-    """Log-likelihood Σ y η − log(1 + e^η)."""
-    return float(np.sum(y.to_numpy() * eta - np.logaddexp(0.0, eta)))
-
-
-ENGINES: dict[str, Callable[[int], Fit]] = {
-    "multilogit": multilogit,
-    "glmm": glmm,
-    "glum": glum,
-    "statsmodels": statsmodels,
-    "sklearn": sklearn,
-}
+ENOUGH = 0.35
+"""Seconds after which a fit is not repeated."""
 
 
 def cpu_seconds() -> float:
@@ -109,15 +32,65 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def main(engine: str, path: str, formula: str, nodes: str) -> None:
+def memory(name: str) -> float:
+    """``VmRSS``, now, or ``VmHWM``, the peak since :func:`forget_peak`; MiB."""
+    status = Path("/proc/self/status")
+    if not status.exists():  # no Linux: the peak of the whole life
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    """Let ``VmHWM`` start again from what is used now."""
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
+def small(data: pd.DataFrame, case: Case) -> pd.DataFrame:
+    """2 000 rows with few levels, to load code with."""
+    head = data.head(2_000).copy()
+    for name in [group for _, group in bars(case.formula)]:
+        if head[name].dtype.kind == "i":
+            head[name] = head[name] % 40
+    if "f" in head:  # the factor of many levels
+        head["f"] = pd.Categorical(head["f"].cat.codes % 5)
+    return head
+
+
+def measure(fit: Fit, data: pd.DataFrame) -> tuple[dict[str, float], Fitted]:
+    """CPU and wall seconds, medians, and memory of the first fit."""
+    forget_peak()
+    before = memory("VmRSS")
+    times: list[tuple[float, float]] = []
+    while not times or (sum(wall for _, wall in times) < ENOUGH and len(times) < 500):
+        cpu, wall = cpu_seconds(), time.perf_counter()
+        fitted = fit(data)
+        times.append((cpu_seconds() - cpu, time.perf_counter() - wall))
+        if len(times) == 1:
+            peak = memory("VmHWM")
+    cpu, wall = (statistics.median(part) for part in zip(*times, strict=True))
+    used = {"cpu": cpu, "wall": wall, "peak_mib": peak, "added_mib": peak - before}
+    return used, fitted
+
+
+def version(engine: str) -> str:
+    name = {"sklearn": "scikit-learn"}.get(engine, engine.split()[0])
+    return metadata.version(name)
+
+
+def main(engine: str, name: str, path: str) -> None:
+    warnings.simplefilter("ignore")
+    case = next(case for case in CASES if case.name == name)
     data = read(Path(path))
-    fit = ENGINES[engine](int(nodes))
-    fit(data.head(2_000), formula)
-    cpu, wall = cpu_seconds(), time.perf_counter()
-    loglik = fit(data, formula)
-    used = {"cpu": cpu_seconds() - cpu, "wall": time.perf_counter() - wall}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**used, "loglik": loglik, "peak_mib": peak}))
+    fit = ENGINES[engine](case)
+    if len(data) > 2_000:
+        fit(small(data, case))
+    else:
+        fit(data)
+    used, fitted = measure(fit, data)
+    print(json.dumps({**used, **asdict(fitted()), "version": version(engine)}))
 
 
 if __name__ == "__main__":
