@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from multilogit import distributed, outofcore, storage
 from multilogit.assembly import check_supported, random_effects, status_diagnostics
+from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
@@ -362,11 +362,13 @@ def search_options(
         raise OptionError("infinite='freeze' is for maximum likelihood; leave it out with prior=.")
     return Options(
         start=_checked_start(start),
-        max_iterations=_whole("max_iterations", max_iterations, 0),
+        max_iterations=check_whole("max_iterations", max_iterations, 0),
         tolerance=_checked_tolerance(tolerance),
-        threads=_processors() if threads is None else _whole("threads", threads, 1, "None for all"),
-        nodes="auto" if nodes == "auto" else _whole("nodes", nodes, 1, "'auto'", _MOST_NODES),
-        starts=_whole("starts", starts, 1),
+        threads=_processors()
+        if threads is None
+        else check_whole("threads", threads, other="None for all"),
+        nodes="auto" if nodes == "auto" else check_whole("nodes", nodes, 1, _MOST_NODES, "'auto'"),
+        starts=check_whole("starts", starts),
         infinite=infinite,
         prior=prior,
         callback=_print_row if progress is True else (progress or None),
@@ -399,19 +401,6 @@ def _resumed(file: CheckpointFile) -> tuple[Diagnostic, ...]:
             facts={"path": str(file.path), "iterations": done},
         ),
     )
-
-
-def _whole(name: str, value: object, least: int, other: str = "", most: int | None = None) -> int:
-    """A whole number from ``least`` on, NumPy's included."""
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = least - 1
-    if number < least or (most is not None and number > most):
-        span = f"from {least} on" if most is None else f"from {least} to {most}"
-        otherwise = f", or {other}" if other else ""
-        raise OptionError(f"{name}={value!r}: give a whole number {span}{otherwise}.")
-    return number
 
 
 def _checked_tolerance(tolerance: object) -> float:

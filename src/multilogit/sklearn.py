@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.checks import check_choice
 from multilogit.data.columns import Factor, factor_of, label
 from multilogit.data.ingest import read_table
 from multilogit.data.model_frame import Family, Response
@@ -29,7 +30,7 @@ from multilogit.prior import BoundPrior, Prior
 from multilogit.prior.names import PRIORS
 from multilogit.prior.options import Strength
 from multilogit.result import Fit, Spec
-from multilogit.result.arrays.prediction_rows import prediction_model
+from multilogit.result.arrays.prediction_model import prediction_model
 
 require("sklearn", needs="sklearn", extra="sklearn", purpose="MultilevelLogisticRegression")
 
@@ -184,7 +185,7 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         options = search_options(
             prior, self.nodes, None, 1, "report", self.max_iter, self.tol, threads
         )
-        _check_new_groups(self.new_groups)
+        check_choice("new_groups", self.new_groups, _NEW_GROUPS)
         data = self._columns(X, groups, reset=True)
         response, self.classes_, rows = _response(y, sample_weight, data.features)
         data = data if rows is None else data.take(rows)
@@ -289,7 +290,7 @@ class MultilevelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
     def _predicted(self, X: Any, groups: Any, scale: Scale) -> Floats:
         """η, shape ``(n, J - 1)``, or probabilities, shape ``(n, J)``."""
         check_is_fitted(self)
-        _check_new_groups(self.new_groups)
+        check_choice("new_groups", self.new_groups, _NEW_GROUPS)
         data = self._columns(X, groups, reset=False)
         rows = new_rows(self.result_, data, self._varying)
         model = prediction_model(self.result_)
@@ -386,12 +387,6 @@ def _prior(prior: Any, strength: Strength) -> Prior | BoundPrior | None:
     if not prior.endswith("entropy"):
         raise OptionError(f"prior={prior!r} has no strength; give ml.Normal(scale) and the like.")
     return PRIORS[prior](strength=strength)  # type: ignore[call-arg]
-
-
-def _check_new_groups(new_groups: object) -> None:
-    if new_groups not in _NEW_GROUPS:
-        named = ", ".join(map(repr, _NEW_GROUPS))
-        raise OptionError(f"new_groups={new_groups!r} is not available; choose one of {named}.")
 
 
 def _threads(n_jobs: int | None) -> int | None:

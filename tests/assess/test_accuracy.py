@@ -15,10 +15,9 @@ from scipy.special import expit, logit
 import multilogit as ml
 from multilogit.assess.bins import equal_parts
 from multilogit.assess.calibration import brier, calibration_table, recalibrate, wilson
-from multilogit.assess.clusters import clustered_variance
+from multilogit.assess.clusters import clustered_variance, outermost
 from multilogit.assess.discrimination import auc_interval, hand_till, roc_curve
 from multilogit.result import Fit
-from multilogit.result.arrays.assessment_model import outermost
 
 scores_and_outcomes = arrays(np.int64, (12, 3), elements=st.integers(0, 4))
 

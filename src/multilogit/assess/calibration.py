@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 
 from multilogit.assess.bins import equal_parts
 from multilogit.assess.clusters import Clusters, clustered_variance
+from multilogit.assess.model import reported_categories
 from multilogit.estimate import information_inverse
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import maximise
@@ -181,7 +182,7 @@ def brier(pi: Matrix, counts: Matrix, bins: int) -> Brier:
     bins
         Bins of the probabilities behind reliability.
     """
-    kept = [1] if pi.shape[1] == 2 else list(range(pi.shape[1]))
+    kept = reported_categories(pi.shape[1])
     trials = counts.sum(axis=1)
     parts = np.array([_brier_parts(pi[:, j], counts[:, j], trials, bins) for j in kept])
     return Brier(*parts.sum(axis=0).tolist())

@@ -1,4 +1,4 @@
-"""Sums over rows that are not independent: they share levels of grouping factors."""
+"""Rows that are not independent, since they share levels of grouping factors; sums over them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.data.model_frame import ModelFrame
+from multilogit.likelihood.nested import is_nested
 from multilogit.predict import Vector
 
 Codes = NDArray[np.int64]
 Clusters = tuple[Codes, ...]
 """Level of every row, shape ``(n,)``, for each factor: rows without a common level are
 independent."""
+
+
+def clusters_of(frame: ModelFrame) -> Clusters:
+    """Factors of which rows that share no level share no random effect; rows themselves if none.
+
+    A factor that is nested in another one is not among them.
+    """
+    if not frame.random:
+        return (np.arange(frame.response.trials.shape[0]),)
+    return outermost([grouping.codes for grouping in (frame.groupings or {}).values()])
+
+
+def outermost(factors: Sequence[NDArray[np.int32]]) -> Clusters:
+    """Those of some factors that are not nested in another one."""
+    kept: list[NDArray[np.int32]] = []
+    for codes in sorted(factors, key=lambda codes: int(codes.max(initial=0))):
+        if not any(is_nested(codes, other) for other in kept):
+            kept.append(codes)
+    return tuple(codes.astype(np.int64) for codes in kept)
 
 
 def clustered_variance(parts: Vector, clusters: Clusters) -> float:

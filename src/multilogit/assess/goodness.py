@@ -98,11 +98,10 @@ def hosmer_lemeshow(
     test, table
         The table has columns ``bin``, ``category``, ``trials``, ``observed``, ``expected``.
     """
-    weights = np.ones(pi.shape[0]) if response.weights is None else response.weights
-    size = response.trials * weights
+    _, size = response.weighted()
     bins = equal_parts(1.0 - pi[:, 0], parts, size)
     g, J = int(bins.max(initial=0)) + 1, pi.shape[1]
-    observed = _sums(bins, all_counts(response) * weights[:, None], g)
+    observed = _sums(bins, all_counts(response, weighted=True), g)
     expected = _sums(bins, size[:, None] * pi, g)
     cells = np.divide(
         (observed - expected) ** 2, expected, out=np.zeros_like(expected), where=expected > 0.0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, Response
-from multilogit.predict import Matrix, random_predictor
+from multilogit.predict import Matrix, probabilities, random_predictor
 
 Codes = NDArray[np.int32]
 
@@ -90,6 +90,11 @@ class Model:
         """C = J − 1."""
         return int(self.fixed.shape[1])
 
+    @property
+    def n_categories(self) -> int:
+        """J."""
+        return self.n_logits + 1
+
     def eta(self, effects: Sequence[Matrix] | None = None) -> Matrix:
         """η, shape ``(n, C)``, at random effects b of each factor; None: the modes b̂."""
         out = self.fixed.copy(order="F")
@@ -97,6 +102,17 @@ class Model:
         for factor, b in zip(self.factors, at, strict=True):
             out += factor.predictor(b, self.n_logits)
         return out
+
+    def row_derivatives(self) -> tuple[Matrix, NDArray[np.float64]]:
+        """r = y − nπ and W = n(diag π − ππ') of every row, weights multiplied in, at b = 0.
+
+        Shapes ``(n, C)`` and ``(n, C, C)``.
+        """
+        pi = probabilities(self.fixed)[:, 1:]
+        counts, trials = self.response.weighted()
+        W = -pi[:, :, None] * pi[:, None, :]
+        W[:, np.arange(pi.shape[1]), np.arange(pi.shape[1])] += pi
+        return counts - trials[:, None] * pi, W * trials[:, None, None]
 
     def take(self, rows: NDArray[np.int64]) -> Model:
         """Some rows, without their weights; the levels of the factors stay."""
@@ -106,3 +122,8 @@ class Model:
         )
         factors = tuple(factor.take(rows) for factor in self.factors)
         return Model(response, np.asfortranarray(self.fixed[rows]), factors)
+
+
+def reported_categories(n_categories: int) -> list[int]:
+    """Categories that findings are about: of two the second (the successes), otherwise all."""
+    return [1] if n_categories == 2 else list(range(n_categories))

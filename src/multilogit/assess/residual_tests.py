@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from multilogit.assess.bins import equal_parts
-from multilogit.assess.model import Model
+from multilogit.assess.model import Model, reported_categories
 from multilogit.assess.posterior_effects import standardised
 from multilogit.assess.residuals import all_counts, quantile_residuals
 from multilogit.assess.uniformity import (
@@ -123,7 +123,7 @@ def residuals_given(
     """
     trials = model.response.trials
     u = quantiles_given(model, pi, rng)
-    kept = reported(model)
+    kept = reported_categories(model.n_categories)
     tests: list[Tested] = []
     for k, (category, observed, simulated) in enumerate(_categories(model, draws)):
         p = pi[:, kept[k]]
@@ -147,15 +147,9 @@ def quantiles_given(model: Model, pi: Matrix, rng: np.random.Generator) -> Matri
     counts, trials = all_counts(model.response), model.response.trials
     columns = [
         quantile_residuals(counts[:, j], trials, pi[:, j], rng.random(trials.size))
-        for j in reported(model)
+        for j in reported_categories(model.n_categories)
     ]
     return np.column_stack(columns)
-
-
-def reported(model: Model) -> list[int]:
-    """Categories that have residuals: that of the successes, or all of more than two."""
-    J = len(model.response.categories)
-    return [1] if J == 2 else list(range(J))
 
 
 def simulated_residuals(
@@ -196,7 +190,7 @@ def stored(model: Model, draws: Iterable[Matrix], n: int) -> Counts:
 
     Shape ``(K, n, n_rows)``: the counts of the reported categories.
     """
-    trials, kept = model.response.trials, reported(model)
+    trials, kept = model.response.trials, reported_categories(model.n_categories)
     kind = np.min_scalar_type(int(trials.max(initial=0.0)))
     out = np.empty((len(kept), n, trials.size), dtype=kind)
     for s, draw in enumerate(draws):
@@ -208,7 +202,7 @@ def stored(model: Model, draws: Iterable[Matrix], n: int) -> Counts:
 def _categories(model: Model, draws: Counts) -> Iterator[tuple[str, Counts, Counts]]:
     """Of each reported category: name, observed ``(n,)`` and simulated ``(S, n)`` counts."""
     observed = all_counts(model.response)
-    for j, simulated in zip(reported(model), draws, strict=True):
+    for j, simulated in zip(reported_categories(model.n_categories), draws, strict=True):
         yield model.response.categories[j], observed[:, j].astype(draws.dtype), simulated
 
 

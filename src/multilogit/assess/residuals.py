@@ -22,9 +22,10 @@ from multilogit.data.model_frame import Response
 from multilogit.predict import Matrix, Vector
 
 
-def all_counts(response: Response) -> Matrix:
-    """Counts of every category, the baseline first, shape ``(n, J)``."""
-    return np.column_stack([response.trials - response.counts.sum(axis=1), response.counts])
+def all_counts(response: Response, *, weighted: bool = False) -> Matrix:
+    """Counts of every category, the baseline first, shape ``(n, J)``; times the weights or not."""
+    counts, trials = response.weighted() if weighted else (response.counts, response.trials)
+    return np.column_stack([trials - counts.sum(axis=1), counts])
 
 
 def response_residuals(counts: Matrix, pi: Matrix) -> Matrix:

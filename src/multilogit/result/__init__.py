@@ -23,8 +23,9 @@ rooms put names to what these find. Each knows only those above it in this list:
 
 A user sees one class. :class:`Fit` is built in layers: ``fields.measures``,
 ``description.estimates`` and ``description.tables`` are its base; ``methods.py`` of a room has the
-methods for its subject; ``methods`` joins them. Modules named ``later`` list what is imported when
-a method is first called.
+methods for its subject; ``methods`` joins them. Only the first layer, which has the fields, and
+:class:`Fit` are dataclasses: the others would make the import slower, and add nothing. Modules
+named ``later`` list what is imported when a method is first called.
 """
 
 from multilogit.result.fields.random_effects import RandomEffects

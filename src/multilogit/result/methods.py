@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from multilogit.result.assessment.methods import Assessed
 from multilogit.result.description.methods import Described
 from multilogit.result.inference.methods import Inferred
 from multilogit.result.prediction.methods import Predicted
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Methods(Described, Predicted, Assessed, Inferred):
     """Description, predictions, assessment, inference."""

@@ -9,21 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.assess.clusters import Clusters
 from multilogit.assess.model import Factor, Model
 from multilogit.assess.simulation import Level, whole_trials
-from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock, Response
+from multilogit.data.model_frame import Column, FixedColumns, RandomBlock, Response
 from multilogit.errors import DataError, OptionError
-from multilogit.likelihood.nested import is_nested
 from multilogit.predict import Level as PredictionLevel
 from multilogit.predict import fixed_predictor
 from multilogit.predict.tangent import value as value_of
-from multilogit.result.arrays.prediction_rows import (
-    columns_by_name,
-    fitted_rows,
-    prediction_model,
-    trials_of,
-)
+from multilogit.result.arrays.prediction_model import prediction_model
+from multilogit.result.arrays.prediction_rows import columns_by_name, fitted_rows
+from multilogit.result.arrays.user_rows import trials_of
+from multilogit.result.fields.level_effects import refuse_many_levels
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.parameter_names import effect_terms
 from multilogit.result.fields.random_effects import RandomEffects
@@ -95,35 +91,11 @@ def fitted_probabilities(fit: Measures, level: PredictionLevel) -> NDArray[np.fl
     return value_of(prediction_model(fit), rows, level, "response")
 
 
-def clusters_of(frame: ModelFrame) -> Clusters:
-    """Factors of which rows that share no level share no random effect; rows themselves if none.
-
-    A factor that is nested in another one is not among them.
-    """
-    if not frame.random:
-        return (np.arange(frame.response.trials.shape[0]),)
-    return outermost([grouping.codes for grouping in (frame.groupings or {}).values()])
-
-
-def outermost(factors: Sequence[Codes]) -> Clusters:
-    """Those of some factors that are not nested in another one."""
-    kept: list[Codes] = []
-    for codes in sorted(factors, key=lambda codes: int(codes.max(initial=0))):
-        if not any(is_nested(codes, other) for other in kept):
-            kept.append(codes)
-    return tuple(codes.astype(np.int64) for codes in kept)
-
-
-def row_index(frame: ModelFrame) -> pd.Index:
-    """Row numbers in the user's data of the rows that were used."""
-    n = frame.response.trials.shape[0]
-    return pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
-
-
 def new_model(
     fit: Measures, new: object, level: Level, trials: object, offset: object
 ) -> tuple[Model, pd.Index]:
     """The model on new data without missing values, and the labels of its rows."""
+    refuse_many_levels(fit.levels, "A simulation for new data")
     made = fit.design.new_columns(new, offset=offset)
     labels = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
     index = labels if made.rows is None else labels[made.rows]

@@ -7,25 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.assess.model import Model
 from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.estimate import fixed_likelihood
 from multilogit.estimate.mixed import mixed_likelihood
 from multilogit.evaluation import Evaluation
 from multilogit.likelihood.mixed import WithInformation
-from multilogit.predict import probabilities
 from multilogit.result.fields.measures import Measures
 
 Rows = NDArray[np.int64]
-
-
-def row_derivatives(model: Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """r and W of every row: shapes ``(n, C)`` and ``(n, C, C)``."""
-    pi = probabilities(model.fixed)[:, 1:]
-    counts, trials = model.response.weighted()
-    W = -pi[:, :, None] * pi[:, None, :]
-    W[:, np.arange(pi.shape[1]), np.arange(pi.shape[1])] += pi
-    return counts - trials[:, None] * pi, W * trials[:, None, None]
 
 
 def rows_of_codes(codes: Rows, n_levels: int | None = None) -> list[Rows]:

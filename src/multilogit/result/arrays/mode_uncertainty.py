@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from multilogit.errors import OptionError
 from multilogit.predict.modes import ModeUncertainty, mode_uncertainty
 from multilogit.predict.tangent import value
-from multilogit.result.arrays.prediction_rows import fitted_rows, prediction_model
+from multilogit.result.arrays.prediction_model import prediction_model
+from multilogit.result.arrays.prediction_rows import fitted_rows
 
 if TYPE_CHECKING:
     from multilogit.result.fields.measures import Measures

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.ingest import read_table
-from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock
-from multilogit.errors import DataError, OptionError
-from multilogit.formula.design import column_or_array
-from multilogit.inference.variance import positions
-from multilogit.predict.delta import ParameterCovariance
+from multilogit.data.model_frame import Column, FixedColumns, RandomBlock
+from multilogit.errors import DataError
 from multilogit.predict.linear import Level, NewGroups
-from multilogit.predict.modes import Factor, FactorRows, ModeUncertainty
-from multilogit.predict.tangent import Model, Rows
+from multilogit.predict.modes import FactorRows
+from multilogit.predict.tangent import Rows
+from multilogit.result.arrays.user_rows import row_index
 from multilogit.result.fields.parameter_names import effect_terms
-from multilogit.result.fields.random_effects import RandomEffects
 
 if TYPE_CHECKING:
     from multilogit.result.fields.measures import Measures
@@ -55,93 +51,13 @@ class DataRows:
         return full
 
 
-def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse a value that is not among the choices.
-
-    Raises
-    ------
-    OptionError
-        It names the choices.
-    """
-    if value not in choices:
-        named = ", ".join(map(repr, choices))
-        raise OptionError(f"{option}={value!r} is not available; choose one of {named}.")
-
-
-def check_whole(option: str, value: object, least: int = 1) -> None:
-    """Refuse what is not a whole number from ``least`` on.
-
-    Raises
-    ------
-    OptionError
-        It names the option.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise OptionError(f"{option}={value!r}: give a whole number from {least} on.")
-
-
-def of_used_rows(frame: ModelFrame, values: NDArray[Any]) -> NDArray[Any]:
-    """Values of the rows of the fit, where there is one for every row of the user's data."""
-    if frame.rows is not None and values.shape == (frame.n_input_rows,):
-        return values[frame.rows]
-    return values
-
-
-def trials_of(new: object, trials: object) -> Column:
-    """Trials of new data: a column name, one number, or one per row; shape ``(n,)``.
-
-    Raises
-    ------
-    DataError
-        No such column, the wrong length, a negative number.
-    """
-    table = read_table(new)
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(table.n_rows, trials)
-    given = column_or_array(trials, "trials", table).floats()
-    if (given < 0).any():
-        raise DataError("trials= must not be negative.")
-    return given
-
-
-def prediction_model(fit: Measures, modes: ModeUncertainty | None = None) -> Model:
-    """The estimates of a fit; standard errors of conditional predictions need ``modes``."""
-    logits, p = fit.labels.n_logits, len(fit.labels.columns)
-    psi = fit.solution.psi if fit.far is None else fit.far
-    return Model(
-        beta=psi[: logits * p].reshape(logits, p),
-        factors=tuple(factor_of(fit, effects) for effects in fit.random),
-        modes=modes,
-        size=psi.size,
-    )
-
-
-def factor_of(fit: Measures, effects: RandomEffects) -> Factor:
-    """One grouping factor as plain arrays."""
-    return Factor(
-        Lambda=effects.Lambda,
-        positions=tuple(positions(effects.blocks)),
-        theta=effects.theta,
-        logits=tuple(logit for _, logit in effect_terms(effects, fit.labels)),
-        modes=effects.modes,
-        covariance=effects.mode_covariance,
-    )
-
-
-def parameter_covariance(fit: Measures) -> ParameterCovariance:
-    """Cov(ψ̂) for the delta method."""
-    n_beta = fit.labels.n_logits * len(fit.labels.columns)
-    return ParameterCovariance.of(fit.covariance, n_beta)
-
-
 def fitted_rows(fit: Measures, level: Level) -> DataRows:
     """The rows that the fit was made from."""
     frame = fit._frame_for("A prediction without new data", "Pass new data.")
     n = frame.response.trials.shape[0]
-    index = pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)
     codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
     made = assembled(fit, frame.fixed, frame.random, codes, frame.offset, n, level)
-    return DataRows(made, index, None)
+    return DataRows(made, row_index(frame), None)
 
 
 def new_rows(
@@ -175,7 +91,11 @@ def assembled(
     Columns that were dropped as aliased, and effects without a variance of their own, are left
     out. Without codes (the level is not conditional) every row has the code −1.
     """
-    x = _chosen(dict(zip(fixed.names, fixed.columns, strict=True)), fit.labels.columns)
+    made = dict(zip(fixed.names, fixed.columns, strict=True))
+    if fit.levels is not None and fixed.levels is not None:
+        x = _chosen(made, [fit.labels.columns[k] for k in fit.levels.others])
+        return Rows(n, x, (FactorRows((np.ones(n),), fixed.levels.codes),), offset)
+    x = _chosen(made, fit.labels.columns)
     factors = []
     for effects in fit.random if level != "population" else ():
         names = [name for name, _ in effect_terms(effects, fit.labels)]

@@ -7,8 +7,8 @@ import pandas as pd
 
 from multilogit.assess import calibration as calibrate
 from multilogit.assess.discrimination import auc_interval, hand_till, roc_curve, tjur
+from multilogit.checks import check_whole
 from multilogit.inference.wald import critical_value
-from multilogit.result.arrays.prediction_rows import check_whole
 from multilogit.result.assessment.findings import Calibration, Roc
 from multilogit.result.assessment.judged import Judged
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from multilogit.assess.model import Model
 from multilogit.assess.residuals import all_counts, deviance_residuals, pearson_residuals
 from multilogit.predict import probabilities
-from multilogit.result.arrays.assessment_model import assessment_model, row_index
+from multilogit.result.arrays.assessment_model import assessment_model
+from multilogit.result.arrays.user_rows import row_index
 from multilogit.result.assessment.influence import influence
 from multilogit.result.description.estimates import Estimates
 

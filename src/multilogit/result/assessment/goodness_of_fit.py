@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from multilogit.assess import goodness
+from multilogit.checks import check_whole
 from multilogit.data.populations import collapse
 from multilogit.errors import OptionError
 from multilogit.predict import probabilities
-from multilogit.result.arrays.assessment_model import (
-    assessment_model,
-)
-from multilogit.result.arrays.prediction_rows import check_whole
+from multilogit.result.arrays.assessment_model import assessment_model
 from multilogit.result.assessment.findings import GoodnessOfFit
 from multilogit.result.fields.measures import Measures
 

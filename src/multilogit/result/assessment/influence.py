@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.assess.clusters import clusters_of
 from multilogit.assess.influence import change_without, cooks_distance, row_influence
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation
 from multilogit.inference.variance import positions
 from multilogit.progress import Progress, Show
-from multilogit.result.arrays.assessment_model import assessment_model, clusters_of, row_index
+from multilogit.result.arrays.assessment_model import assessment_model
 from multilogit.result.arrays.likelihood_of_rows import (
     Rows,
     evaluate_rows,
-    row_derivatives,
     rows_of_codes,
 )
-from multilogit.result.arrays.prediction_rows import of_used_rows
+from multilogit.result.arrays.user_rows import of_used_rows, row_index
 from multilogit.result.assessment.findings import Influence
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import coefficient_names
@@ -46,7 +46,7 @@ def _rows(fit: Estimates) -> Influence:
     """Every row of a single-level model, all at once."""
     model = assessment_model(fit, "influence()")
     found = row_influence(
-        fit.frame.fixed.matrix(), *row_derivatives(model), np.nan_to_num(fit.posterior_covariance)
+        fit.frame.fixed.matrix(), *model.row_derivatives(), np.nan_to_num(fit.posterior_covariance)
     )
     table = pd.DataFrame({"level": row_index(fit.frame), "rows": 1, "hat": found.hat})
     return _present(fit, found.change, table, "row")

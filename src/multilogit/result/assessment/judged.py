@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.assess.clusters import Clusters
+from multilogit.assess.clusters import Clusters, clusters_of, outermost
+from multilogit.assess.model import reported_categories
 from multilogit.assess.residuals import all_counts
+from multilogit.checks import check_choice
 from multilogit.data.columns import Column, Numeric, factor_of
 from multilogit.data.ingest import read_table
 from multilogit.errors import DataError, OptionError
 from multilogit.predict import Level
-from multilogit.result.arrays.assessment_model import (
-    clusters_of,
-    fitted_probabilities,
-    outermost,
-)
-from multilogit.result.arrays.prediction_rows import check_choice, trials_of
+from multilogit.result.arrays.assessment_model import fitted_probabilities
+from multilogit.result.arrays.user_rows import trials_of
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.training import Labels
 
@@ -47,7 +45,7 @@ class Judged:
 
     def chosen(self) -> list[int]:
         """The categories to report: that of the successes, or all of more than two."""
-        return [1] if len(self.categories) == 2 else list(range(len(self.categories)))
+        return reported_categories(len(self.categories))
 
     @classmethod
     def of(
@@ -73,9 +71,7 @@ def judged(fit: Measures, level: Level, what: str) -> Judged:
     """The fit's probabilities of its own rows, and their response."""
     check_choice("level", level, LEVELS)
     response = fit._frame_for(what).response
-    counts = all_counts(response)
-    if response.weights is not None:
-        counts = counts * response.weights[:, None]
+    counts = all_counts(response, weighted=True)
     # Given their random effects all rows are independent; averaged over these, groups are.
     averaged = fit.random and level != "conditional"
     clusters = clusters_of(fit.frame) if averaged else None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from multilogit.lazy import modules_of
 
 if TYPE_CHECKING:
-    from multilogit.result.arrays import prediction_rows as prediction_rows
     from multilogit.result.assessment import accuracy as accuracy
     from multilogit.result.assessment import augmented_rows as augmented_rows
     from multilogit.result.assessment import goodness_of_fit as goodness_of_fit
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __getattr__ = modules_of(
     "multilogit.result",
     {
-        "arrays.prediction_rows",
         "assessment.accuracy",
         "assessment.augmented_rows",
         "assessment.goodness_of_fit",

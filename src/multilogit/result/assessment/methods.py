@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from multilogit.checks import check_whole
 from multilogit.errors import OptionError
 from multilogit.result.assessment import later
 from multilogit.result.description.tables import Tables
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 ResidualKind = Literal["response", "pearson", "deviance", "quantile"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Assessed(Tables):
     """Simulation, residuals, influence, discrimination, calibration."""
 
@@ -391,7 +390,7 @@ class Assessed(Tables):
         OptionError, DataError, DataNotSavedError
             As :meth:`roc`.
         """
-        later.prediction_rows.check_whole("bins", bins, 2)
+        check_whole("bins", bins, 2)
         return later.accuracy.scores(
             self._judged("scores()", level, new, y, new_groups, offset, trials), bins
         )

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from multilogit.assess import residuals as raw
 from multilogit.assess import simulation
-from multilogit.assess.model import Model
+from multilogit.assess.model import Model, reported_categories
 from multilogit.assess.posterior_effects import draw_given_data
 from multilogit.assess.residual_tests import (
     Residuals,
@@ -21,15 +21,12 @@ from multilogit.assess.residual_tests import (
     stored,
     written_out,
 )
+from multilogit.checks import check_choice, check_whole
 from multilogit.errors import OptionError
 from multilogit.predict import Level as PredictionLevel
 from multilogit.predict import probabilities
-from multilogit.result.arrays.assessment_model import (
-    assessment_model,
-    fitted_probabilities,
-    row_index,
-)
-from multilogit.result.arrays.prediction_rows import check_choice, check_whole, of_used_rows
+from multilogit.result.arrays.assessment_model import assessment_model, fitted_probabilities
+from multilogit.result.arrays.user_rows import of_used_rows, row_index
 from multilogit.result.assessment.findings import ResidualTests
 from multilogit.result.fields.measures import Measures
 
@@ -133,8 +130,7 @@ def _test_table(found: Residuals, groups: Sequence[str]) -> pd.DataFrame:
 
 
 def _residual_table(found: Residuals, model: Model, rows: pd.Index) -> pd.DataFrame:
-    names = model.response.categories
-    names = names[1:] if len(names) == 2 else names
+    names = [model.response.categories[j] for j in reported_categories(model.n_categories)]
     K, n = len(names), len(rows)
     u = found.u.T.ravel()
     table = {

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from multilogit.assess import simulation
 from multilogit.assess.model import Model
+from multilogit.checks import check_choice, check_whole
 from multilogit.errors import OptionError
-from multilogit.result.arrays.assessment_model import new_model, row_index, simulated_model
-from multilogit.result.arrays.prediction_rows import check_choice, check_whole
+from multilogit.result.arrays.assessment_model import new_model, simulated_model
+from multilogit.result.arrays.user_rows import row_index
 from multilogit.result.fields.measures import Measures
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from multilogit.predict.modes import ModeUncertainty
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Estimates(Measures):
     """Estimates as named tables; every call makes new ones, which the caller may change."""
 
@@ -41,7 +39,7 @@ class Estimates(Measures):
     def se(self) -> pd.Series:
         """Standard errors of β̂, from :attr:`vcov`: see :attr:`se_source`."""
         names = coefficient_names(self.labels)
-        variance = self.covariance.diagonal()[: len(names)]
+        variance = self._variances[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="se")
 
     @property
@@ -51,6 +49,8 @@ class Estimates(Measures):
         Smaller than :attr:`se`, which repeats the experiment and keeps the prior. The same
         where there is no prior.
         """
+        if self.levels is not None:
+            return self.se.rename("posterior_sd")
         names = coefficient_names(self.labels)
         variance = self.posterior_covariance.diagonal()[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="posterior_sd")

@@ -115,9 +115,7 @@ def _single_r2(fit: Estimates) -> dict[str, float]:
         fit.likelihood.value, training.null_loglik, N, float(columns * fit.labels.n_logits)
     )
     if fit.labels.family == "binomial":
-        counts = all_counts(model.response)
-        if model.response.weights is not None:
-            counts = counts * model.response.weights[:, None]
+        counts = all_counts(model.response, weighted=True)
         found["tjur"] = float(tjur(probabilities(model.fixed), counts)[1])
         fixed = shares(model, 0).fixed
         found["mckelvey_zavoina"] = fixed / (fixed + LATENT)

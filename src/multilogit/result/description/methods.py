@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from multilogit.report.summary import Summary
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Described(Tables):
     """Summary, odds ratios, explained variance."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from multilogit.result.fields.parameter_names import coefficient_names, logit_na
 from multilogit.result.fields.random_effects import RandomEffects
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Tables(Estimates):
     """Tables of inference."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
@@ -27,7 +27,6 @@ PROFILE_LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Levels whose intervals have exact ends in a profile."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Inferred(Tables):
     """Intervals, tests, robust covariances, draws from the posterior."""
 

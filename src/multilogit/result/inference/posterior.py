@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from multilogit.checks import check_whole
 from multilogit.evidence import posterior
 from multilogit.evidence.posterior import PosteriorSample
-from multilogit.result.arrays.prediction_rows import check_whole
 from multilogit.result.fields.measures import Measures
 from multilogit.result.inference.objective import objective_of
 

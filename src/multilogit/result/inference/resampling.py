@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from multilogit.assess.simulation import draw_counts, stream
+from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Status
 from multilogit.estimate import Estimate
@@ -19,7 +20,6 @@ from multilogit.inference.reestimate import Reestimator
 from multilogit.predict import probabilities
 from multilogit.progress import Progress, Show
 from multilogit.result.arrays.assessment_model import simulated_model
-from multilogit.result.arrays.prediction_rows import check_whole
 from multilogit.result.fields.measures import Measures
 
 

@@ -16,10 +16,9 @@ from multilogit.likelihood.nested import is_nested
 from multilogit.result.arrays.assessment_model import assessment_model
 from multilogit.result.arrays.likelihood_of_rows import (
     evaluate_rows,
-    row_derivatives,
     rows_of_codes,
 )
-from multilogit.result.arrays.prediction_rows import of_used_rows
+from multilogit.result.arrays.user_rows import of_used_rows
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.robust_covariance import RobustCovariance
 
@@ -94,7 +93,7 @@ def _by_rows(fit: Measures, frame: ModelFrame, bread: Matrix, kind: str) -> Matr
 
 def _row_scores(fit: Measures, frame: ModelFrame) -> tuple[Matrix, Matrix, Vector, Vector]:
     """X, the scores x_i ⊗ r_i and W of single rows, and how often each occurs (never 0)."""
-    residual, W = row_derivatives(assessment_model(fit, "A robust covariance"))
+    residual, W = assessment_model(fit, "A robust covariance").row_derivatives()
     w = frame.response.weights
     frequency = np.ones(residual.shape[0]) if w is None else w
     used = frequency > 0.0

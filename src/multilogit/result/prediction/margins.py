@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from multilogit.checks import check_choice
 from multilogit.data.columns import label
 from multilogit.data.model_frame import FixedColumns
 from multilogit.errors import DataError, NotEstimableWarning, OptionError
@@ -41,14 +42,10 @@ from multilogit.predict.delta import interval as limits
 from multilogit.predict.linear import Level, Matrix, Vector
 from multilogit.predict.tangent import Model, Rows, Scale
 from multilogit.result.arrays.aliasing import aliasing_of
-from multilogit.result.arrays.prediction_rows import (
-    assembled,
-    check_choice,
-    parameter_covariance,
-    prediction_model,
-    refuse_new_levels,
-)
+from multilogit.result.arrays.prediction_model import parameter_covariance, prediction_model
+from multilogit.result.arrays.prediction_rows import assembled, refuse_new_levels
 from multilogit.result.description.estimates import Estimates
+from multilogit.result.fields.level_effects import refuse_many_levels
 from multilogit.result.prediction.predictions import outcome_names
 
 ContrastScale = Literal["response", "link", "odds_ratio"]
@@ -110,6 +107,7 @@ class Margins:
     """
 
     def __init__(self, fit: Estimates, new: object, request: Request) -> None:
+        refuse_many_levels(fit.levels, "An average over the data")
         if not fit.random:
             request = replace(request, level="population")
         self.fit, self.request = fit, request

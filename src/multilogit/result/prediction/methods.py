@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from multilogit.result.prediction.margins import ContrastScale
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Predicted(Tables):
     """Predictions, marginal effects, contrasts."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.checks import check_choice
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
@@ -21,15 +22,9 @@ from multilogit.predict.delta import interval as limits
 from multilogit.predict.delta import standard_errors
 from multilogit.predict.tangent import Rows, Scale
 from multilogit.predict.tangent import value as value_of
-from multilogit.result.arrays.prediction_rows import (
-    DataRows,
-    check_choice,
-    fitted_rows,
-    new_rows,
-    parameter_covariance,
-    prediction_model,
-    trials_of,
-)
+from multilogit.result.arrays.prediction_model import parameter_covariance, prediction_model
+from multilogit.result.arrays.prediction_rows import DataRows, fitted_rows, new_rows
+from multilogit.result.arrays.user_rows import trials_of
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import logit_names
 from multilogit.result.fields.training import Labels
@@ -100,6 +95,8 @@ def _predict(
     fit: Estimates, new: object, request: Request, offset: object, trials: object
 ) -> pd.Series | pd.DataFrame:
     """Predictions for data that are in memory, or read into it."""
+    if fit.levels is not None:  # their intercepts are in every prediction
+        request = replace(request, level="conditional")
     if new is not None:
         data = new_rows(fit, new, request.level, request.new_groups, offset)
     elif offset is None:

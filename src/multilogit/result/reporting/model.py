@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from multilogit.assess.residuals import all_counts
 from multilogit.page.document import Block, Facts, Section
 from multilogit.report.content import Content
 from multilogit.result.reporting.cells import code, column, count, percent, table
@@ -83,10 +84,7 @@ def _responses(report: Reporter) -> Iterator[Block]:
     fit = report.fit
     if not fit.has_data:
         return
-    counts, trials = fit.frame.response.weighted()
-    if counts.shape[1] == len(fit.labels.categories) - 1:
-        counts = np.column_stack([trials - counts.sum(axis=1), counts])
-    total = counts.sum(axis=0)
+    total = all_counts(fit.frame.response, weighted=True).sum(axis=0)
     yield table(
         ["category of the response", "how often", "share"],
         [list(fit.labels.categories), column(total), [percent(x / total.sum()) for x in total]],
