@@ -18,10 +18,25 @@ constexpr double kLongestStep = 4.0;
 constexpr int kMostSteps = 200;
 constexpr std::size_t kRowsPerSlot = 16384;
 
+vd load(const double* from) {
+  vd out;
+  std::memcpy(&out, from, sizeof out);
+  return out;
+}
+
 vd load(const double* from, std::size_t count) {
   vd out{};
-  std::memcpy(&out, from, std::min<std::size_t>(count, kLanes) * sizeof(double));
+  std::memcpy(&out, from, count * sizeof(double));
   return out;
+}
+
+// Calls each(load, i) for every register of `rows` numbers; lanes behind the end are 0.
+template <class Each>
+void for_each_register(std::size_t rows, const Each& each) {
+  const std::size_t full = rows / kLanes * kLanes, left = rows - full;
+  for (std::size_t i = 0; i < full; i += kLanes)
+    each([=](const double* from) { return load(from + i); }, i);
+  if (left > 0) each([=](const double* from) { return load(from + full, left); }, full);
 }
 
 // The rows of one level: eta without its intercept.
@@ -33,13 +48,11 @@ struct Level {
   // sum (y - n pi) and sum n pi (1 - pi) with the intercept alpha; lanes behind the end are 0
   void score(double alpha, double& r, double& w) const {
     vd residuals{}, weights{};
-    for (std::size_t i = 0; i < rows; i += kLanes) {
-      const std::size_t left = rows - i;
-      const BinomialScore row =
-          binomial_score(load(eta + i, left) + alpha, load(y + i, left), load(n + i, left));
+    for_each_register(rows, [&](const auto& at, std::size_t) {
+      const BinomialScore row = binomial_score(at(eta) + alpha, at(y), at(n));
       residuals += row.r;
       weights += row.w;
-    }
+    });
     r = sum(residuals);
     w = sum(weights);
   }
@@ -65,21 +78,18 @@ struct Level {
   // eta becomes the weights; returns their sum.
   double weigh(double alpha) const {
     vd total{};
-    for (std::size_t i = 0; i < rows; i += kLanes) {
-      const std::size_t left = rows - i;
-      const vd w =
-          binomial_score(load(eta + i, left) + alpha, load(y + i, left), load(n + i, left)).w;
-      std::memcpy(eta + i, &w, std::min<std::size_t>(left, kLanes) * sizeof(double));
+    for_each_register(rows, [&](const auto& at, std::size_t i) {
+      const vd w = binomial_score(at(eta) + alpha, at(y), at(n)).w;
+      std::memcpy(eta + i, &w, std::min<std::size_t>(rows - i, kLanes) * sizeof(double));
       total += w;
-    }
+    });
     return sum(total);
   }
 };
 
 double dot(const double* a, const double* b, std::size_t count) {
   vd total{};
-  for (std::size_t i = 0; i < count; i += kLanes)
-    total += load(a + i, count - i) * load(b + i, count - i);
+  for_each_register(count, [&](const auto& at, std::size_t) { total += at(a) * at(b); });
   return sum(total);
 }
 
