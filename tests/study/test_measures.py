@@ -8,8 +8,9 @@ import pytest
 
 from multilogit.study import Results, judging, load_design, summarise
 from multilogit.study import measures as m
+from multilogit.study.choosing import chosen_of
 from multilogit.study.judging import judge
-from multilogit.study.report import compare_published, log_slope
+from multilogit.study.tables import compare_published, coverages, log_slope, overview
 
 INF, NAN = np.inf, np.nan
 
@@ -27,7 +28,9 @@ def made(estimates: list[float], errors: list[float], converged: list[bool]) -> 
         parameter="x", kind="beta", truth=1.0, estimate=estimate, se=se, posterior_below=NAN,
         wald_lower=estimate - 2 * se, wald_upper=estimate + 2 * se,
     )  # fmt: skip
-    sd = beta.assign(parameter="sd", kind="sd", truth=2.0, estimate=[0.0] + [2.0] * (n - 1))
+    sd = beta.assign(
+        parameter="sd_(Intercept)|g", kind="sd", truth=2.0, estimate=[0.0] + [2.0] * (n - 1)
+    )
     return Results(load_design("small"), fits, pd.concat([beta, sd], ignore_index=True))
 
 
@@ -86,7 +89,7 @@ def test_uniformity() -> None:
 
 
 def test_differences_are_paired(results: Results) -> None:
-    found = m.paired(results, "log_score", "relative-entropy", "ml")
+    found = m.paired(m.label(results), "log_score", "relative-entropy", "ml")
     wide = results.fits.pivot(index=["cell", "replicate"], columns="estimator", values="log_score")
     by_hand = (wide["relative-entropy"] - wide["ml"]).groupby(level=0)
     for cell, difference in by_hand:
@@ -96,16 +99,16 @@ def test_differences_are_paired(results: Results) -> None:
 
 def test_claims_are_judged_by_numbers(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     measures = summarise(results)
-    judged = judge(results, measures)
+    judged = judge(measures)
     assert len(judged) == 3  # those about MCMC need MCMC
     assert {each.verdict for each in judged} == {"not decided"}  # six replicates are too few
     monkeypatch.setattr(judging, "_FEWEST", 1)
-    judged = judge(results, measures)
+    judged = judge(measures)
     swapped = {"ml": "relative-entropy", "relative-entropy": "ml"}
     fits = results.fits.assign(estimator=results.fits["estimator"].map(swapped))
     parameters = results.parameters.assign(estimator=results.parameters["estimator"].map(swapped))
     other = Results(results.design, fits, parameters)
-    first, against = judged[0], judge(other, summarise(other))[0]
+    first, against = judged[0], judge(summarise(other))[0]
     assert (first.table["value"] == -against.table["value"]).all()
     assert first.verdict == "supported"  # half of the data sets of the second cell are separated
     assert against.verdict != "supported"
@@ -116,8 +119,64 @@ def test_a_true_zero_is_in_no_interval() -> None:
     sd = results.parameters["kind"] == "sd"
     at_zero = results.parameters.assign(truth=results.parameters["truth"].mask(sd, 0.0))
     zero = Results(results.design, results.fits, at_zero)
-    assert set(m.inside(results, summarise(results))["parameter"]) == {"", "x", "sd"}
-    assert set(m.inside(zero, summarise(zero))["parameter"]) == {"", "x"}
+    assert set(m.inside(summarise(results))["parameter"]) == {"", "x", "sd_(Intercept)|g"}
+    assert set(m.inside(summarise(zero))["parameter"]) == {"", "x"}
+
+
+def test_differences_are_among_the_measures(results: Results) -> None:
+    table = summarise(results).set_index(["measure", "estimator", "cell"])
+    labelled = m.label(results)
+    by_hand = m.paired(labelled, "usable", "relative-entropy", "ml")["value"]
+    assert (by_hand > 0.0).any()  # half of the data sets of the second cell are separated
+    for cell, value in by_hand.items():
+        assert table.loc[("usable_minus_ml", "relative-entropy", cell), "value"] == value
+    assert labelled["loss"].max() <= m.LARGEST_LOSS
+
+
+def test_overview_and_coverages(results: Results) -> None:
+    measures = summarise(results)
+    table = overview(measures)
+    failed = 1.0 - m.label(results).groupby(["estimator", "cell"])["usable"].mean()
+    assert table.loc["ml", "worst"] == pytest.approx(failed["ml"].max())
+    assert table.loc["relative-entropy", "beta"] == 1.0
+    covered = coverages(measures, "beta").set_index(["estimator", "interval"])
+    ours = measures[measures["parameter"].map(m.kind_of) == "beta"]
+    own = ours.query("measure == 'coverage_all_wald' and estimator == 'ml'")["value"]
+    row = covered.loc[("ml", "wald")]
+    assert row["mean"] == pytest.approx(own.mean())
+    assert row["worst"] == own.min()
+    assert row["shortfall"] == pytest.approx(np.maximum(0.95 - own, 0.0).mean())
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [("x", "beta"), ("sd_x|g", "sd"), ("cor_x.(Intercept)|g", "cor"), ("sd_x", "beta")],
+)
+def test_kinds_of_parameters(parameter: str, kind: str) -> None:
+    assert m.kind_of(parameter) == kind
+
+
+def test_ranks_of_the_truth() -> None:
+    values = np.array([0.0, 0.04, 0.051, 0.5, 0.99, 1.0])
+    found = {
+        name: value for name, value, *_ in m._of_ranks(pd.DataFrame({"posterior_below": values}))
+    }
+    assert found["below_00"] == pytest.approx(2 / 6)
+    assert found["below_01"] == found["below_10"] == pytest.approx(1 / 6)
+    assert found["below_19"] == pytest.approx(2 / 6)
+    assert found["ks"] == pytest.approx(m.uniformity(values)[1])
+
+
+def test_the_rule_chooses_coverage_before_error() -> None:
+    table = pd.DataFrame(
+        {
+            "estimator": ["a", "b", "c", "d"],
+            "shortfall": [0.004, 0.0045, 0.02, 0.0],
+            "rmse": [1.0, 0.9, 0.5, 0.1],
+            "unusable": [0.0, 0.0, 0.0, 0.2],
+        }
+    )
+    assert chosen_of(table)["estimator"] == "b"
 
 
 def test_published_rates_are_compared_with_both_errors() -> None:

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from multilogit.cli.commands import app
-from multilogit.study import Results, StudyError, run, summarise, write_report
-from multilogit.study.report import SECTIONS
+from multilogit.study import Results, StudyError, run, summarise, summary_of, write_report
+from multilogit.study.sections import SECTIONS
 
 RUNNER = CliRunner()
 
@@ -56,6 +56,17 @@ def test_pages_of_other_designs(name: str, estimators: list[str], tmp_path: Path
     assert "| nan" not in page.split("## ")[1]
 
 
+def test_a_summary_in_one_file_gives_the_same_page(directory: Path, tmp_path: Path) -> None:
+    kept = summary_of(directory).save(tmp_path / "kept.parquet")
+    again = summary_of(kept)
+    assert again.design == summary_of(directory).design
+    first = write_report(directory, tmp_path / "a" / "page.md").read_text(encoding="utf-8")
+    second = write_report(kept, tmp_path / "b" / "page.md").read_text(encoding="utf-8")
+    assert first == second
+    with pytest.raises(StudyError, match="not a summary"):
+        summary_of(tmp_path / "a" / "page.md")
+
+
 def test_unknown_sections_are_named(directory: Path, tiny: Path, tmp_path: Path) -> None:
     odd = tmp_path / "odd.toml"
     text = tiny.read_text(encoding="utf-8").replace('"claims"]', '"rumours"]')
@@ -78,6 +89,12 @@ def test_command_line(tiny: Path, directory: Path, tmp_path: Path) -> None:
     reported = RUNNER.invoke(app, ["study", "report", str(directory), "--output", str(page)])
     assert reported.exit_code == 0
     assert page.is_file()
+    kept = tmp_path / "kept.parquet"
+    assert (
+        RUNNER.invoke(app, ["study", "summarise", str(directory), "--output", str(kept)]).exit_code
+        == 0
+    )
+    assert RUNNER.invoke(app, ["study", "report", str(kept), "--output", str(page)]).exit_code == 0
     wrong = RUNNER.invoke(app, ["study", "run", "nothing", "--output", str(tmp_path / "x")])
     assert wrong.exit_code == 2
     assert "There is no design" in wrong.output

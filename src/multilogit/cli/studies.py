@@ -12,7 +12,7 @@ from multilogit.study.designs import Design, available, load_design
 from multilogit.study.estimators import ESTIMATORS, estimator_named
 from multilogit.study.report import write_report
 from multilogit.study.runner import plan, run
-from multilogit.study.store import Store
+from multilogit.study.summary import summary_of
 
 study = typer.Typer(
     help="Simulation studies of estimators: designs, runs, reports.",
@@ -73,15 +73,28 @@ def run_design(
 
 
 @study.command()
-def report(
+def summarise(
     results: Annotated[Path, typer.Argument(metavar="RESULTS", help="Directory of the results.")],
+    output: Annotated[Path, typer.Option(help="Parquet file.")] = Path("study.parquet"),
+) -> None:
+    """Keep all measures in one small file that 'report' reads."""
+    with one_message():
+        typer.echo(f"Summary: {summary_of(results).save(output)}")
+
+
+@study.command()
+def report(
+    results: Annotated[
+        Path,
+        typer.Argument(metavar="RESULTS", help="Directory of results, or a file of 'summarise'."),
+    ],
     output: Annotated[Path, typer.Option(help="Markdown file; figures go beside it.")] = Path(
         "study.md"
     ),
 ) -> None:
     """Write the page: measures, figures, claims judged one by one."""
     with one_message():
-        typer.echo(f"Report: {write_report(Store(results), output)}")
+        typer.echo(f"Report: {write_report(results, output)}")
 
 
 def _described(design: Design) -> str:

@@ -3,8 +3,9 @@
 The scheme is ADEMP (Morris, White & Crowther 2019, Using simulation studies to evaluate
 statistical methods, Statistics in Medicine 38): aims, data-generating mechanisms, estimands,
 methods, performance measures. A :class:`Design` says all five; :func:`run` simulates and fits,
-:func:`summarise` computes the measures with their Monte Carlo errors, :func:`write_report` the
-page. On the command line: ``multilogit study list``, ``describe``, ``run``, ``report``.
+:func:`summarise` computes the measures with their Monte Carlo errors, :class:`Summary` keeps them
+in one small file, :func:`write_report` writes the page. On the command line: ``multilogit study
+list``, ``describe``, ``run``, ``summarise``, ``report``.
 """
 
 from multilogit.study.designs import Cell, Design, StudyError, available, load_design
@@ -12,6 +13,7 @@ from multilogit.study.measures import summarise
 from multilogit.study.report import write_report
 from multilogit.study.runner import run
 from multilogit.study.store import Results, Store
+from multilogit.study.summary import Summary, summary_of
 
 __all__ = [
     "Cell",
@@ -19,9 +21,11 @@ __all__ = [
     "Results",
     "Store",
     "StudyError",
+    "Summary",
     "available",
     "load_design",
     "run",
     "summarise",
+    "summary_of",
     "write_report",
 ]

@@ -196,6 +196,8 @@ class Design:
         Groups of the data on which predictions are scored.
     extreme
         |β̂| or a standard error above this is extreme.
+    shown
+        Estimators in the figures and long tables of the report; empty: all.
     report
         Sections of the report: names in ``multilogit.study.report.SECTIONS``.
     published
@@ -220,6 +222,7 @@ class Design:
     cells_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fresh_groups: int = 50
     extreme: float = 30.0
+    shown: tuple[str, ...] = ()
     report: tuple[str, ...] = ()
     published: tuple[Mapping[str, Any], ...] = ()
     unusable: Mapping[str, Any] = field(default_factory=dict)
@@ -281,7 +284,7 @@ def parse_design(content: Mapping[str, Any], name: str) -> Design:
     _known("[ademp]", ademp, ADEMP)
     settings = dict(content.get("run", {}))
     _known("[run]", settings, _names(Design) - {"name", "title", "ademp", "cells", "published"})
-    for key in ("estimators", "intervals", "profiled", "report"):
+    for key in ("estimators", "intervals", "profiled", "shown", "report"):
         if key in settings:
             settings[key] = tuple(settings[key])
     for kind in settings.get("intervals", ()):

@@ -18,6 +18,14 @@ from multilogit.study.store import Results
 BOUNDARY = 1e-4
 """A standard deviation below this is on the boundary."""
 
+LARGEST_LOSS = 1.0
+"""Losses of log score, in nats per row, are cut here."""
+BINS = 20
+"""Of the histograms of posterior probabilities."""
+AGAINST = ("ml", "nuts")
+"""Estimators that the others are compared with on the same data."""
+_COMPARED = ("usable", "probability_rmse", "loss")
+
 COLUMNS = ("cell", "estimator", "measure", "parameter", "value", "mcse", "n")
 _WHOLE = ""
 """The parameter of measures that belong to the whole fit."""
@@ -39,7 +47,14 @@ def summarise(results: Results) -> pd.DataFrame:
     not extreme. ``usable``: converged and not extreme. ``bias``, ``rmse``, ``empirical_se``: over
     usable fits; ``median_error``, ``median_absolute_error``: over all fits, no estimate counting
     as infinitely wrong. ``coverage_…``: over usable fits with an interval; ``coverage_all_…``:
-    over all fits, no interval counting as a miss; ``width_…``: median.
+    over all fits, no interval counting as a miss; ``width_…``: median. ``truth``: its mean.
+
+    ``usable_minus_ml`` and the like: mean differences from another estimator on the same data
+    (columns ``usable``, ``probability_rmse``, ``loss``; others ``ml``, ``nuts``). ``unusable``:
+    by the rule of a publication, ``unusable_boundary`` the part of it that is σ̂ = 0 and nothing
+    else. Where truth is drawn from the prior, ``below_00`` … ``below_19``: shares of the
+    posterior probabilities below the truth in twentieths of (0, 1), and ``ks``: √n times their
+    Kolmogorov–Smirnov distance from uniform.
     """
     labelled = label(results)
     rows: list[dict[str, object]] = []
@@ -48,14 +63,22 @@ def summarise(results: Results) -> pd.DataFrame:
         for measure, value, mcse, n in _of_fits(fits):
             rows.append(_row(cell, estimator, measure, _WHOLE, value, mcse, n))
     joined = results.parameters.merge(labelled[[*by, "replicate", "usable"]], on=[*by, "replicate"])
+    drawn = {cell.name for cell in results.design.cells if cell.truth == "prior"}
     for (cell, estimator, parameter), table in joined.groupby([*by, "parameter"], sort=False):
-        for measure, value, mcse, n in _of_parameter(table):
+        found = [*_of_parameter(table), *(_of_ranks(table) if cell in drawn else ())]
+        for measure, value, mcse, n in found:
             rows.append(_row(cell, estimator, measure, parameter, value, mcse, n))
+    rows += _differences(labelled)
+    if results.design.unusable:
+        rows += _unusable(results, labelled)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def label(results: Results) -> pd.DataFrame:
-    """``results.fits`` with the columns ``extreme``, ``boundary`` and ``usable``."""
+    """``results.fits`` with the columns ``extreme``, ``boundary``, ``usable`` and ``loss``.
+
+    ``loss`` is that of log score on fresh groups, at most 1: failures count as much and no more.
+    """
     fits, parameters, most = results.fits, results.parameters, results.design.extreme
     by = ["cell", "estimator", "replicate"]
     beta = parameters[parameters["kind"] == "beta"]
@@ -66,7 +89,9 @@ def label(results: Results) -> pd.DataFrame:
     extreme = ~_by_fit(sane, beta, by, "all").reindex(keys, fill_value=True).to_numpy()
     boundary = _by_fit(at_zero, sd, by, "any").reindex(keys, fill_value=False).to_numpy() & ~extreme
     usable = fits["converged"].to_numpy(dtype=bool) & ~extreme
-    return fits.assign(extreme=extreme, boundary=boundary, usable=usable)
+    loss = (fits["log_score_truth"] - fits["log_score"]).fillna(LARGEST_LOSS)
+    loss = loss.clip(upper=LARGEST_LOSS)
+    return fits.assign(extreme=extreme, boundary=boundary, usable=usable, loss=loss)
 
 
 def _by_fit(flags: pd.Series, of: pd.DataFrame, by: list[str], how: str) -> pd.Series:
@@ -99,6 +124,7 @@ def _of_fits(fits: pd.DataFrame) -> Iterator[Measured]:
 
 def _of_parameter(table: pd.DataFrame) -> Iterator[Measured]:
     """Measures of one parameter in one cell."""
+    yield ("truth", *mean(table["truth"].to_numpy()))
     usable = table["usable"].to_numpy(dtype=bool)
     error = (table["estimate"] - table["truth"]).to_numpy()
     good = error[usable & np.isfinite(error)]
@@ -126,13 +152,44 @@ def _of_intervals(table: pd.DataFrame, kind: str, usable: np.ndarray) -> Iterato
     yield (f"width_{kind}", *median((upper - lower)[usable & there]))
 
 
-def inside(results: Results, measures: pd.DataFrame) -> pd.DataFrame:
+def _of_ranks(table: pd.DataFrame) -> Iterator[Measured]:
+    """Histogram and uniformity of posterior probabilities below the truth."""
+    values = table["posterior_below"].dropna().to_numpy()
+    if not values.size:
+        return
+    bins = np.minimum((values * BINS).astype(int), BINS - 1)
+    for k in range(BINS):
+        yield (f"below_{k:02d}", *rate((bins == k).astype(float)))
+    yield ("ks", uniformity(values)[1], np.nan, values.size)
+
+
+def _differences(labelled: pd.DataFrame) -> list[dict[str, object]]:
+    """Every estimator against those of ``AGAINST``, on the same data."""
+    rows = []
+    names = list(dict.fromkeys(labelled["estimator"]))
+    for other in set(AGAINST) & set(names):
+        for estimator in names:
+            for column in _COMPARED if estimator != other else ():
+                for found in paired(labelled, column, estimator, other).itertuples():
+                    name = f"{column}_minus_{other}"
+                    values = (found.value, found.mcse, found.n)
+                    rows.append(_row(found.Index, estimator, name, _WHOLE, *values))
+    return rows
+
+
+def kind_of(parameter: str) -> str:
+    """``"beta"``, ``"sd"`` or ``"cor"``, from a name as in ``fit.confint``."""
+    grouped = parameter.endswith("|g")
+    return parameter.split("_")[0] if grouped else "beta"
+
+
+def inside(measures: pd.DataFrame) -> pd.DataFrame:
     """``measures`` without standard deviations whose truth is 0, which no interval is to cover.
 
     An interval for log σ holds no 0, nor does a posterior quantile interval.
     """
-    parameters = results.parameters
-    at_zero = parameters[(parameters["kind"] == "sd") & (parameters["truth"] == 0.0)]
+    truth = measures[(measures["measure"] == "truth") & (measures["value"] == 0.0)]
+    at_zero = truth[truth["parameter"].map(kind_of) == "sd"]
     zero = set(zip(at_zero["cell"], at_zero["parameter"], strict=True))
     pairs = zip(measures["cell"], measures["parameter"], strict=True)
     return measures[[pair not in zero for pair in pairs]]
@@ -181,60 +238,46 @@ def median(values: Vector) -> tuple[float, float, int]:
         return float(np.median(ordered)), float(0.5 * (ordered[high] - ordered[low])), n
 
 
-def unusable(results: Results) -> pd.DataFrame:
-    """Shares of estimates that are unusable by the rule of a publication.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``cell``, ``estimator``, ``value``, ``mcse``, ``n``, ``boundary`` (the part of
-        ``value`` with σ̂ = 0 and nothing else wrong).
-    """
+def _unusable(results: Results, labelled: pd.DataFrame) -> list[dict[str, object]]:
+    """Shares of estimates that are unusable by the rule of a publication."""
     rule = results.design.unusable
     by = ["cell", "estimator", "replicate"]
-    table = results.parameters[results.parameters["parameter"] == rule["parameter"]]
-    table = table.merge(label(results), on=by)
+    name = rule["parameter"]
+    table = results.parameters[results.parameters["parameter"] == name].merge(labelled, on=by)
     size = table["estimate"].abs()
     bad = ~size.between(rule.get("least", 0.0), rule["most"]) | ~table["converged"]
     bad |= table["se"] > rule["most_se"]
     only_boundary = bad & table["converged"] & table["boundary"]
     rows = []
-    keys = [table["cell"], table["estimator"]]
-    for who, flags in bad.groupby(keys, sort=False):
-        value, mcse, n = rate(flags.to_numpy(dtype=float))
-        share = float(only_boundary[flags.index].mean())
-        rows.append((*who, value, mcse, n, share))
-    return pd.DataFrame(rows, columns=["cell", "estimator", "value", "mcse", "n", "boundary"])
+    for who, flags in bad.groupby([table["cell"], table["estimator"]], sort=False):
+        rows.append(_row(*who, "unusable", name, *rate(flags.to_numpy(dtype=float))))
+        boundary = only_boundary[flags.index].to_numpy(dtype=float)
+        rows.append(_row(*who, "unusable_boundary", name, *rate(boundary)))
+    return rows
 
 
-def paired(
-    results: Results, column: str, estimator: str, other: str, *, clip: float = np.inf
-) -> pd.DataFrame:
-    """Differences between two estimators on the same replicates, cell by cell.
+def paired(labelled: pd.DataFrame, column: str, estimator: str, other: str) -> pd.DataFrame:
+    """Mean differences of a column between two estimators on the same replicates.
 
     Parameters
     ----------
-    column
-        Of ``fits``.
-    clip
-        Values are cut at this, so that failures count as much and no more.
+    labelled
+        Of :func:`label`.
 
     Returns
     -------
     DataFrame
         Index: cells. Columns ``value``, ``mcse``, ``n``.
     """
-    labelled = label(results)
     wide = labelled[labelled["estimator"].isin([estimator, other])].pivot(
         index=["cell", "replicate"], columns="estimator", values=column
     )
-    difference = (_clipped(wide[estimator], clip) - _clipped(wide[other], clip)).dropna()
-    found = {cell: mean(v.to_numpy()) for cell, v in difference.groupby(level="cell", sort=False)}
+    difference = (wide[estimator].astype(float) - wide[other].astype(float)).dropna()
+    found = {
+        cell: mean(values.to_numpy())
+        for cell, values in difference.groupby(level="cell", sort=False)
+    }
     return pd.DataFrame.from_dict(found, orient="index", columns=["value", "mcse", "n"])
-
-
-def _clipped(values: pd.Series, clip: float) -> pd.Series:
-    return values.astype(float).clip(upper=clip)
 
 
 def uniformity(values: Vector) -> tuple[float, float]:

@@ -30,7 +30,12 @@ _PER_BIN = 20
 
 
 def dots(
-    table: pd.DataFrame, title: str, subtitle: str, x: str, reference: float | None = None
+    table: pd.DataFrame,
+    title: str,
+    subtitle: str,
+    x: str,
+    reference: float | None = None,
+    log: bool = False,
 ) -> Figure:
     """Cells down, a measure across, one marker per estimator, with two standard errors.
 
@@ -44,16 +49,19 @@ def dots(
         Name of the measure.
     reference
         Where to draw a line.
+    log
+        Whether the axis is logarithmic.
     """
     cells = list(dict.fromkeys(table["cell"]))
     names = list(dict.fromkeys(table["estimator"]))
-    figure = figure_of(8.0, 1.7 + _ROW * max(3, len(cells)) + 0.16 * len(names))
+    row = max(_ROW, 0.075 * len(names))
+    figure = figure_of(9.0, 1.7 + row * max(3, len(cells)))
     ax = figure.subplots()
     handles = []
     for k, name in enumerate(names):
         rows = table[table["estimator"] == name]
         at = np.array([cells.index(cell) for cell in rows["cell"]])
-        shift = 0.6 * ((k + 0.5) / len(names) - 0.5)
+        shift = 0.7 * ((k + 0.5) / len(names) - 0.5)
         handles.append(
             ax.errorbar(
                 rows["value"], at + shift, xerr=2.0 * rows["mcse"].fillna(0.0),
@@ -64,36 +72,114 @@ def dots(
         ax.axvline(reference, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
     ax.set_yticks(range(len(cells)), [plain(cell) for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.6)
+    for k in range(1, len(cells), 2):
+        ax.axhspan(k - 0.5, k + 0.5, color=MUTED, alpha=0.06, linewidth=0.0)
     style(ax)
+    if log:
+        ax.set_xscale("log")
+        plain_log_axis(ax)
     labels(ax, x)
     legend(ax, handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     heading(figure, title, subtitle)
     return figure
 
 
-def histograms(values: Sequence[tuple[str, str, np.ndarray]], title: str, subtitle: str) -> Figure:
+def histograms(
+    shares: Sequence[tuple[str, str, np.ndarray, int]], title: str, subtitle: str
+) -> Figure:
     """Histograms of probabilities with the band that uniform ones would stay in.
 
     Parameters
     ----------
-    values
-        Parameter, cell, probabilities.
+    shares
+        Parameter, cell, shares in equal parts of (0, 1), and of how many values.
     title, subtitle
         Of the figure.
     """
-    figure, axes = panels(len(values), 4, (2.5, 1.7), head=1.0, sharex=True)
-    for ax, (parameter, cell, sample) in zip(axes, values, strict=True):
-        bins = int(np.clip(sample.size // _PER_BIN, 5, 20))
-        expected = sample.size / bins
+    figure, axes = panels(len(shares), 4, (2.5, 1.7), head=1.0, sharex=True)
+    for ax, (parameter, cell, fine, n) in zip(axes, shares, strict=True):
+        bins = fine.size
+        while n / bins < _PER_BIN and bins % 2 == 0:
+            bins //= 2
+        expected = n / bins
         spread = 2.0 * np.sqrt(expected * (1.0 - 1.0 / bins))
         low = max(0.0, expected - spread)
         ax.axhspan(low, expected + spread, color=MUTED, alpha=0.2, linewidth=0.0)
-        ax.hist(sample, bins=bins, range=(0.0, 1.0), color=colour_of(0), alpha=0.8)
+        counts = n * fine.reshape(bins, -1).sum(axis=1)
+        ax.bar((np.arange(bins) + 0.5) / bins, counts, 0.95 / bins, color=colour_of(0), alpha=0.8)
         style(ax, "y")
         shown = f"{plain(parameter)}\n{plain(cell, 38)}"
         ax.set_title(shown, loc="left", fontsize=SMALL, color=INK)
         ax.set_xlim(0.0, 1.0)
         ax.set_ylim(bottom=0.0)
+    heading(figure, title, subtitle)
+    return figure
+
+
+def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure:
+    """Percent of unusable estimates against what a design varies; published ones hollow, dashed.
+
+    Parameters
+    ----------
+    ours, published
+        Columns ``panel``, ``x``, ``value``, ``estimator``.
+    parameter
+        Whose estimates they are.
+    """
+    names = list(dict.fromkeys(ours["estimator"]))
+    every = list(dict.fromkeys(ours["panel"]))
+    figure, axes = panels(len(every), 3, (3.1, 2.9), head=1.1, sharey=True)
+    handles: list[Any] = []
+    for ax, panel in zip(axes, every, strict=True):
+        handles = []
+        for k, name in enumerate(names):
+            look: dict[str, Any] = {"color": colour_of(k), "marker": marker_of(k)}
+            look["markersize"] = 4.0
+            theirs = _line_of(published, panel, name)
+            hollow = look | {"linestyle": "--", "linewidth": 0.9, "markerfacecolor": "white"}
+            ax.plot(theirs["x"], 100.0 * theirs["value"], **hollow)
+            own = _line_of(ours, panel, name)
+            handles += ax.plot(own["x"], 100.0 * own["value"], **look)
+        style(ax, "y")
+        labels(ax, "true value that varies", "percent unusable", plain(panel))
+    legend(axes[-1], handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    heading(
+        figure, f"Unusable estimates of {plain(parameter)}",
+        "solid: here; hollow and dashed: as published",
+    )  # fmt: skip
+    return figure
+
+
+def _line_of(table: pd.DataFrame, panel: str, name: str) -> pd.DataFrame:
+    return table[(table["panel"] == panel) & (table["estimator"] == name)].sort_values("x")
+
+
+def trade(table: pd.DataFrame, title: str, subtitle: str) -> Figure:
+    """Missing coverage against RMSE: a colour per estimator, a marker per kind of interval.
+
+    Parameters
+    ----------
+    table
+        Columns ``estimator``, ``interval``, ``shortfall``, ``rmse``.
+    title, subtitle
+        Of the figure.
+    """
+    figure = figure_of(8.0, 4.2)
+    ax = figure.subplots()
+    names = list(dict.fromkeys(table["estimator"]))
+    kinds = list(dict.fromkeys(table["interval"]))
+    for row in table.itertuples():
+        k, m = names.index(row.estimator), kinds.index(row.interval)
+        ax.plot(
+            100.0 * row.shortfall, row.rmse, color=colour_of(k), marker=marker_of(m), linestyle=""
+        )
+    of_names = [ax.plot([], [], color=colour_of(k), linewidth=4.0)[0] for k in range(len(names))]
+    of_kinds = [
+        ax.plot([], [], color=INK, marker=marker_of(m), linestyle="")[0] for m in range(len(kinds))
+    ]
+    style(ax, "both")
+    labels(ax, "coverage missing below 95 %, percentage points, mean", "RMSE, the default's = 1")
+    legend(ax, of_names + of_kinds, names + kinds, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     heading(figure, title, subtitle)
     return figure
 

@@ -119,10 +119,23 @@ class Store:
         StudyError
             If there are no results in the directory.
         """
+        return load_design(self._design_file())
+
+    def source(self) -> str:
+        """The text of the design's file.
+
+        Raises
+        ------
+        StudyError
+            If there are no results in the directory.
+        """
+        return self._design_file().read_text(encoding="utf-8")
+
+    def _design_file(self) -> Path:
         found = sorted(self.path.glob("*.toml"))
         if len(found) != 1:
             raise StudyError(f"{str(self.path)!r} is not a directory of results of a study.")
-        return load_design(found[0])
+        return found[0]
 
     def results(self) -> Results:
         """Everything that is there for the design as it is now.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from multilogit.study.estimators.base import FAILED, Estimated, Settings
 from multilogit.study.generate import Dataset
 from multilogit.study.truth import Layout
 
-CHAINS, WARMUP, DRAWS = 4, 250, 400
+CHAINS, WARMUP, DRAWS = 4, 300, 500
 _EXTENSIONS = 4
 """Chains that have not mixed go on, by ``DRAWS`` each time, at most so often."""
 LARGEST_RHAT, LEAST_ESS = 1.01, 400.0
@@ -111,7 +111,10 @@ def _shape(data: Dataset) -> tuple[int, int, int, int]:
 
 
 class Sampler:
-    """A sampler for data of one shape, compiled at its first use.
+    """A sampler for data of one shape, compiled once: data are arguments of what is compiled.
+
+    (``numpyro.infer.MCMC`` traces and compiles its initialisation anew for every data set, which
+    takes longer than sampling.)
 
     Parameters
     ----------
@@ -130,38 +133,62 @@ class Sampler:
         self._jax = require("jax", needs="jax", extra="study", purpose="NUTS")
         numpyro.enable_x64()
         model = _model(numpyro, self._jax, shape, scale)
-        self._mcmc = infer.MCMC(
-            infer.NUTS(model),
-            num_warmup=WARMUP,
-            num_samples=DRAWS,
-            num_chains=CHAINS,
-            chain_method="vectorized",
-            progress_bar=False,
-            jit_model_args=True,
-        )
+        first, more = _chains(infer.NUTS, self._jax, model)
+        self._first, self._more = self._jax.jit(first), self._jax.jit(more)
+        self._state: Any = None
         self.p, self.reference, self.compiled = shape[1], reference, False
 
     def draw(self, data: Dataset, seed: int) -> dict[str, Any]:
         """Draws of β and θ, shape ``(chains, draws, ...)``, and the number of divergences."""
-        self._mcmc.post_warmup_state = None
-        return self._run(data, self._jax.random.PRNGKey(seed))
+        keys = self._jax.random.split(self._jax.random.PRNGKey(seed), CHAINS)
+        return self._drawn(self._first(keys, self._arguments(data)))
 
     def extend(self, data: Dataset) -> dict[str, Any]:
         """More draws from where the chains are, without warm-up."""
-        self._mcmc.post_warmup_state = self._mcmc.last_state
-        return self._run(data, self._mcmc.post_warmup_state.rng_key)
+        return self._drawn(self._more(self._state, self._arguments(data)))
 
-    def _run(self, data: Dataset, key: Any) -> dict[str, Any]:
+    def _arguments(self, data: Dataset) -> tuple[Any, ...]:
         p = self.p
         u = 0.5 if self.reference == "uniform" else (0.5 + (p - 1.0) * data.y.mean()) / p
-        self._mcmc.run(key, data.X, data.Z, data.y, data.codes, u)
-        drawn = self._mcmc.get_samples(group_by_chain=True)
-        out: dict[str, Any] = {
-            name: np.asarray(drawn[name]) for name in ("beta", "theta") if name in drawn
-        }
-        out["diverging"] = int(np.asarray(self._mcmc.get_extra_fields()["diverging"]).sum())
+        return data.X, data.Z, data.y, data.codes, u
+
+    def _drawn(self, found: tuple[Any, dict[str, Any], Any]) -> dict[str, Any]:
+        self._state, drawn, diverging = found
+        out: dict[str, Any] = {"diverging": int(np.asarray(diverging).sum())}
+        out |= {name: np.asarray(drawn[name]) for name in ("beta", "theta") if name in drawn}
         self.compiled = True
         return out
+
+
+Chains = Callable[[Any, tuple[Any, ...]], tuple[Any, dict[str, Any], Any]]
+"""From keys or states, and data, to the chains' states, draws and divergences."""
+
+
+def _chains(kernel_of: Any, jax: Any, model: Any) -> tuple[Chains, Chains]:
+    """Functions of keys, or of states, and data, for all chains at once."""
+
+    def begin(key: Any, data: tuple[Any, ...]) -> tuple[Any, Any]:
+        kernel = kernel_of(model)
+        return kernel, kernel.init(key, WARMUP, None, data, {})
+
+    def sample(kernel: Any, state: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        def step(state: Any, _: None) -> tuple[Any, Any]:
+            state = kernel.sample(state, data, {})
+            return state, (state.z, state.diverging)
+
+        state, (z, diverging) = jax.lax.scan(step, state, None, DRAWS)
+        return state, jax.vmap(kernel.postprocess_fn(data, {}))(z), diverging
+
+    def first(key: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        kernel, state = begin(key, data)
+        warm = jax.lax.fori_loop(0, WARMUP, lambda _, s: kernel.sample(s, data, {}), state)
+        return sample(kernel, warm, data)
+
+    def more(state: Any, data: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        kernel, _ = begin(state.rng_key, data)  # what it computes is not used, nor compiled
+        return sample(kernel, state, data)
+
+    return jax.vmap(first, (0, None)), jax.vmap(more, (0, None))
 
 
 @cache
