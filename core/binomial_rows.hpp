@@ -101,8 +101,9 @@ class BinomialRows : public UnitRows<Q> {
         }
       }
       add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns, [this](vd x) { return this->over_rows(x); });
+                at_.columns);
     }
+    this->over_rows(cross);
     flat.arrived(at_, rows_.tiles);
   }
 
@@ -165,8 +166,9 @@ class BinomialRows : public UnitRows<Q> {
         for (int j = 0; j < nodes; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes + j];
       }
       add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns, [this](vd x) { return this->over_rows(x); });
+                at_.columns);
     }
+    this->over_rows(cross);
   }
 
  private:

@@ -138,6 +138,7 @@ class CategoricalRows : public UnitRows<Q> {
       for (std::size_t i = 0; i < tiles; ++i) fill_left(t0 + i, Lv, lefts + i * height, flat);
       add_products(lefts, height, t0, tiles);
     }
+    this->over_rows(products_sum_);
     flat.arrived(at_, rows_.tiles);
     cross.resize(static_cast<std::size_t>(2 * q() + s()) * at_.regressors());
     expand(products_.second_of, 0, 0, cross);
@@ -205,6 +206,7 @@ class CategoricalRows : public UnitRows<Q> {
       }
       add_products(lefts, height, t0, tiles);
     }
+    this->over_rows(products_sum_);
     cross.resize(static_cast<std::size_t>(q() + q() * q() + nodes) * at_.regressors());
     for (int b = 0; b <= q(); ++b) expand(products_.second_of, b * seconds, b * q(), cross);
     for (int j = 0; j < nodes; ++j)
@@ -286,7 +288,7 @@ class CategoricalRows : public UnitRows<Q> {
 
   void add_products(const vd* lefts, int height, std::size_t t0, std::size_t tiles) {
     add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, products_sum_.data(),
-              at_.columns, [this](vd x) { return this->over_rows(x); });
+              at_.columns);
   }
 
   // Rows of `cross` from `first_row` on: number i, logit c is product first + product_of[i * C +

@@ -1,17 +1,27 @@
 #include "cholesky.hpp"
 
-#include <Eigen/Cholesky>
+#include <algorithm>
+#include <vector>
+
+#include "dense.hpp"
 
 namespace multilogit {
 
 bool solve_positive(const double* A, const double* b, std::size_t n, double* x, double* pivots) {
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const auto size = static_cast<Eigen::Index>(n);
-  const Eigen::LLT<Matrix, Eigen::Lower> llt(Eigen::Map<const Matrix>(A, size, size));
-  if (llt.info() != Eigen::Success) return false;
-  Eigen::Map<Eigen::VectorXd> solution(x, size);
-  solution = llt.solve(Eigen::Map<const Eigen::VectorXd>(b, size));
-  Eigen::Map<Eigen::VectorXd>(pivots, size) = llt.matrixLLT().diagonal().array().square();
+  std::vector<double> U(A, A + n * n);
+  if (!factor_upper(U.data(), n, n, 1)) return false;
+  std::copy(b, b + n, x);
+  for (std::size_t i = 0; i < n; ++i) {  // U'y = b
+    const double* row = &U[i * n];
+    pivots[i] = row[i] * row[i];
+    x[i] /= row[i];
+    for (std::size_t j = i + 1; j < n; ++j) x[j] -= row[j] * x[i];
+  }
+  for (std::size_t i = n; i-- > 0;) {  // Ux = y
+    const double* row = &U[i * n];
+    for (std::size_t j = i + 1; j < n; ++j) x[i] -= row[j] * x[j];
+    x[i] /= row[i];
+  }
   return true;
 }
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "crossed_dense.hpp"
 #include "crossed_remainder.hpp"
+#include "dense.hpp"
 #include "parallel.hpp"
 #include "tiles.hpp"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "crossed.hpp"
-#include "crossed_dense.hpp"
 #include "crossed_lanes.hpp"
+#include "dense.hpp"
 
 namespace multilogit {
 

@@ -2,7 +2,7 @@
 #include <Eigen/OrderingMethods>
 #include <Eigen/SparseCore>
 
-#include "crossed_sparse.hpp"
+#include "crossed_pattern.hpp"
 
 namespace multilogit {
 

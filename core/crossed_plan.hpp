@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "crossed_layout.hpp"
-#include "crossed_sparse.hpp"
+#include "crossed_pattern.hpp"
 
 namespace multilogit {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "crossed_sparse.hpp"
+#include "crossed_pattern.hpp"
 #include "simd.hpp"
 
 namespace multilogit {

@@ -22,7 +22,7 @@ void NestedTotals::add_squares(const vd* x, const vd* weight, std::size_t count)
 
 void NestedTotals::add_crosses(const vd* left, const vd* right, std::size_t count) {
   const std::size_t size = gradient.size();
-  add_cross(left, size, right, size, size, count, cross.data(), size, [](vd x) { return sum(x); });
+  add_cross(left, size, right, size, size, count, cross.data(), size);
 }
 
 NestedData::NestedData(const std::vector<const double*>& columns, int x_columns, bool categorical,

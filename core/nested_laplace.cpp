@@ -5,9 +5,11 @@
 namespace multilogit {
 
 NestedData::Result NestedData::evaluate_laplace(std::size_t threads) {
-  const bool one_each = point_.q() == levels();
-  if (point_.zs() == 1 && one_each) return evaluate_with<NestedLaplace<1, 1>>(threads);
-  if (point_.zs() == 2) return evaluate_with<NestedLaplace<2, 0>>(threads);
+  if constexpr (kSizedUnits) {
+    const bool one_each = point_.q() == levels();
+    if (point_.zs() == 1 && one_each) return evaluate_with<NestedLaplace<1, 1>>(threads);
+    if (point_.zs() == 2) return evaluate_with<NestedLaplace<2, 0>>(threads);
+  }
   return evaluate_with<NestedLaplace<0, 0>>(threads);
 }
 

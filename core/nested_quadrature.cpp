@@ -5,8 +5,9 @@
 namespace multilogit {
 
 NestedData::Result NestedData::evaluate_quadrature(std::size_t threads) {
-  if (point_.zs() == 1 && point_.q() == levels())
-    return evaluate_with<NestedQuadrature<1, 1>>(threads);
+  if constexpr (kSizedUnits)
+    if (point_.zs() == 1 && point_.q() == levels())
+      return evaluate_with<NestedQuadrature<1, 1>>(threads);
   return evaluate_with<NestedQuadrature<0, 0>>(threads);
 }
 

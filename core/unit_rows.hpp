@@ -136,7 +136,12 @@ class UnitRows {
     return left_.data();
   }
 
+  // A group's sum over its rows: they are side by side, or one after the other in a lane.
   vd over_rows(vd x) const { return rows_.groups_in_lanes ? x : splat(sum(x)); }
+  void over_rows(std::vector<vd>& sums) const {
+    if (rows_.groups_in_lanes) return;
+    for (vd& x : sums) x = splat(sum(x));
+  }
 
   void finish_sums(const vd* rz, const vd* wzz, vd* Rz, vd* Wzz) const {
     for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);

@@ -1,4 +1,4 @@
-#include "crossed_dense.hpp"
+#include "dense.hpp"
 
 #include <algorithm>
 #include <cmath>

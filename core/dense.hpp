@@ -1,4 +1,4 @@
-// Dense symmetric matrices of the crossed model: products near the machine's peak, Cholesky factor
+// Dense symmetric matrices: products near the machine's peak, Cholesky factor
 // S = U'U, V = U^-1, S^-1 = VV'. Row-major, upper triangles.
 //
 // Every element is summed in an order that depends on the sizes alone, so results are bitwise equal
