@@ -16,18 +16,14 @@ from scipy.special import expit
 import multilogit as ml
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse
+from multilogit.divergence.finding import separation_diagnostic
+from multilogit.divergence.symptoms import check_fit, explain_divergence, shows_symptoms
 from multilogit.errors import Status
 from multilogit.estimate import Estimate, Options, estimate_mixed, fixed_likelihood
 from multilogit.estimate.joint_cone import jointly_separated
+from multilogit.estimate.recession import find_separation
 from multilogit.formula import build_frame
 from multilogit.newton import Solution, maximise
-from multilogit.separability import (
-    check_fit,
-    explain_divergence,
-    find_separation,
-    separation_diagnostic,
-    shows_symptoms,
-)
 
 
 def like_endometrial(n: int = 60, seed: int = 2) -> pd.DataFrame:
@@ -476,7 +472,7 @@ def test_a_large_variance_of_overlapping_data_converges(
     assert fit.converged
     assert joint(fit) == []
     # where nobody knows, that is said
-    monkeypatch.setattr("multilogit.separability.jointly_separated", lambda *_: None)
+    monkeypatch.setattr("multilogit.divergence.joint.jointly_separated", lambda *_: None)
     fit = ml.fit("predation ~ ttt + (1 | block)", data)
     assert fit.converged
     assert joint(fit) == [("large-variance", "warning")]
@@ -486,7 +482,7 @@ def test_the_units_of_z_do_not_make_a_variance_large(monkeypatch: pytest.MonkeyP
     data = clustered(groups=30, size=20)
     data["tiny"] = data["x"] * 1e-3
     asked = []
-    monkeypatch.setattr("multilogit.separability.jointly_separated", lambda *a: asked.append(a))
+    monkeypatch.setattr("multilogit.divergence.joint.jointly_separated", lambda *a: asked.append(a))
     fit = ml.fit("y ~ tiny + (0 + tiny | g)", data)
     assert fit.theta.iloc[0] > 10
     assert not asked

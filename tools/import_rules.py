@@ -38,6 +38,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("predict",),
     ("margins",),
     ("assess",),
+    ("divergence",),
     ("separability",),
     ("evidence",),
     ("strength",),

@@ -18,6 +18,8 @@ from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
+from multilogit.divergence.finding import separation_diagnostic
+from multilogit.divergence.symptoms import check_fit
 from multilogit.errors import Diagnostic, OptionError
 from multilogit.estimate import (
     Estimate,
@@ -35,7 +37,6 @@ from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
 from multilogit.result.fields.training import Training, TrainingData
-from multilogit.separability import check_fit, separation_diagnostic
 from multilogit.strength import resolve_strength
 
 if TYPE_CHECKING:

@@ -54,6 +54,11 @@ class Response:
             return self.counts, self.trials
         return np.asfortranarray(self.counts * w[:, None]), self.trials * w
 
+    def informative(self) -> NDArray[np.bool_]:
+        """Rows that carry information, shape ``(n,)``: weight × trials > 0."""
+        rows = self.trials > 0.0
+        return rows if self.weights is None else rows & (self.weights > 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Levels:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
+from multilogit.divergence.symptoms import shows_symptoms
 from multilogit.errors import Diagnostic
 from multilogit.estimate import Estimate, Options, arranged
 from multilogit.estimate.effects import factor_effects
@@ -25,7 +26,6 @@ from multilogit.outofcore.rows import Packing
 from multilogit.outofcore.totals import Totals
 from multilogit.prior import Prior, RowsElsewhere, SumPrior
 from multilogit.result.fields.training import Labels, TrainingRecord
-from multilogit.separability import shows_symptoms
 
 
 @dataclass(frozen=True)

@@ -126,11 +126,7 @@ class TrainingData:
 
     @property
     def n_obs(self) -> int:
-        response = self.frame.response
-        carried = response.trials > 0.0
-        if response.weights is not None:
-            carried &= response.weights > 0.0
-        return int(np.count_nonzero(carried))
+        return int(np.count_nonzero(self.frame.response.informative()))
 
     @property
     def n_trials(self) -> float:

@@ -1,0 +1,114 @@
+"""A fit that suffers from separation: how it looks, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multilogit.data.model_frame import ModelFrame
+from multilogit.divergence.finding import find_separated, separation_error
+from multilogit.divergence.joint import grown_variances, joint_diagnostics, run_off
+from multilogit.errors import Diagnostic, MultilogitError, Status
+from multilogit.estimate import Estimate
+from multilogit.estimate.recession import certifies_overlap
+from multilogit.evaluation import Matrix, Vector
+
+_SMALL_STEP = 0.1
+"""Bound on the change of any η, on the logit scale, in the last step of a healthy search."""
+_MOST_VARIANCE = 4.0
+"""Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion.
+A healthy fit has about p / (n w̄), w̄ the average of π(1 − π)."""
+_SUSPECT = {
+    Status.DIVERGING,
+    Status.MAX_ITERATIONS,
+    Status.LINE_SEARCH_FAILED,
+    Status.NOT_FINITE,
+    Status.INNER_FAILED,
+}
+
+
+def check_fit(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> tuple[Diagnostic, ...]:
+    """Diagnostics of a maximum likelihood fit, if it shows the symptoms of separation.
+
+    Parameters
+    ----------
+    frame
+        The data of the fit, aliased columns dropped, populations collapsed or not.
+    at_zero
+        Hessian at β = 0 of the single-level likelihood of ``frame``.
+    estimate
+        Where the search ended. With a proper prior nothing is infinite: do not ask.
+
+    Notes
+    -----
+    A standard deviation beyond 10 on the logit scale is a symptom as well, converged or not:
+    Laplace's approximation can have a maximum where the likelihood itself has none. If fixed and
+    random effects of these factors predict every row, that is an error.
+    """
+    found: tuple[Diagnostic, ...] = ()
+    if shows_symptoms(frame, at_zero, estimate):
+        found = explain_divergence(frame, estimate.solution.psi[: at_zero.shape[0]])
+    if any(noticed.severity == "error" for noticed in found):
+        return found
+    grown = grown_variances(frame, estimate)
+    return (run_off(frame, grown) or found) if grown else found
+
+
+def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bool:
+    """Whether a maximum likelihood fit looks as separation makes it look.
+
+    It does where the search did not converge. If it did, the steps of Newton–Raphson tell: on
+    separated rows each of them moves η by about 1 for ever, so that max |Δβ| K √max(X'NX)_jj ≥ 1
+    for the last one, K the number of coefficients; the last step of a healthy search is far below
+    0.1 of that. Where it is not, the average variance of the linear predictor, tr(Cov X'NX) / N,
+    decides: separation makes it huge, because the information dies out along the way.
+
+    Parameters are those of :func:`check_fit`. The second moments X'NX are
+    ``-at_zero J² / (J − 1)``, up to an offset: no pass over the data is needed.
+    """
+    solution, p = estimate.solution, len(frame.fixed.columns)
+    if solution.status is not Status.CONVERGED:
+        return solution.status in _SUSPECT
+    n_logits = at_zero.shape[0] // p
+    gram = -at_zero[:p, :p] * ((n_logits + 1) ** 2 / n_logits)
+    steps = solution.trace[-2:-1]
+    if steps:
+        moved = steps[0].max_change * at_zero.shape[0] * np.sqrt(gram.diagonal().max())
+        if moved < _SMALL_STEP:
+            return False
+    response = frame.response
+    n_trials = float(response.weighted()[1].sum())
+    covariance = estimate.covariance()
+    blocks = [slice(p * c, p * (c + 1)) for c in range(n_logits)]
+    variance = sum(float((covariance[block, block] * gram).sum()) for block in blocks)
+    return not variance <= _MOST_VARIANCE * n_trials
+
+
+def explain_divergence(frame: ModelFrame, beta: Vector | None = None) -> tuple[Diagnostic, ...]:
+    """Diagnostics of a maximum likelihood fit that shows the symptoms of separation.
+
+    Parameters
+    ----------
+    frame
+        The data of the fit, aliased columns dropped, populations collapsed or not. With random
+        effects, the fixed effects are looked at by themselves, then together with them.
+    beta
+        Where the search ended, shape ``(p (J - 1),)``: often its gradient proves overlap, and
+        no linear program is needed. Not for models with random effects.
+
+    Returns
+    -------
+    tuple of Diagnostic
+        ``"separation"`` (error); or ``"joint-separation"`` (warning): fixed and random effects
+        together predict every row; or nothing, where this is not the reason.
+    """
+    if not frame.random and beta is not None and np.isfinite(beta).all():
+        counts, trials = frame.response.weighted()
+        if certifies_overlap(frame.fixed.columns, counts, trials, beta, frame.offset):
+            return ()
+    try:
+        finding = find_separated(frame)
+    except MultilogitError:  # a second opinion that cannot be had changes nothing
+        return ()
+    if finding.recession.kind == "overlap":
+        return joint_diagnostics(frame)
+    return (separation_error(finding, bool(frame.random)),)
