@@ -104,6 +104,10 @@ def test_toenail_by_quadrature(reference_data: Path) -> None:
             unit = 10.0 ** -len(text_shown.partition(".")[2])
             assert abs(float(text_shown.replace("−", "-")) - value) <= 0.501 * unit
     assert "14 % too large" in text
+    per_patient = visits.groupby("patientID").size()
+    assert f"{len(per_patient)} patients with up to {per_patient.max()} visits" in prose(
+        "limitations"
+    )
     assert float(rows[0][4]) / float(rows[-1][4]) == pytest.approx(1.14, abs=0.005)
 
 
@@ -140,5 +144,7 @@ def test_sizes_of_the_examples_data() -> None:
         f"{answers['id'].nunique()} people, {answers['item'].nunique()} items",
     ):
         assert said in text
+    mean = len(women) / women["district"].nunique()
+    assert f"60 districts with {mean:.0f} women on average" in prose("limitations")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{len(women)} women in {women['district'].nunique()} districts" in readme
