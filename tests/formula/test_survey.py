@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from multilogit.data.ingest import read_table
 from multilogit.errors import DataError, FormulaError, OptionError
 from multilogit.formula import build_frame
-from multilogit.formula.survey import Moments, Question, survey
+from multilogit.formula.layout import Question
+from multilogit.formula.learning import Moments
+from multilogit.formula.survey import survey
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,8 @@ from multilogit.estimate.effects import factor_effects
 from multilogit.estimate.mixed import check_quadrature
 from multilogit.formula.design import Learnt
 from multilogit.formula.frame import KEYWORDS, columns_in_use
-from multilogit.formula.survey import Layout, Question, Survey
+from multilogit.formula.layout import Layout, Question
+from multilogit.formula.survey import Survey
 from multilogit.likelihood.fixed import SingleLevel
 from multilogit.likelihood.nested import is_nested
 from multilogit.likelihood.summed import Levels, SummedFixed, SummedMixed, WithoutEffects

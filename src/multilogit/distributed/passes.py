@@ -17,7 +17,8 @@ from multilogit.estimate import Options, fixed_likelihood
 from multilogit.estimate.mixed import mixed_likelihood
 from multilogit.formula.design import complete_rows
 from multilogit.formula.frame import columns_in_use
-from multilogit.formula.survey import Layout, Question, Survey, complete_part, survey_complete
+from multilogit.formula.layout import Layout, Question, complete_part
+from multilogit.formula.survey import Survey, survey_complete
 from multilogit.likelihood.mixed import WithQuadrature
 from multilogit.outofcore.elsewhere import like_the_model
 from multilogit.outofcore.rows import Packing

@@ -22,13 +22,8 @@ from multilogit.estimate import Options
 from multilogit.estimate.effects import factor_effects
 from multilogit.estimate.mixed import check_quadrature, mixed_likelihood
 from multilogit.formula import Learnt
-from multilogit.formula.survey import (
-    Layout,
-    Question,
-    Survey,
-    complete_part,
-    survey_complete,
-)
+from multilogit.formula.layout import Layout, Question, complete_part
+from multilogit.formula.survey import Survey, survey_complete
 from multilogit.likelihood.fixed import SingleLevel
 from multilogit.likelihood.nested import is_nested
 from multilogit.likelihood.spilled import SpilledFixed, SpilledParts
