@@ -45,7 +45,7 @@ class Case:
     targets
         What is to be shown.
     rounds
-        Alternating repetitions; R's engines get one.
+        Alternating repetitions; slow engines get one.
     nodes
         Quadrature nodes; 1: Laplace's approximation.
     threads
@@ -237,6 +237,13 @@ TARGETED = (
         nodes=25,
     ),
     Case(
+        "quadrature_20k_1k",
+        f"y ~ {names(3)} + (1 | g)",
+        lambda: make.grouped(20_000, 1_000, 3, 1.5, 14),
+        ("glmm", "mixedlm", "lme4"),
+        nodes=7,
+    ),
+    Case(
         "multinomial_12k_400",
         f"y ~ {names(2)} + (1 | g)",
         lambda: make.categorical(12_000, 3, 2, 7, groups=400, sd=1.0),
@@ -256,7 +263,7 @@ def rows_ladder() -> Iterator[Case]:
             lambda rows=rows: make.grouped(rows, rows // 20, 3, 1.0, 20),
             ALL,
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="rows",
             size=rows,
         )
@@ -271,7 +278,7 @@ def groups_ladder() -> Iterator[Case]:
             lambda groups=groups: make.grouped(100_000, groups, 3, 1.0, 21),
             ALL,
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="groups",
             size=groups,
         )
@@ -281,7 +288,7 @@ def groups_ladder() -> Iterator[Case]:
         lambda: make.grouped(2_000_000, 1_000_000, 3, 1.0, 22),
         FAST,
         rounds=3,
-        limit=60.0,
+        limit=40.0,
     )
 
 
@@ -294,7 +301,7 @@ def columns_ladders() -> Iterator[Case]:
             lambda p=p: make.single(100_000, p, 23),
             ("glum", "sklearn", "statsmodels"),
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="columns",
             size=p,
         )
@@ -305,7 +312,7 @@ def columns_ladders() -> Iterator[Case]:
             lambda p=p: make.grouped(20_000, 500, p, 1.0, 24),
             ALL,
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="columns, grouped",
             size=p,
         )
@@ -321,7 +328,7 @@ def effects_ladder() -> Iterator[Case]:
             lambda: make.slopes(20_000, 1_000, 4, 4, 25),
             ("glmm", "mixedlm", "lme4", "glmmTMB"),
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="random effects",
             size=q,
             data_of="effects",
@@ -337,7 +344,7 @@ def categories_ladder() -> Iterator[Case]:
             lambda categories=categories: make.categorical(100_000, categories, 5, 26),
             ("statsmodels", "sklearn", "nnet"),
             rounds=3,
-            limit=60.0,
+            limit=40.0,
             ladder="categories",
             size=categories,
         )

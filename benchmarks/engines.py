@@ -80,8 +80,10 @@ def multilogit_refit(case: Case) -> Fit:
 
 
 def _of_multilogit(result: Any) -> Estimates:
+    coef = result.coef
+    beta = coef if coef.ndim == 1 else result.solution.psi[: coef.size]
     covariance = {part.group: (part.Lambda @ part.Lambda.T).tolist() for part in result.random}
-    return Estimates(numbers(result.solution.psi[: result.coef.size]), covariance)
+    return Estimates(numbers(beta), covariance)
 
 
 # ------------------------------------------------------------------ multilevel

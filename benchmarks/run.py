@@ -57,7 +57,7 @@ def run_once(engine: str, case: Case, path: Path) -> Measurement:
             capture_output=True,
             text=True,
             check=False,
-            timeout=case.limit + 60.0,  # reading the data and the small fit are not measured
+            timeout=case.limit + 30.0,  # reading the data and the small fit are not measured
         )
     except subprocess.TimeoutExpired:
         return {"failed": f"gave up after {case.limit:.0f} s"}
@@ -99,16 +99,21 @@ def too_long(engine: str, case: Case, log: Log) -> bool:
     return False
 
 
+def repeated(engine: str, case: Case, log: Log) -> bool:
+    """Whether an engine that has been measured once is worth another round."""
+    first = log.get(case.name, engine, 0) or {"failed": "not measured"}
+    patience = 2.0 if engine in OF_R else 25.0 if case.targets else 5.0
+    return "failed" not in first and first["wall"] < patience
+
+
 def time_case(case: Case, path: Path, engines: list[str], log: Log) -> None:
     """All rounds of all engines that the log does not have."""
     for number in range(case.rounds):
         for engine in engines:
-            if number and (engine in OF_R and not case.cold):
+            if log.get(case.name, engine, number) is not None:
                 continue
-            failed = "failed" in (log.get(case.name, engine, 0) or {})
-            if failed or log.get(case.name, engine, number) or too_long(engine, case, log):
-                continue
-            log.add(case.name, engine, number, run_once(engine, case, path))
+            if repeated(engine, case, log) if number else not too_long(engine, case, log):
+                log.add(case.name, engine, number, run_once(engine, case, path))
 
 
 def installed(engine: str, slow: bool) -> bool:

@@ -40,6 +40,7 @@ CASES = {
     "crossed_100k_3k_500": "100 000 rows, 3 000 × 500 crossed",
     "insteval": "InstEval: 73 421 rows, 2 972 × 1 128 crossed",
     "toenail_25_nodes": "toenail: 1 908 rows, 25 quadrature nodes",
+    "quadrature_20k_1k": "20 000 rows, 1 000 groups, 7 quadrature nodes",
     "multinomial_12k_400": "12 000 rows, 400 groups, 3 categories",
     "single_1m_20": "1 000 000 rows, 20 covariates",
     "single_1m_100": "1 000 000 rows, 100 covariates",
