@@ -133,6 +133,13 @@ def test_parameters_of_a_full_matrix() -> None:
         assert int(shown) == effects * (effects + 1) // 2
 
 
+def test_the_version_to_cite_is_this_one() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {ml.__version__}\n" in citation
+    assert f"Version {ml.__version__}." in prose("how-to-cite")
+    assert f"version = {{{ml.__version__}}}" in prose("how-to-cite")
+
+
 def test_sizes_of_the_examples_data() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     women, herds = data("mlmRev", "Contraception"), data("lme4", "cbpp")
