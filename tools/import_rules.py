@@ -56,6 +56,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("result.reporting",),
     ("result",),  # what is left: the class Fit
     ("assembly",),
+    ("many_levels",),
     ("outofcore",),
     ("distributed",),
     ("fitting",),

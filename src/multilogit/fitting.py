@@ -33,6 +33,7 @@ from multilogit.estimate import (
 from multilogit.estimate.freeze import estimate_frozen
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
+from multilogit.many_levels import fit_levels
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
@@ -198,6 +199,7 @@ def fit(
         trials=trials,
         baseline=baseline,
         missing=missing,
+        compact=prior is None,
     )
     if file is not None:
         of_fit = file.of(
@@ -268,6 +270,8 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         What this version cannot estimate.
     """
     check_supported(frame, options)
+    if frame.fixed.levels is not None:
+        return fit_levels(frame, design, spec, options, began)
     frame = arranged(frame)
     compact = collapse(frame)[0] if collapse_pays(frame) else frame
     fixed = fixed_likelihood(compact, options.threads)
