@@ -6,8 +6,8 @@ accounted for?
 
     python examples/contraception.py [DIRECTORY]
 
-Prints the comparison of two models and writes ``contraception_random_effects.png``, the picture
-of the README, into DIRECTORY (default: the current one).
+Prints the comparison of two models and writes ``contraception_random_effects.png``, a picture of
+the districts, into DIRECTORY (default: the current one).
 """
 
 from __future__ import annotations
