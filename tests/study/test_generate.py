@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multilogit.study.designs import Cell, Covariate
+from multilogit.study.designs import Cell, Covariate, StudyError
 from multilogit.study.generate import Simulator, effect_quantiles, standardised_effects
 from multilogit.study.prior_draws import draw_prior, log_prior_beta
 from multilogit.study.scoring import log_score, marginal_probabilities, score, true_probabilities
@@ -33,6 +33,16 @@ def test_covariates_between_groups_and_fixed_ones() -> None:
     a, b = (Simulator("d", fixed).draw(k).frame for k in range(2))
     assert a["x"].equals(b["x"])
     assert not a["y"].equals(b["y"])
+
+
+def test_a_constant_covariate_is_drawn_again() -> None:
+    cell = Cell("few", groups=3, group_size=4, covariates=(Covariate("x"), Z))
+    simulator = Simulator("d", cell)
+    data = [simulator.draw(k) for k in range(30)]  # z is constant in half of first draws
+    assert all(np.linalg.matrix_rank(one.X) == 3 for one in data)
+    never = Cell("never", groups=1, group_size=4, covariates=(Z,))
+    with pytest.raises(StudyError, match="constant"):
+        Simulator("d", never).draw(0)
 
 
 def test_group_sizes() -> None:

@@ -61,6 +61,7 @@ def test_a_second_run_computes_nothing(tiny: Path, directory: Path, results: Res
     assert {path: path.stat().st_mtime_ns for path in directory.glob("parts/*")} == written
     assert_same(again.results(), results)
     assert len(again.sessions()) >= 2
+    assert all("ended" in session for session in again.sessions())
 
 
 def test_replicates_may_follow_later(tiny: Path, results: Results, tmp_path: Path) -> None:

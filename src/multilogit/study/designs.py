@@ -14,6 +14,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,8 @@ class Design:
     profiled
         Estimators that profile intervals are computed for; empty: all.
     cells_of
-        Names of the only cells that some (slow) estimators are run on.
+        Patterns (``*`` for anything) of the names of the only cells that some (slow) estimators
+        are run on.
     fresh_groups
         Groups of the data on which predictions are scored.
     extreme
@@ -233,8 +235,8 @@ class Design:
 
     def cells_for(self, estimator: str) -> tuple[Cell, ...]:
         """The cells that one estimator is run on."""
-        names = self.cells_of.get(estimator)
-        return tuple(cell for cell in self.cells if names is None or cell.name in names)
+        patterns = self.cells_of.get(estimator, ("*",))
+        return tuple(cell for cell in self.cells if _matches(cell.name, patterns))
 
     def intervals_for(self, estimator: str) -> tuple[str, ...]:
         """The kinds of intervals that are computed for one estimator."""
@@ -244,6 +246,10 @@ class Design:
     def cell(self, name: str) -> Cell:
         """The cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def available() -> dict[str, Path]:
@@ -293,8 +299,9 @@ def parse_design(content: Mapping[str, Any], name: str) -> Design:
     twice = {cell.name for cell in cells if [c.name for c in cells].count(cell.name) > 1}
     if twice:
         raise StudyError(f"Cells must have different names; several are called {sorted(twice)}.")
-    for wanted in itertools.chain.from_iterable(settings.get("cells_of", {}).values()):
-        _one_of("[run.cells_of]: a cell", wanted, tuple(cell.name for cell in cells))
+    for pattern in itertools.chain.from_iterable(settings.get("cells_of", {}).values()):
+        if not any(_matches(cell.name, [pattern]) for cell in cells):
+            raise StudyError(f"[run.cells_of]: no cell is called {pattern!r}.")
     if "estimators" not in settings:
         raise StudyError("[run] must list estimators.")
     if settings.get("batch", 1) < 1 or settings.get("replicates", 1) < 1:

@@ -17,6 +17,7 @@ from multilogit.study.seeds import generator
 from multilogit.study.truth import Layout
 
 _CALIBRATION_ROWS = 100_000
+_REDRAWS = 1000
 _T_DF, _BIMODAL = 3.0, 0.9
 
 
@@ -94,7 +95,7 @@ class Simulator:
             columns, codes = self.given.columns, self.given.codes
         else:
             codes = self.codes
-            columns = self._columns(self._covariate_rng(rng), codes)
+            columns = self._varying_columns(self._covariate_rng(rng), codes)
         X = _with_intercept(columns)
         truth = self.truth
         if self.cell.truth == "prior":
@@ -133,6 +134,14 @@ class Simulator:
             ends = np.rint(shares * (self.cell.group_size - 1) * groups).astype(int)
             sizes = 1 + np.diff(ends, prepend=0)
         return np.repeat(np.arange(groups, dtype=np.int32), sizes)
+
+    def _varying_columns(self, rng: np.random.Generator, codes: NDArray[np.int32]) -> Matrix:
+        """Covariates, drawn again where one is constant: its coefficient would have no estimate."""
+        for _ in range(_REDRAWS):
+            columns = self._columns(rng, codes)
+            if (np.ptp(columns, axis=0) > 0.0).all():
+                return columns
+        raise StudyError(f"cell {self.cell.name!r}: a covariate is constant in all data sets.")
 
     def _columns(self, rng: np.random.Generator, codes: NDArray[np.int32]) -> Matrix:
         made = [_covariate(rng, covariate, codes) for covariate in self.cell.covariates]

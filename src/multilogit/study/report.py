@@ -35,13 +35,15 @@ def write_report(source: str | Path | Store | Summary, output: str | Path) -> Pa
     MissingExtraError
         Without matplotlib or pyarrow.
     """
-    page = Path(output)
-    pieces = pieces_of(summary_of(source))
+    page, summary = Path(output), summary_of(source)
+    figures = page.with_suffix("")
     try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        text = "\n\n".join(_written(piece, page) for piece in pieces)
+        figures.mkdir(parents=True, exist_ok=True)
+        for piece in pieces_of(summary):
+            if not isinstance(piece, str):
+                piece.draw().savefig(figures / f"{piece.stem}.png", dpi=110)
         beside = page.with_suffix(".tmp")
-        beside.write_text(text + "\n", encoding="utf-8")
+        beside.write_text(text_of(summary, figures.name), encoding="utf-8")
         os.replace(beside, page)
     except OSError as error:
         raise StudyError(f"{str(page)!r} cannot be written: {error.strerror}.") from None
@@ -64,13 +66,13 @@ def pieces_of(summary: Summary) -> list[Piece]:
     return pieces
 
 
-def _written(piece: Piece, page: Path) -> str:
-    if isinstance(piece, str):
-        return piece
-    directory = page.with_suffix("")
-    directory.mkdir(exist_ok=True)
-    piece.figure.savefig(directory / f"{piece.stem}.png", dpi=110)
-    return f"![{piece.text}]({directory.name}/{piece.stem}.png)"
+def text_of(summary: Summary, figures: str) -> str:
+    """The Markdown of a page whose figures are in a directory of that name."""
+    shown = (
+        piece if isinstance(piece, str) else f"![{piece.text}]({figures}/{piece.stem}.png)"
+        for piece in pieces_of(summary)
+    )
+    return "\n\n".join(shown) + "\n"
 
 
 def _head(summary: Summary) -> Iterator[str]:

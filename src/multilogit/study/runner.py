@@ -72,6 +72,7 @@ def run(
     with Progress(chosen.name, sum(sizes), progress) as shown:
         for batch in _done(store, chosen, missing, workers):
             shown.advance(batch.stop - batch.start, batch.cell)
+    store.finish()
     return store
 
 

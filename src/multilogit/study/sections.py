@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,10 @@ _WORDS = {"beta": "coefficients", "sd": "standard deviations"}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure and its file's stem."""
+    """A figure that is yet to be drawn, its file's stem, and what it shows in words."""
 
     stem: str
-    figure: Any
+    draw: Callable[[], Any]
     text: str
 
 
@@ -104,13 +105,14 @@ def _degeneracy(summary: Summary) -> Iterator[Piece]:
         yield of_pairs(wide(chosen.assign(value=100.0 * values)), "{:.1f}")
     chosen = _shown(summary, measures[measures["measure"] == "usable"])
     table = chosen.assign(value=100.0 * (1.0 - chosen["value"]), mcse=100 * chosen["mcse"])
-    figure = _pictures().dots(
+    draw = partial(
+        _pictures().dots,
         _named(table),
         "Fits that are not usable",
         "not converged or extreme; bars: two Monte Carlo errors",
         "percent of fits",
     )
-    yield Picture("degeneracy", figure, "Fits that are not usable, by cell and estimator")
+    yield Picture("degeneracy", draw, "Fits that are not usable, by cell and estimator")
 
 
 def _accuracy(summary: Summary) -> Iterator[Piece]:
@@ -134,13 +136,14 @@ def _accuracy(summary: Summary) -> Iterator[Piece]:
     chosen = measures[measures["measure"] == "probability_rmse"]
     scaled = chosen.assign(value=100.0 * chosen["value"], mcse=100.0 * chosen["mcse"])
     yield of_pairs(wide(scaled), "{:.2f}", errors=True)
-    figure = _pictures().dots(
+    draw = partial(
+        _pictures().dots,
         _named(scaled),
         "Error of marginal probabilities",
         "RMSE × 100 on fresh groups",
         "RMSE × 100",
     )
-    yield Picture("probabilities", figure, "RMSE of marginal probabilities")
+    yield Picture("probabilities", draw, "RMSE of marginal probabilities")
 
 
 def _coverage(summary: Summary) -> Iterator[Piece]:
@@ -159,8 +162,8 @@ def _coverage(summary: Summary) -> Iterator[Piece]:
         if len(table):
             yield f"### Of {words}"
             yield _coverage_table(table)
-            figure = _coverage_figure(summary, kind)
-            yield Picture(f"coverage_{kind}", figure, f"Coverage of {words}")
+            draw = partial(_coverage_figure, summary, kind)
+            yield Picture(f"coverage_{kind}", draw, f"Coverage of {words}")
 
 
 def _coverage_table(table: pd.DataFrame) -> str:
@@ -226,11 +229,15 @@ def _cost(summary: Summary) -> Iterator[Piece]:
     yield "Median seconds of a fit with its standard errors, one thread, no compilation counted."
     chosen = measures[measures["measure"] == "seconds_median"]
     yield of_pairs(wide(_shown(summary, chosen)), "{:.2g}")
-    figure = _pictures().dots(
-        _named(_shown(summary, chosen)), "Seconds of a fit", "medians, one thread", "seconds",
+    draw = partial(
+        _pictures().dots,
+        _named(_shown(summary, chosen)),
+        "Seconds of a fit",
+        "medians, one thread",
+        "seconds",
         log=True,
-    )  # fmt: skip
-    yield Picture("seconds", figure, "Median seconds of a fit")
+    )
+    yield Picture("seconds", draw, "Median seconds of a fit")
     table = chosen.pivot(index="cell", columns="estimator", values="value")
     for name in [name for name in table if name.startswith("nuts")]:
         ratio = table.rdiv(table[name], axis=0).drop(columns=name)
@@ -260,12 +267,13 @@ def _choice(summary: Summary) -> Iterator[Piece]:
     )
     yield markdown(shown)
     yield f"The rule chooses **{title_of(best['estimator'])}, {best['interval']} intervals**."
-    figure = _pictures().trade(
+    draw = partial(
+        _pictures().trade,
         table.assign(estimator=table["estimator"].map(title_of)),
         "Coverage against error, over all cells of the design that chooses",
         "left: less is missing below 95 %; down: smaller error",
     )
-    yield Picture("choice", figure, "Missing coverage and RMSE of the candidates")
+    yield Picture("choice", draw, "Missing coverage and RMSE of the candidates")
 
 
 def _unusable(summary: Summary) -> Iterator[Piece]:
@@ -284,8 +292,8 @@ def _unusable(summary: Summary) -> Iterator[Piece]:
     order = [cell.name for cell in summary.design.cells if cell.name in shown.index]
     columns = [name for name in summary.design.estimators if name in shown]
     yield markdown(shown.loc[order, columns].rename(columns=title_of).fillna("").reset_index())
-    figure = _pictures().rates(*_rates(summary, of["unusable"]), rule["parameter"])
-    yield Picture("unusable", figure, "Unusable estimates, published and here")
+    draw = partial(_pictures().rates, *_rates(summary, of["unusable"]), rule["parameter"])
+    yield Picture("unusable", draw, "Unusable estimates, published and here")
 
 
 def _rates(summary: Summary, chosen: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -340,10 +348,9 @@ def _calibration(summary: Summary) -> Iterator[Piece]:
             for (cell, parameter), table in own.groupby(["cell", "parameter"], sort=False)
         ]
         title = f"{title_of(name)}: posterior probabilities below the truth"
-        figure = _pictures().histograms(
-            found, title, "uniform where the posterior is right; band: two errors of uniform counts"
-        )
-        yield Picture(f"calibration_{name}", figure, f"Histograms of {title_of(name)}")
+        words = "uniform where the posterior is right; band: two errors of uniform counts"
+        draw = partial(_pictures().histograms, found, title, words)
+        yield Picture(f"calibration_{name}", draw, f"Histograms of {title_of(name)}")
 
 
 def _consistency(summary: Summary) -> Iterator[Piece]:
@@ -359,10 +366,9 @@ def _consistency(summary: Summary) -> Iterator[Piece]:
                 rows.append((title_of(name), parameter, words, *log_slope(large)))
     columns = ["estimator", "parameter", "of", "slope", "its error"]
     yield markdown(pd.DataFrame(rows, columns=columns).map(short))
-    figure = _pictures().decline(
-        _named(table), "groups", "RMSE against the number of groups", "dashed: slope −½"
-    )
-    yield Picture("consistency", figure, "RMSE against the number of groups")
+    words = ("groups", "RMSE against the number of groups", "dashed: slope −½")
+    draw = partial(_pictures().decline, _named(table), *words)
+    yield Picture("consistency", draw, "RMSE against the number of groups")
 
 
 SECTIONS: dict[str, Section] = {

@@ -93,6 +93,13 @@ class Store:
         except OSError as error:
             raise StudyError(f"{str(self.path)!r} cannot be written: {error.strerror}.") from None
 
+    def finish(self) -> None:
+        """Note when this session ended; one that was killed has no such note."""
+        sessions = self.sessions()
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        sessions[-1] = {**sessions[-1], "ended": ended}
+        _replace(self.path / "sessions.json", json.dumps(sessions, indent=1).encode())
+
     def sessions(self) -> list[Mapping[str, Any]]:
         """Facts of all sessions so far."""
         file = self.path / "sessions.json"
