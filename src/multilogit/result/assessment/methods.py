@@ -417,7 +417,7 @@ class Assessed(Tables):
     ) -> Judged:
         """Probabilities and response of the fit's data or of new ones."""
         if new is not None:
-            request = later.predictions.Request(
+            request = later.predictions.PredictionRequest(
                 "response", level, new_groups, se=False, interval=None
             )
             pi = later.predictions.predict(self, new, request, offset, None)

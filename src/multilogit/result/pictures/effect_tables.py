@@ -14,12 +14,8 @@ from multilogit.data.columns import Numeric, label
 from multilogit.errors import OptionError
 from multilogit.margins.grid import column_of, levels_in
 from multilogit.result.description.estimates import Estimates
-from multilogit.result.prediction.margins import (
-    Margins,
-    Request,
-    adjusted_predictions,
-    fixed_variables,
-)
+from multilogit.result.prediction.marginal_effects import adjusted_predictions, fixed_variables
+from multilogit.result.prediction.margins import Margins, MarginsRequest
 
 _FEW = 5
 """Numbers with at most so many values in the data are drawn as points."""
@@ -45,7 +41,7 @@ def effect_tables(
     by: str | Mapping[str, Any] | None,
     points: int,
     new: object,
-    request: Request,
+    request: MarginsRequest,
 ) -> list[EffectTable]:
     """Adjusted predictions over every variable asked for; default: all of the fixed effects.
 

@@ -21,7 +21,7 @@ from multilogit.result.fields.random_effects import effects_of
 from multilogit.result.inference.methods import PROFILE_LEVELS
 from multilogit.result.methods import Methods
 from multilogit.result.pictures.effect_tables import effect_tables
-from multilogit.result.prediction.margins import Request
+from multilogit.result.prediction.margins import MarginsRequest
 
 Path = str | PathLike[str]
 
@@ -206,7 +206,7 @@ class Plots:
         OptionError, DataError
             As :meth:`multilogit.Fit.adjusted_predictions`.
         """
-        request = Request(level, scale, others, interval, at)
+        request = MarginsRequest(level, scale, others, interval, at)
         tables = effect_tables(self.fit, variables, by, points, new, request)
         module = _plot_module()
         shown = [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from multilogit.margins.grid import Others
     from multilogit.predict import Kind, Level, NewGroups
     from multilogit.predict.tangent import Scale
-    from multilogit.result.prediction.margins import ContrastScale
+    from multilogit.result.prediction.marginal_effects import ContrastScale
 
 
 class Predicted(Tables):
@@ -94,7 +94,7 @@ class Predicted(Tables):
 
         docs/prediction.md has the formulas.
         """
-        request = later.predictions.Request(kind, level, new_groups, bool(se), interval)
+        request = later.predictions.PredictionRequest(kind, level, new_groups, bool(se), interval)
         return later.predictions.predict(self, new, request, offset, trials)
 
     def marginal_effects(
@@ -155,8 +155,8 @@ class Predicted(Tables):
         DataError
             A derivative that is not finite; new data that cannot be used.
         """
-        request = later.margins.Request(level, scale, others, interval, at, offset)
-        return later.margins.marginal_effects(self, variables, new, request)
+        request = later.margins.MarginsRequest(level, scale, others, interval, at, offset)
+        return later.marginal_effects.marginal_effects(self, variables, new, request)
 
     def adjusted_predictions(
         self,
@@ -192,8 +192,8 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        request = later.margins.Request(level, scale, others, interval, at, offset)
-        return later.margins.adjusted_predictions(self, new, request)
+        request = later.margins.MarginsRequest(level, scale, others, interval, at, offset)
+        return later.marginal_effects.adjusted_predictions(self, new, request)
 
     def contrasts(
         self,
@@ -236,6 +236,8 @@ class Predicted(Tables):
         OptionError, DataError
             As :meth:`marginal_effects`.
         """
-        on = later.margins.scale_of(scale)
-        request = later.margins.Request(level, on, others, interval, at, offset)
-        return later.margins.contrasts(self, variable, new, request, adjust, scale == "odds_ratio")
+        on = later.marginal_effects.scale_of(scale)
+        request = later.margins.MarginsRequest(level, on, others, interval, at, offset)
+        return later.marginal_effects.contrasts(
+            self, variable, new, request, adjust, scale == "odds_ratio"
+        )

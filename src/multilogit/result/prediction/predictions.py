@@ -31,7 +31,7 @@ from multilogit.result.fields.training import Labels
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PredictionRequest:
     """What :meth:`multilogit.result.Fit.predict` was asked for.
 
     Raises
@@ -69,7 +69,7 @@ _CHUNK = 8_000_000
 
 
 def predict(
-    fit: Estimates, new: object, request: Request, offset: object, trials: object
+    fit: Estimates, new: object, request: PredictionRequest, offset: object, trials: object
 ) -> pd.Series | pd.DataFrame:
     """Predictions as :meth:`multilogit.result.Fit.predict` describes them."""
     paths = None if new is None else parquet_paths(new)
@@ -92,7 +92,7 @@ def _columns_of(fit: Estimates) -> set[str]:
 
 
 def _predict(
-    fit: Estimates, new: object, request: Request, offset: object, trials: object
+    fit: Estimates, new: object, request: PredictionRequest, offset: object, trials: object
 ) -> pd.Series | pd.DataFrame:
     """Predictions for data that are in memory, or read into it."""
     if fit.levels is not None:  # their intercepts are in every prediction
@@ -112,7 +112,9 @@ def _predict(
     return _present_all(made, fit.labels, request, data.index)
 
 
-def _with_errors(fit: Estimates, rows: Rows, request: Request) -> dict[str, NDArray[np.float64]]:
+def _with_errors(
+    fit: Estimates, rows: Rows, request: PredictionRequest
+) -> dict[str, NDArray[np.float64]]:
     """Predictions, standard errors and limits, each like those of :func:`value_of`."""
     conditional = request.level == "conditional" and fit.random
     model = prediction_model(fit, fit.mode_uncertainty if conditional else None)
@@ -153,7 +155,10 @@ def _present(
 
 
 def _present_all(
-    made: dict[str, NDArray[np.float64]], labels: Labels, request: Request, index: pd.Index
+    made: dict[str, NDArray[np.float64]],
+    labels: Labels,
+    request: PredictionRequest,
+    index: pd.Index,
 ) -> pd.DataFrame:
     """One column per quantity, or for several categories one per quantity and category."""
     if labels.family == "binomial":

