@@ -13,11 +13,11 @@ from multilogit.plot.style import (
     INK,
     MUTED,
     SMALL,
+    TEXT_SIZE,
     colour_of,
     figure_of,
     heading,
     labels,
-    legend,
     marker_of,
     panels,
     plain,
@@ -55,7 +55,7 @@ def dots(
     cells = list(dict.fromkeys(table["cell"]))
     names = list(dict.fromkeys(table["estimator"]))
     row = max(_ROW, 0.075 * len(names))
-    figure = figure_of(9.0, 1.7 + row * max(3, len(cells)))
+    figure = figure_of(8.0, 1.7 + row * max(3, len(cells)) + 0.1 * len(names))
     ax = figure.subplots()
     handles = []
     for k, name in enumerate(names):
@@ -79,9 +79,19 @@ def dots(
         ax.set_xscale("log")
         plain_log_axis(ax)
     labels(ax, x)
-    legend(ax, handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _key_below(figure, handles, names)
     heading(figure, title, subtitle)
     return figure
+
+
+def _key_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend below everything, in columns that fit the width."""
+    longest = max(len(name) for name in names)
+    columns = max(1, min(len(names), int(14.0 * figure.get_figwidth() / (longest + 6))))
+    figure.legend(
+        handles, [plain(name, 80) for name in names], loc="outside lower left", ncols=columns,
+        frameon=False, fontsize=TEXT_SIZE, labelcolor=INK,
+    )  # fmt: skip
 
 
 def histograms(
@@ -128,7 +138,7 @@ def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure
     """
     names = list(dict.fromkeys(ours["estimator"]))
     every = list(dict.fromkeys(ours["panel"]))
-    figure, axes = panels(len(every), 3, (3.1, 2.9), head=1.1, sharey=True)
+    figure, axes = panels(len(every), 3, (3.1, 2.9), head=1.6, sharey=True)
     handles: list[Any] = []
     for ax, panel in zip(axes, every, strict=True):
         handles = []
@@ -142,7 +152,7 @@ def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure
             handles += ax.plot(own["x"], 100.0 * own["value"], **look)
         style(ax, "y")
         labels(ax, "true value that varies", "percent unusable", plain(panel))
-    legend(axes[-1], handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _key_below(figure, handles, names)
     heading(
         figure, f"Unusable estimates of {plain(parameter)}",
         "solid: here; hollow and dashed: as published",
@@ -164,7 +174,7 @@ def trade(table: pd.DataFrame, title: str, subtitle: str) -> Figure:
     title, subtitle
         Of the figure.
     """
-    figure = figure_of(8.0, 4.2)
+    figure = figure_of(8.0, 5.2)
     ax = figure.subplots()
     names = list(dict.fromkeys(table["estimator"]))
     kinds = list(dict.fromkeys(table["interval"]))
@@ -179,7 +189,7 @@ def trade(table: pd.DataFrame, title: str, subtitle: str) -> Figure:
     ]
     style(ax, "both")
     labels(ax, "coverage missing below 95 %, percentage points, mean", "RMSE, the default's = 1")
-    legend(ax, of_names + of_kinds, names + kinds, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    _key_below(figure, of_names + of_kinds, names + kinds)
     heading(figure, title, subtitle)
     return figure
 
@@ -198,7 +208,7 @@ def decline(table: pd.DataFrame, x: str, title: str, subtitle: str) -> Figure:
     """
     parameters = list(dict.fromkeys(table["parameter"]))
     names = list(dict.fromkeys(table["estimator"]))
-    figure, axes = panels(len(parameters), 3, (2.9, 2.8), head=1.1, sharex=True)
+    figure, axes = panels(len(parameters), 3, (2.9, 2.8), head=1.5, sharex=True)
     handles: list[Any] = []
     for ax, parameter in zip(axes, parameters, strict=True):
         handles = []
@@ -218,6 +228,6 @@ def decline(table: pd.DataFrame, x: str, title: str, subtitle: str) -> Figure:
         plain_log_axis(ax)
         plain_log_axis(ax, "y")
         labels(ax, x, "RMSE", plain(parameter))
-    legend(axes[0], handles, names)
+    _key_below(figure, handles, names)
     heading(figure, title, subtitle)
     return figure

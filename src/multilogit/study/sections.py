@@ -12,7 +12,6 @@ import pandas as pd
 
 from multilogit.extras import require
 from multilogit.study.choosing import RULE, candidates, chosen_of
-from multilogit.study.designs import INTERVALS
 from multilogit.study.judging import judge
 from multilogit.study.measures import inside, kind_of
 from multilogit.study.summary import Summary
@@ -30,6 +29,17 @@ from multilogit.study.tables import (
 
 _KS_5 = 1.358
 """√n times the Kolmogorov–Smirnov distance that uniform numbers exceed in 5 % of samples."""
+_MOST_SERIES = 7
+_FIGURED = (
+    ("ml", "wald"),
+    ("relative-entropy", "wald"),
+    ("relative-entropy", "profile"),
+    ("relative-entropy-sampled", "posterior"),
+    ("relative-entropy-1", "wald"),
+    ("jeffreys", "wald"),
+    ("nuts", "posterior"),
+)
+"""Intervals in the figure of coverage where there are more than seven."""
 _WORDS = {"beta": "coefficients", "sd": "standard deviations"}
 
 
@@ -192,7 +202,11 @@ def _coverage_figure(summary: Summary, kind: str) -> Any:
     chosen = measures[measures["measure"].str.startswith("coverage_all_")]
     interval = chosen["measure"].str.removeprefix("coverage_all_")
     series = chosen["estimator"].map(title_of) + ": " + interval
-    chosen = chosen.assign(estimator=series)[interval.isin(_figured(summary))]
+    pairs = list(zip(chosen["estimator"], interval, strict=True))
+    if len(set(pairs)) > _MOST_SERIES:
+        kept = [pair in _FIGURED for pair in pairs]
+        chosen, series = chosen[kept], series[kept]
+    chosen = chosen.assign(estimator=series)
     chosen = chosen[chosen["value"].notna()]
     worst = chosen.loc[chosen.groupby(["cell", "estimator"], sort=False)["value"].idxmin()]
     return _pictures().dots(
@@ -203,12 +217,6 @@ def _coverage_figure(summary: Summary, kind: str) -> Any:
         "coverage",
         0.95,
     )
-
-
-def _figured(summary: Summary) -> tuple[str, ...]:
-    """Kinds of intervals in figures: with many estimators one kind would be drawn twice."""
-    few = len(summary.design.shown) and len(summary.design.shown) > 4
-    return ("wald", "posterior") if few else INTERVALS
 
 
 def _scores(summary: Summary) -> Iterator[Piece]:
@@ -366,8 +374,8 @@ def _consistency(summary: Summary) -> Iterator[Piece]:
                 rows.append((title_of(name), parameter, words, *log_slope(large)))
     columns = ["estimator", "parameter", "of", "slope", "its error"]
     yield markdown(pd.DataFrame(rows, columns=columns).map(short))
-    words = ("groups", "RMSE against the number of groups", "dashed: slope −½")
-    draw = partial(_pictures().decline, _named(table), *words)
+    names = ("groups", "RMSE against the number of groups", "dashed: slope −½")
+    draw = partial(_pictures().decline, _named(table), *names)
     yield Picture("consistency", draw, "RMSE against the number of groups")
 
 
