@@ -54,6 +54,7 @@ def test_medians_and_who_counts(scripts: Any, tmp_path: Path) -> None:
     assert found["multilogit"]["cpu"] == 0.2
     assert [report.counts(found[engine]) for engine in found] == [True, True, False]
     assert report.ratio(found, case.targets[0]) == pytest.approx(10.0)
+    assert [row["met"] for row in report.targets_of(case, found)] == [True, False]
     assert not report.print_case(case, found)  # lme4's target is 400 times
 
 
