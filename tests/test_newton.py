@@ -375,6 +375,21 @@ def test_a_flat_direction_is_not_called_a_maximum() -> None:
     assert abs(solution.psi.sum()) < 1e-6
 
 
+def test_infinity_is_recognised_where_rounding_hides_what_information_is_left() -> None:
+    # Q = −exp(−a) − ½K(b − a)²: H is singular to rounding when λ² = exp(−a) is 10⁻¹⁴ K.
+    k = 1e4
+
+    def q(psi: Vector) -> tuple[float, list[float], list[list[float]]]:
+        (a, b), e = psi, math.exp(-psi[0])
+        gradient = [e + k * (b - a), -k * (b - a)]
+        return -e - 0.5 * k * (b - a) ** 2, gradient, [[-e - k, k], [k, -k]]
+
+    solution = maximise(Function(q), np.zeros(2))
+    assert solution.status is Status.DIVERGING
+    assert solution.trace[-1].ridge > 0.0
+    assert solution.trace[-2].decrement > 1e-6
+
+
 @pytest.mark.parametrize("start", [0.0, 2.0])
 def test_separation_diverges(start: float) -> None:
     x = np.column_stack([np.ones(6), [-3.0, -2, -1, 1, 2, 3]])

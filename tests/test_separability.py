@@ -346,6 +346,16 @@ def test_one_separated_row_of_many_shows_in_the_last_step(n: int) -> None:
     assert found.facts["separated"] == 1
 
 
+def test_infinite_logits_of_a_category_diverge_whatever_stays_finite_beside_them() -> None:
+    # Level p has category c alone, the other levels never: the information of its logit dies.
+    rng = np.random.default_rng(0)
+    f = rng.choice(["p", "q", "r"], 300)
+    y = np.where(f == "p", "c", rng.choice(["a", "b"], 300))
+    fit = ml.fit("y ~ x + f", {"y": y, "f": f, "x": rng.normal(size=300)})
+    assert fit.status is Status.DIVERGING
+    assert [d.code for d in fit.diagnostics] == ["separation"]
+
+
 def test_a_diverging_multilevel_fit_is_explained() -> None:
     data = clustered().assign(sure=lambda d: ((d["y"] == 1) & (d["x"] > 1)) * 1)
     frame, _ = build_frame("y ~ x + sure + (1 | g)", data)

@@ -47,6 +47,12 @@ _NOISE = 1e-9
 """Largest part of max(|Q|, 1) that noise of Q may be."""
 _FLAT = 1e-6
 """Newton decrement below which steps that do not shrink lead to infinity."""
+_LONG = 1e-3
+"""Length of a step, in units of sqrt|H_kk| at the start, below which it has shrunk."""
+_SAME = 0.9
+"""Part of the length of the step before that a step has at least if steps do not shrink."""
+_FLAT_RIDGE = _MIN_RIDGE + 1e-12
+"""Largest ridge of a −H that is singular to rounding, not indefinite."""
 
 Recondition = Callable[[Vector], tuple[Objective, Vector] | None]
 Caps = Vector | Callable[[Vector], Vector] | None
@@ -204,8 +210,8 @@ def maximise(
         * ``CONVERGED``: as above; or no step improves Q, and λ² is below the rounding of Q or,
           with λ ≤ 10⁻³, of the size of the noise that Q shows on ever shorter steps (columns
           far from zero: each η is then a small difference of large numbers);
-        * ``DIVERGING``: λ is small (10⁻⁶), but the Newton steps do not shrink: Q
-          approaches a supremum at infinity;
+        * ``DIVERGING``: λ is small (10⁻⁶, or 10⁻³ where −H has become singular to rounding),
+          but the Newton steps do not shrink: Q approaches a supremum at infinity;
         * ``MAX_ITERATIONS``;
         * ``LINE_SEARCH_FAILED``: no step improves Q, and rounding does not explain it;
         * ``NOT_FINITE``, ``INNER_FAILED``: ``start`` (or the restated point) cannot be
@@ -390,11 +396,8 @@ class _Climb:
             direction = newton_direction(evaluation.gradient, evaluation.hessian)
             norm = _max_abs(evaluation.gradient)
             settled = direction.ridge == 0.0 and direction.decrement <= self.tolerance
-            if (
-                direction.ridge == 0.0
-                and direction.decrement <= _FLAT
-                and self._runs_away(direction)
-            ):
+            flat = direction.ridge == 0.0 and direction.decrement <= _FLAT
+            if (flat and self._runs_away(direction)) or self._ran_away(direction):
                 return self._end(direction, Status.DIVERGING)
             if settled and (norm < self.gradient_tolerance or self.at_floor):
                 return self._end(direction, self._settled_status(direction))
@@ -510,7 +513,20 @@ class _Climb:
         the steps stay what they were in the units of the start.
         """
         pending = _max_abs(direction.p * self.unit)
-        return pending > 1e-3 and pending >= 0.9 * self.last_change
+        return pending > _LONG and pending >= _SAME * self.last_change
+
+    def _ran_away(self, direction: Direction) -> bool:
+        """Whether the last steps did so, until −H became singular to rounding.
+
+        Information dies along the way to infinity; where that of other parameters stays, λ is
+        still above 10⁻⁶ when a part 64ε of theirs is more than what is left.
+        """
+        if not 0.0 < direction.ridge <= _FLAT_RIDGE or len(self.trace) < 2:
+            return False
+        before, last = self.trace[-2:]
+        full = before.ridge == last.ridge == 0.0 and before.step == last.step == 1.0
+        same = last.max_change >= _SAME * before.max_change and self.last_change > _LONG
+        return full and same and max(last.decrement, direction.decrement) <= _NEAR
 
     def _why_stuck(
         self, direction: Direction, trial: Evaluation, seen: list[tuple[float, float]]
