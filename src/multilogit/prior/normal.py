@@ -12,22 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from multilogit.evaluation import Evaluation, Vector
-from multilogit.prior.base import BoundPrior, PriorContext, embed
-from multilogit.prior.coefficients import (
-    Intercept,
-    checked_intercept,
-    checked_means,
-    checked_scales,
-    expand,
-    scales,
-)
-from multilogit.prior.covariance import CovariancePrior, check_covariance, with_covariance
-from multilogit.prior.specification import Specification
+from multilogit.evaluation import Vector
+from multilogit.prior.base import BoundPrior, PriorContext
+from multilogit.prior.coefficients import Intercept
+from multilogit.prior.covariance import CovariancePrior, with_covariance
+from multilogit.prior.independent import BoundIndependent, IndependentSpecification
 
 
 @dataclass(frozen=True, slots=True)
-class Normal(Specification):
+class Normal(IndependentSpecification):
     """Independent normal priors of the fixed effects.
 
     Parameters
@@ -58,12 +51,6 @@ class Normal(Specification):
     intercept: Intercept = True
     covariance: CovariancePrior | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", checked_scales(self.scale))
-        object.__setattr__(self, "mean", checked_means(self.mean))
-        object.__setattr__(self, "intercept", checked_intercept(self.intercept))
-        check_covariance(self.covariance)
-
     def bind(self, context: PriorContext, /) -> BoundPrior:
         """The log density of (β, θ) for one model.
 
@@ -72,12 +59,11 @@ class Normal(Specification):
         OptionError
             If names or numbers of values do not fit the model.
         """
-        s = scales(checked_scales(self.scale), self.intercept, context)
-        m = expand(checked_means(self.mean), context, "mean", missing=0.0)
-        return with_covariance(BoundNormal(m, s, context.size), self.covariance, context)
+        bound = BoundNormal(*self.means_and_scales(context), context.size)
+        return with_covariance(bound, self.covariance, context)
 
 
-class BoundNormal:
+class BoundNormal(BoundIndependent):
     """The log density of β: normal where s is finite, 0 elsewhere.
 
     Parameters
@@ -88,17 +74,9 @@ class BoundNormal:
         Length of ψ.
     """
 
-    depends_on_order = False
-
     def __init__(self, mean: Vector, scale: Vector, size: int) -> None:
-        self.mean = mean
-        self.scale = scale
-        self.size = size
-        proper = scale[np.isfinite(scale)]
-        self._constant = -float((np.log(proper) + 0.5 * math.log(2.0 * math.pi)).sum())
+        super().__init__(mean, scale, size, -0.5 * math.log(2.0 * math.pi))
 
-    def evaluate(self, psi: Vector, /) -> Evaluation:
-        """log π(ψ), its gradient and Hessian."""
-        z = (psi[: self.mean.size] - self.mean) / self.scale
-        value = self._constant - 0.5 * float(z @ z)
-        return embed(Evaluation(value, -z / self.scale, np.diag(-(self.scale**-2.0))), self.size)
+    def log_density(self, z: Vector, /) -> tuple[float, Vector, Vector]:
+        """−½ z'z and its derivatives."""
+        return -0.5 * float(z @ z), -z, np.full_like(z, -1.0)

@@ -11,7 +11,7 @@ equivariant under every linear reparametrisation of X.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -29,14 +29,14 @@ from multilogit.prior.covariance import (
     with_covariance,
 )
 from multilogit.prior.options import Strength, checked_strength, resolved_strength
-from multilogit.prior.specification import Specification
+from multilogit.prior.specification import StrengthSpecification
 
 Reference = Literal["tempered", "marginal", "uniform"] | float | tuple[float, ...]
 _NAMED = ("tempered", "marginal", "uniform")
 
 
 @dataclass(frozen=True, slots=True)
-class RelativeEntropy(Specification):
+class RelativeEntropy(StrengthSpecification):
     """Predictions near a reference distribution, random effects near N(0, s²I).
 
     Parameters
@@ -79,15 +79,6 @@ class RelativeEntropy(Specification):
         object.__setattr__(self, "strength", checked_strength(self.strength, ("auto", "cv")))
         object.__setattr__(self, "reference", _checked_reference(self.reference))
         check_covariance(self.covariance)
-
-    @property
-    def needs_strength(self) -> bool:
-        """Whether the strength is ``"auto"`` or ``"cv"``."""
-        return isinstance(self.strength, str)
-
-    def with_strength(self, kappa: float) -> RelativeEntropy:
-        """The same prior worth ``kappa`` pseudo-observations."""
-        return replace(self, strength=kappa)
 
     def bind(self, context: PriorContext, /) -> BoundPrior:
         """The log density of (β, θ) for one model.

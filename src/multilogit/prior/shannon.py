@@ -11,7 +11,7 @@ with H = −Σ_j π_j log π_j at b = 0; up to a constant λΣn H(π_i) is −λ
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -39,11 +39,11 @@ from multilogit.prior.rows import (
     probabilities,
     second_cumulant,
 )
-from multilogit.prior.specification import Specification
+from multilogit.prior.specification import StrengthSpecification
 
 
 @dataclass(frozen=True, slots=True)
-class ShannonEntropy(Specification):
+class ShannonEntropy(StrengthSpecification):
     """Predictions of high entropy, random effects near N(0, s²I).
 
     Parameters
@@ -87,15 +87,6 @@ class ShannonEntropy(Specification):
         object.__setattr__(self, "strength", checked_strength(self.strength, ("cv",)))
         object.__setattr__(self, "floor", not_negative(self.floor, "floor"))
         check_covariance(self.covariance)
-
-    @property
-    def needs_strength(self) -> bool:
-        """Whether the strength is ``"cv"``."""
-        return isinstance(self.strength, str)
-
-    def with_strength(self, kappa: float) -> ShannonEntropy:
-        """The same prior with the strength ``kappa``; the floor stays."""
-        return replace(self, strength=kappa)
 
     def bind(self, context: PriorContext, /) -> BoundPrior:
         """The log density of (β, θ) for one model.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from multilogit.errors import OptionError
 from multilogit.evaluation import Evaluation, Vector
 from multilogit.prior.base import BoundPrior, Prior, PriorContext, depends_on_order
+from multilogit.prior.options import Strength
 
 
 class Specification(ABC):
@@ -43,6 +45,23 @@ class Specification(ABC):
         if not isinstance(other, Prior | BoundPrior):
             return NotImplemented
         return SumPrior((*_parts(other), *_parts(self)))
+
+
+class StrengthSpecification(Specification):
+    """A prior with a strength, which may be the name of a rule that chooses it from the data."""
+
+    __slots__ = ()
+
+    strength: Strength
+
+    @property
+    def needs_strength(self) -> bool:
+        """Whether the strength is the name of a rule."""
+        return isinstance(self.strength, str)
+
+    def with_strength(self, kappa: float) -> Self:
+        """The same prior worth ``kappa`` pseudo-observations; all else stays."""
+        return replace(self, strength=kappa)  # type: ignore[type-var]  # those below are dataclasses
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln
 
-from multilogit.evaluation import Evaluation, Vector
-from multilogit.prior.base import BoundPrior, PriorContext, embed
-from multilogit.prior.coefficients import (
-    Intercept,
-    checked_intercept,
-    checked_means,
-    checked_scales,
-    expand,
-    scales,
-)
+from multilogit.evaluation import Vector
+from multilogit.prior.base import BoundPrior, PriorContext
+from multilogit.prior.coefficients import Intercept, checked_scales
 from multilogit.prior.covariance import CovariancePrior, check_covariance, with_covariance
+from multilogit.prior.independent import BoundIndependent, IndependentSpecification
 from multilogit.prior.options import positive
 from multilogit.prior.specification import Specification
 
 
 @dataclass(frozen=True, slots=True)
-class StudentT(Specification):
+class StudentT(IndependentSpecification):
     """Independent Student t priors of the fixed effects.
 
     Parameters
@@ -55,10 +49,7 @@ class StudentT(Specification):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "df", positive(self.df, "df"))
-        object.__setattr__(self, "scale", checked_scales(self.scale))
-        object.__setattr__(self, "mean", checked_means(self.mean))
-        object.__setattr__(self, "intercept", checked_intercept(self.intercept))
-        check_covariance(self.covariance)
+        IndependentSpecification.__post_init__(self)
 
     def bind(self, context: PriorContext, /) -> BoundPrior:
         """The log density of (β, θ) for one model.
@@ -68,9 +59,8 @@ class StudentT(Specification):
         OptionError
             If names or numbers of values do not fit the model.
         """
-        s = scales(checked_scales(self.scale), self.intercept, context)
-        m = expand(checked_means(self.mean), context, "mean", missing=0.0)
-        return with_covariance(BoundStudentT(self.df, m, s, context.size), self.covariance, context)
+        bound = BoundStudentT(self.df, *self.means_and_scales(context), context.size)
+        return with_covariance(bound, self.covariance, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +110,7 @@ class Cauchy(Specification):
         return t.bind(context)
 
 
-class BoundStudentT:
+class BoundStudentT(BoundIndependent):
     """The log density of β: Student t where s is finite, 0 elsewhere.
 
     Parameters
@@ -133,22 +123,14 @@ class BoundStudentT:
         Length of ψ.
     """
 
-    depends_on_order = False
-
     def __init__(self, df: float, mean: Vector, scale: Vector, size: int) -> None:
         self.df = df
-        self.mean = mean
-        self.scale = scale
-        self.size = size
-        proper = scale[np.isfinite(scale)]
         each = -float(betaln(0.5, 0.5 * df)) - 0.5 * math.log(df)  # Γ(½) = √π
-        self._constant = proper.size * each - float(np.log(proper).sum())
+        super().__init__(mean, scale, size, each)
 
-    def evaluate(self, psi: Vector, /) -> Evaluation:
-        """log π(ψ), its gradient and Hessian."""
-        nu, s = self.df, self.scale
-        z = (psi[: self.mean.size] - self.mean) / s
-        value = self._constant - 0.5 * (nu + 1.0) * float(np.log1p(z * z / nu).sum())
+    def log_density(self, z: Vector, /) -> tuple[float, Vector, Vector]:
+        """−½(ν + 1) Σ log(1 + z²/ν) and its derivatives."""
+        nu = self.df
+        value = -0.5 * (nu + 1.0) * float(np.log1p(z * z / nu).sum())
         first = -(nu + 1.0) * z / (nu + z * z)
-        second = -(nu + 1.0) * (nu - z * z) / (nu + z * z) ** 2
-        return embed(Evaluation(value, first / s, np.diag(second / (s * s))), self.size)
+        return value, first, -(nu + 1.0) * (nu - z * z) / (nu + z * z) ** 2
