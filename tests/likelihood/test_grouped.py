@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laplace_reference import central_differences, laplace, laplace_group
+from laplace_reference import laplace, laplace_group
+from likelihood.problems import Array, assert_derivatives, binomial_response, differences
 from numpy.typing import NDArray
 
 from multilogit.errors import Status
 from multilogit.likelihood.covariance import CovarianceStructure, cholesky
 from multilogit.likelihood.grouped import GroupedLikelihood
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,16 +72,15 @@ def problem(
     n = codes.size
     x = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
     z = np.column_stack([x, rng.normal(size=(n, q))])[:, :q] if q > 1 else np.ones((n, 1))
-    m = rng.integers(1, 6, size=n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, size=n) / 2 if extras else np.ones(n)
+    y, trials, offset = binomial_response(rng, n, extras)
     theta = rng.normal(size=CovarianceStructure.of_blocks(blocks).m) * 0.8
     return Problem(
         x=x,
         z=z,
         blocks=blocks,
-        y=weight * rng.binomial(m, 0.4),
-        trials=weight * m,
-        offset=rng.normal(size=n) / 2 if extras else None,
+        y=y,
+        trials=trials,
+        offset=offset,
         codes=codes,
         psi=np.concatenate([rng.normal(size=p) / 2, theta]),
     )
@@ -109,11 +107,7 @@ def test_gradient_and_hessian_are_the_derivatives(
     data = problem(seed, blocks, extras=extras, groups=groups)
     likelihood = data.likelihood()
     at = likelihood.evaluate(data.psi)
-    assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
-    assert np.abs(at.gradient - gradient).max() <= 1e-6 * max(np.abs(gradient).max(), 1.0)
-    assert np.abs(at.hessian - hessian).max() <= 1e-6 * max(np.abs(hessian).max(), 1.0)
+    assert_derivatives(at, likelihood, data.psi)
 
 
 def test_groups_of_one_row_and_large_groups_differentiate_alike() -> None:
@@ -128,8 +122,7 @@ def test_groups_of_one_row_and_large_groups_differentiate_alike() -> None:
     data = Problem(x, x[:, :2], (2,), y, np.ones(n), None, codes, data.psi)
     likelihood = data.likelihood()
     at = likelihood.evaluate(data.psi)
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
+    gradient, hessian = differences(likelihood, data.psi)
     assert at.value == pytest.approx(data.dense_value(), rel=1e-12)
     np.testing.assert_allclose(at.gradient, gradient, atol=1e-7 * np.abs(gradient).max())
     np.testing.assert_allclose(at.hessian, hessian, atol=1e-7 * np.abs(hessian).max())

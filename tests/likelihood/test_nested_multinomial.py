@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from likelihood.problems import (
+    Array,
+    Codes,
+    Rows,
+    categorical_response,
+    columns,
+    diagonal_blocks,
+    differences,
+    group_counts,
+)
 from likelihood.reference_multinomial import Factor, central_differences, laplace
-from likelihood.test_nested import Codes, agree, close, columns, grid, tree
-from numpy.typing import NDArray
+from likelihood.test_nested import agree, close, grid, tree
 
 from multilogit.errors import OptionError, Status
 from multilogit.likelihood.covariance import CovarianceStructure
 from multilogit.likelihood.grouped import GroupedLikelihood
 from multilogit.likelihood.nested import NestedLikelihood
 
-Array = NDArray[np.float64]
 Effect = tuple[int, int]  # column of Z, logit
 Shape = tuple[tuple[tuple[Effect, ...], ...], ...]  # level, block, effect
 
@@ -28,7 +36,7 @@ def every(column: int, n_logits: int) -> tuple[Effect, ...]:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Rows):
     """Rows, a tree of groups (levels from the leaves to the roots), effects, and a point ψ."""
 
     x: Array
@@ -70,7 +78,7 @@ class Problem:
             self.counts[:, 0].copy() if binary else np.asfortranarray(self.counts),
             self.trials,
             self.codes,
-            [int(codes.max()) + 1 for codes in self.codes],
+            group_counts(self.codes),
             offset=self.offset,
             logits=None if binary else [self.effects(d)[1] for d in levels],
             nodes=nodes,
@@ -78,27 +86,18 @@ class Problem:
         )
 
     def factors(self) -> list[Factor]:
-        Lambda, out, first = self.structure.Lambda(self.psi[self.p :]), [], 0
-        for level, codes in enumerate(self.codes):
-            z, logits = self.effects(level)
-            here = slice(first, first := first + len(z))
-            out.append(Factor(self.z[:, z], logits, Lambda[here, here], codes))
-        return out
+        sizes = [sum(map(len, level)) for level in self.shape]
+        Lambdas = diagonal_blocks(self.structure.Lambda(self.psi[self.p :]), sizes)
+        return [
+            Factor(self.z[:, z], logits, Lambda, codes)
+            for (z, logits), Lambda, codes in zip(
+                map(self.effects, range(len(sizes))), Lambdas, self.codes, strict=True
+            )
+        ]
 
     def dense_value(self) -> float:
         beta = self.psi[: self.p]
         return laplace(self.x, self.factors(), self.counts, self.trials, beta, self.offset)
-
-    def rows(self, take: NDArray[np.intp]) -> Problem:
-        return replace(
-            self,
-            x=self.x[take],
-            z=self.z[take],
-            counts=self.counts[take],
-            trials=self.trials[take],
-            offset=None if self.offset is None else self.offset[take],
-            codes=[codes[take] for codes in self.codes],
-        )
 
 
 def problem(
@@ -109,17 +108,14 @@ def problem(
     codes = tree(rng, len(shape), roots, 3, rows)
     n = codes[0].size
     x = np.column_stack([np.ones(n), rng.normal(size=n)])
-    trials = rng.integers(1, 5, n) if extras else np.ones(n, dtype=int)
-    weight = rng.integers(1, 4, n) / 2 if extras else np.ones(n)
-    shares = rng.dirichlet(np.ones(n_logits + 1))
-    counts = np.array([rng.multinomial(m, shares)[1:] for m in trials])
+    counts, trials, offset = categorical_response(rng, n, n_logits, extras)
     data = Problem(
         x,
         np.column_stack([x, rng.normal(size=n)]),
         shape,
-        counts * weight[:, None],
-        trials * weight,
-        rng.normal(size=n) / 2 if extras else None,
+        counts,
+        trials,
+        offset,
         codes,
         np.zeros(0),
     )
@@ -144,8 +140,7 @@ def check_derivatives(data: Problem, nodes: int, tolerance: float) -> None:
     likelihood = data.likelihood(nodes)
     at = likelihood.evaluate(data.psi)
     assert at.status is Status.OK
-    gradient = central_differences(lambda psi: likelihood.evaluate(psi).value, data.psi)
-    hessian = central_differences(lambda psi: likelihood.evaluate(psi).gradient, data.psi)
+    gradient, hessian = differences(likelihood, data.psi, central_differences)
     np.testing.assert_allclose(at.gradient, gradient, atol=tolerance * np.abs(gradient).max())
     np.testing.assert_allclose(at.hessian, hessian, atol=tolerance * np.abs(hessian).max())
 
@@ -294,7 +289,7 @@ def test_rows_in_any_order_and_any_number_of_threads(nodes: int) -> None:
     threaded = data.likelihood(nodes, threads=3).evaluate(data.psi)
     assert threaded.value == here.value
     np.testing.assert_array_equal(threaded.hessian, here.hessian)
-    shuffled = data.rows(np.random.default_rng(1).permutation(data.trials.size))
+    shuffled = data.take(np.random.default_rng(1).permutation(data.trials.size))
     agree(shuffled.likelihood(nodes), data.likelihood(nodes), data.psi)
 
 
