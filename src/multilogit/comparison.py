@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multilogit.data.model_frame import Column
-from multilogit.errors import OptionError, Status
+from multilogit.errors import OptionError
 from multilogit.estimate.rank import split_dependent
 from multilogit.inference.bootstrap import Ratios
 from multilogit.inference.likelihood_ratio import RatioTest, ratio_test
@@ -184,8 +184,9 @@ def _difference(a: Fit, b: Fit) -> str:
 def _difference_but_for_order(a: Fit, b: Fit) -> str:
     """The same for fits whose categories are in different order: one needs its data."""
     for one, other in ((a, b), (b, a)):
-        if isinstance(one.training, TrainingData):
-            same = one.training.digest_from(other.labels.categories) == other.training.digest
+        if one.has_data:
+            digest = TrainingData(one.frame).digest_from(other.labels.categories)
+            same = digest == other.training.digest
             return "" if same else "their responses differ, not in the baseline alone"
     return (
         f"the baselines are {_baselines(a, b)}, and neither has its data, without which nobody can "
@@ -231,7 +232,7 @@ def _check_maximum(name: str, fit: Fit) -> None:
             f"{name} has a prior: likelihood ratio tests need maximum likelihood. Fit without "
             "prior=, or use compare(..., test=False) for AIC with effective parameters."
         )
-    if fit.status not in (Status.CONVERGED, Status.DIVERGING):
+    if not fit.status.at_supremum:
         raise OptionError(
             f"{name} did not converge ({fit.status.value}): its log-likelihood is not the "
             "maximum. Look at its diagnostics, or use compare(..., test=False)."

@@ -20,7 +20,7 @@ from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
 from multilogit.divergence.finding import separation_diagnostic
 from multilogit.divergence.symptoms import check_fit
-from multilogit.errors import Diagnostic, OptionError
+from multilogit.errors import Diagnostic, InputError, OptionError
 from multilogit.estimate import (
     Estimate,
     Options,
@@ -37,7 +37,7 @@ from multilogit.many_levels import fit_levels
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
-from multilogit.result.fields.training import Training, TrainingData
+from multilogit.result.fields.training import Training, TrainingData, TrainingFiles
 from multilogit.strength import resolve_strength
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ def fit(
         return _fit_on_cluster(data, client, spec, options, file, began)
     if files is not None and files.memory is not None:
         return _fit_files(files.files, spec, options, files.memory, progress is True, file, began)
+    if files is not None and files.large:
+        made = _fit_parts(files.files, spec, options, progress is True, file, began)
+        if made is not None:
+            return made
     if files is not None:
         data = files.files.whole()
     frame, design = build_frame(
@@ -227,6 +231,37 @@ def _fit_files(
     return _fit_elsewhere(streamed, spec, options, file, began)
 
 
+def _fit_parts(
+    files: ParquetFiles,
+    spec: Spec,
+    options: Options,
+    show: bool,
+    file: CheckpointFile | None,
+    began: float,
+) -> Fit | None:
+    """The fit to files that are read into the core at once; None where columns are needed.
+
+    Columns beside the core's copy of them would more than double the memory. Where the fit is
+    asked for its data, the files are read again. What is wrong with the data or the formula is
+    found again, and said, by the fit to columns.
+    """
+    given = dict(spec.options)
+    try:
+        outofcore.refuse_in_chunks(options)
+        streamed = outofcore.model.stream(files, spec.formula, given, options, None, show)
+    except InputError:
+        return None
+    keywords = ("weights", "offset", "trials", "baseline", "missing")
+    asked = {name: given[name] for name in keywords if name in given}
+    model = streamed.frame
+
+    def read() -> ModelFrame:
+        frame, _ = build_frame(spec.formula, files.whole(), **asked)
+        return outofcore.elsewhere.like_the_model(frame, model)
+
+    return _fit_elsewhere(streamed, spec, options, file, began, read)
+
+
 def _fit_on_cluster(
     data: Any,
     client: Any,
@@ -244,9 +279,14 @@ def _fit_on_cluster(
 
 
 def _fit_elsewhere(
-    streamed: Streamed, spec: Spec, options: Options, file: CheckpointFile | None, began: float
+    streamed: Streamed,
+    spec: Spec,
+    options: Options,
+    file: CheckpointFile | None,
+    began: float,
+    read: Callable[[], ModelFrame] | None = None,
 ) -> Fit:
-    """The fit of a model whose rows are elsewhere."""
+    """The fit of a model whose rows are elsewhere; ``read``: reads them again, if that is fine."""
     frame = streamed.frame
     check_supported(frame, options)
     if file is not None:
@@ -254,9 +294,14 @@ def _fit_elsewhere(
         options = replace(options, checkpoint=file.of(model))
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     estimate, training = streamed.estimate(options), streamed.training()
-    if options.prior is None:
-        suspected = outofcore.elsewhere.separation_suspected(streamed, estimate)
-        estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *suspected))
+    if read is not None:
+        training = TrainingFiles.again(training, read)
+    if options.prior is None and outofcore.elsewhere.separation_suspected(streamed, estimate):
+        if read is None:
+            noticed = outofcore.elsewhere.unexamined()
+        else:
+            noticed = check_fit(training.frame, streamed.single.at_zero.hessian, estimate)
+        estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *noticed))
     design, aliased = streamed.design, streamed.aliased
     return assemble(frame, estimate, design, spec, options, aliased, began, training=training)
 

@@ -91,8 +91,9 @@ def test_damage_within_a_file(directory: Path) -> None:
     files = opened(directory)
     with pytest.raises(DataError, match=r"2.parquet' is not a whole Parquet file"):
         list(files.chunks(["x", "f"], 500))
+    whole = files.whole()
     with pytest.raises(DataError, match=r"2.parquet' is not a whole Parquet file"):
-        files.whole()
+        [whole.column(name) for name in whole.names]
 
 
 def test_files_of_different_columns(directory: Path) -> None:

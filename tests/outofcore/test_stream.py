@@ -44,6 +44,7 @@ def simulated(n: int = 6_000) -> pd.DataFrame:
             "o": 0.1 * rng.normal(size=n),
             "w": rng.integers(0, 3, n),
             "t": rng.integers(1, 5, n),
+            "many": np.arange(n) % 600,
         }
     )
     eta = 0.3 * data.x + 0.4 * (data.f == "b") + rng.normal(size=240)[g] - 0.5
@@ -242,6 +243,66 @@ def test_files_larger_than_half_of_the_memory_are_read_in_chunks(
     fit = ml.fit("y ~ x + (1 | g)", directory, threads=1)
     assert not fit.has_data
     assert fit.n_obs == 5_998
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All files are large, parts are small."""
+    monkeypatch.setattr("multilogit.outofcore.choice._LARGE", 0)
+    monkeypatch.setattr("multilogit.outofcore.memory._CHUNK", 100_000)
+    monkeypatch.setattr("multilogit.outofcore.memory._PART", 50_000)
+
+
+@pytest.mark.parametrize(("formula", "options"), MODELS)
+def test_files_that_go_straight_into_parts(
+    directory: Path, large: None, formula: str, options: dict[str, Any]
+) -> None:
+    fit = ml.fit(formula, directory, threads=1, **options)
+    whole = ml.fit(formula, DATA, threads=1, **options)
+    np.testing.assert_allclose(fit.solution.psi, whole.solution.psi, atol=1e-9)
+    assert fit.loglik == pytest.approx(whole.loglik, rel=1e-12)
+    assert fit.training.digest == whole.training.digest
+    assert fit.has_data
+    assert "frame" not in vars(fit.training)  # nothing was read again so far
+    pd.testing.assert_series_equal(fit.residuals(), whole.residuals(), atol=1e-8)
+    assert [b.names for b in fit.frame.random] == [b.names for b in whole.frame.random]
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ poly(x, 2)", {}),
+        ("y ~ x + (1 | g) + (1 | k)", {}),
+        ("y ~ x", {"prior": ml.Jeffreys()}),
+        ("y ~ x", {"weights": np.ones(6_000)}),
+        ("y ~ x + (1 | g)", {"start": "ols"}),
+        ("y ~ C(many)", {}),
+    ],
+)
+def test_what_needs_columns_gets_them(
+    directory: Path, large: None, formula: str, options: dict[str, Any]
+) -> None:
+    fit = ml.fit(formula, directory, threads=1, **options)
+    whole = ml.fit(formula, DATA, threads=1, **options)
+    np.testing.assert_allclose(fit.solution.psi, whole.solution.psi, atol=1e-9)
+
+
+def test_separation_in_large_files_is_looked_into(tmp_path: Path, large: None) -> None:
+    data = DATA.dropna().assign(z=lambda d: d.y + 0.1 * d.k)
+    data.to_parquet(tmp_path / "a.parquet")
+    (found,) = [d for d in ml.fit("y ~ z", tmp_path).diagnostics if d.severity == "error"]
+    (expected,) = [d for d in ml.fit("y ~ z", data).diagnostics if d.severity == "error"]
+    assert found.code == "separation"
+    assert found.message == expected.message
+
+
+def test_large_files_that_have_changed(tmp_path: Path, large: None) -> None:
+    file = tmp_path / "a.parquet"
+    DATA.to_parquet(file)
+    fit = ml.fit("y ~ x + (1 | g)", file)
+    DATA.assign(y=1 - DATA.y).to_parquet(file)
+    with pytest.raises(DataError, match="changed since the fit"):
+        fit.residuals()
 
 
 def test_the_machine_says_how_much_memory_it_has() -> None:

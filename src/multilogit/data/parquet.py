@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from multilogit.data.files import PARQUET
 from multilogit.data.ingest import Table, read_table
 from multilogit.errors import DataError
@@ -115,21 +117,27 @@ class ParquetFiles:
         return cls(tuple(paths), names, n_rows, n_bytes)
 
     def whole(self) -> Table:
-        """All rows and columns, in memory."""
-        from pyarrow import ArrowException, concat_tables
+        """All rows, in memory: each column is read when it is asked for, and not kept."""
+        position = {name: k for k, name in enumerate(self.names)}
+        return Table(position, self.n_rows, lambda k: self._column(self.names[k]))
+
+    def _column(self, name: str) -> pd.Series:
+        """One column of all files."""
+        from pyarrow import ArrowException, concat_tables, default_memory_pool
         from pyarrow.parquet import read_table as read_parquet
 
         tables = []
         for path in self.paths:
             try:
-                tables.append(read_parquet(path, partitioning=None).select(self.names))
+                tables.append(read_parquet(path, columns=[name], partitioning=None))
             except (OSError, ArrowException) as error:
                 raise _damaged(path, error) from None
         together = concat_tables(tables, promote_options="default").unify_dictionaries()
-        del tables  # each column is let go when it has been converted
-        return read_table(
-            together.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
-        )
+        del tables
+        column = together.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
+        del together
+        default_memory_pool().release_unused()  # Arrow would keep it for later
+        return column.iloc[:, 0]
 
     def head(self) -> Table:
         """The first rows, with all columns."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.estimate import Options
 from multilogit.outofcore.memory import LIBRARIES, parse_memory, physical_memory
-from multilogit.prior import needs_strength
+from multilogit.prior import Jeffreys, ShannonEntropy, SoftPenalty, SumPrior, needs_strength
 
+_LARGE = 200_000_000
+"""Bytes of data in memory that are read straight into parts, and not kept as columns."""
 _IN_MEMORY = 3
 """A fit in memory takes so many times the data: read, as columns of the model, in the core."""
 
@@ -31,6 +31,11 @@ class Chosen:
 
     files: ParquetFiles
     memory: int | None
+
+    @property
+    def large(self) -> bool:
+        """Whether columns beside what the core makes of them would be a waste of memory."""
+        return self.memory is None and self.files.bytes > _LARGE
 
 
 def parquet_files(data: object, memory: object) -> Chosen | None:
@@ -57,9 +62,15 @@ def parquet_files(data: object, memory: object) -> Chosen | None:
     physical = physical_memory()
     if budget is None and physical is not None and _IN_MEMORY * files.bytes > physical // 2:
         budget = max(physical // 2, parse_memory("500MB"))
-    if budget is None and isinstance(data, str | PathLike) and paths == (Path(data),):
-        return None  # one file, as any other table
     return Chosen(files, None if budget is None else budget - LIBRARIES)
+
+
+def _looks_at_rows(prior: object) -> str | None:
+    """The prior, or the part of a sum, that looks at every row."""
+    for part in prior.parts if isinstance(prior, SumPrior) else (prior,):
+        if isinstance(part, Jeffreys | SoftPenalty | ShannonEntropy):
+            return type(part).__name__
+    return None
 
 
 def refuse_in_chunks(options: Options) -> None:
@@ -68,8 +79,15 @@ def refuse_in_chunks(options: Options) -> None:
     Raises
     ------
     OptionError
-        A strength that is to be chosen from the data, or infinite estimates to be frozen.
+        A strength that is to be chosen from the data, a prior that looks at every row, or
+        infinite estimates to be frozen.
     """
+    looking = _looks_at_rows(options.prior)
+    if looking:
+        raise OptionError(
+            f"{looking} looks at every row, and the data are not in memory: use "
+            "prior=ml.RelativeEntropy() or ml.Normal(), or fit in memory."
+        )
     if needs_strength(options.prior):
         raise OptionError(
             "The strength of a prior is chosen from data in memory; give a number here, such as "

@@ -117,7 +117,7 @@ class _Restricted:
 
 
 def like_the_model(frame: ModelFrame, model: ModelFrame) -> ModelFrame:
-    """A frame with the columns and bar terms of the model, in its order."""
+    """A frame with the columns, bar terms and factors of the model, in its order."""
     keep = [frame.fixed.names.index(name) for name in model.fixed.names]
     random = []
     for wanted in model.random:
@@ -129,7 +129,11 @@ def like_the_model(frame: ModelFrame, model: ModelFrame) -> ModelFrame:
             and b.correlated == wanted.correlated
         )
         random.append(block.keep([block.names.index(name) for name in wanted.names]))
-    return replace(frame, fixed=frame.fixed.keep(keep), random=tuple(random))
+    used = {block.group for block in random}
+    left = {name: g for name, g in (frame.groupings or {}).items() if name in used}
+    return replace(
+        frame, fixed=frame.fixed.keep(keep), random=tuple(random), groupings=left or None
+    )
 
 
 def identified(
@@ -223,15 +227,15 @@ def assembled(
     return Streamed(frame, design, aliased, totals, mixed, single, elsewhere)
 
 
-def separation_suspected(model: Streamed, estimate: Estimate) -> tuple[Diagnostic, ...]:
-    """An error where a maximum likelihood fit looks as separation makes it look.
-
-    Linear programs would need all rows; here the symptoms alone speak.
-    """
+def separation_suspected(model: Streamed, estimate: Estimate) -> bool:
+    """Whether a maximum likelihood fit looks as separation makes it look."""
     response = model.totals.as_response(model.frame.response)
     frame = replace(model.frame, response=response)
-    if not shows_symptoms(frame, model.single.at_zero.hessian, estimate):
-        return ()
+    return shows_symptoms(frame, model.single.at_zero.hessian, estimate)
+
+
+def unexamined() -> tuple[Diagnostic, ...]:
+    """The symptoms of separation, where nobody looks at the rows."""
     return (
         Diagnostic(
             "separation",

@@ -13,6 +13,9 @@ _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 LIBRARIES = 250_000_000
 """Bytes that Python takes with the libraries that are needed."""
 _LEAST = 2 * LIBRARIES
+_CHUNK = 8_000_000
+_PART = 64_000_000
+"""Of data whose parts stay in memory. Blocks of more than 32 MB go back to the system at once."""
 
 
 def parse_memory(memory: object) -> int:
@@ -69,3 +72,8 @@ class Budget:
     def of(cls, memory: int) -> Budget:
         """The plan for so many bytes."""
         return cls(memory // 40, memory // 20, memory // 8, memory // 4)
+
+    @classmethod
+    def unlimited(cls) -> Budget:
+        """The plan where all parts stay in memory: little besides them."""
+        return cls(_CHUNK, _PART, 0, 0)

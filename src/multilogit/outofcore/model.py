@@ -1,9 +1,10 @@
-"""From files to a likelihood that is a sum over parts in scratch files, and its maximum."""
+"""From files to a likelihood that is a sum over parts, in scratch files or in memory."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,16 +19,18 @@ from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.data.parquet import ParquetFiles
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.errors import DataError, OptionError
-from multilogit.estimate import Options
+from multilogit.estimate import Options, fixed_likelihood
 from multilogit.estimate.effects import factor_effects
 from multilogit.estimate.mixed import check_quadrature, mixed_likelihood
 from multilogit.formula import Learnt
 from multilogit.formula.layout import Layout, Question, complete_part
 from multilogit.formula.survey import Survey, survey_complete
-from multilogit.likelihood.fixed import SingleLevel
+from multilogit.likelihood.fixed import FixedLikelihood, SingleLevel
 from multilogit.likelihood.nested import is_nested
 from multilogit.likelihood.spilled import SpilledFixed, SpilledParts
 from multilogit.likelihood.summed import (
+    LocalParts,
+    Parts,
     SummedFixed,
     SummedMixed,
     WithoutEffects,
@@ -42,12 +45,14 @@ from multilogit.outofcore.elsewhere import (
     shape_of,
 )
 from multilogit.outofcore.memory import LIBRARIES, Budget
-from multilogit.outofcore.rows import Packing, Waiting, parts_of_groups, rows_by_code
+from multilogit.outofcore.rows import Filling, Packing, Waiting, parts_of_groups, rows_by_code
 from multilogit.outofcore.totals import Totals
 from multilogit.progress import Progress, Show
 
 _PER_GROUP = 400
 """Bytes of a group: its label, its number, its place; its random effects come on top."""
+_MOST_SHOWN = 500
+"""Levels of fixed factors, all together, of which columns are made of data in memory."""
 _LEAST_FREE = 0.25
 """Part of the memory that groups must leave for rows."""
 
@@ -57,10 +62,10 @@ def stream(
     formula: str,
     given: dict[str, Any],
     options: Options,
-    memory: int,
+    memory: int | None,
     show: Show = False,
 ) -> Streamed:
-    """Read the files, and put the rows of the model into scratch files.
+    """Read the files, and put the rows of the model into parts of whole groups.
 
     Parameters
     ----------
@@ -73,7 +78,7 @@ def stream(
     options
         Of the search: what the likelihood must be able to do.
     memory
-        Bytes that all this may take.
+        Bytes that all this may take, the parts in scratch files; None: the parts are in memory.
     show
         Whether to show progress.
 
@@ -84,11 +89,12 @@ def stream(
     """
     source = _Source.of(files, formula, given, memory)
     with Progress("Reading", 2 * files.n_rows, show) as progress:
-        learnt = _learn(source, given, progress)
+        learnt = _learn(source, given, progress, None if memory is not None else _MOST_SHOWN)
         _check_groups(learnt, options)
-        learnt = replace(learnt, budget=_left_for_rows(learnt, memory))
-        source = replace(source, budget=learnt.budget)
-        with tempfile.TemporaryDirectory(prefix="multilogit-") as scratch:
+        if memory is not None:
+            learnt = replace(learnt, budget=_left_for_rows(learnt, memory))
+            source = replace(source, budget=learnt.budget)
+        with _scratch(memory) as scratch:
             spill = _Spill.of(learnt, learnt.shown, options, scratch)
             spill.read(source, progress)
             model, aliased = identified(learnt.shown, spill.totals, spill.packing)
@@ -97,6 +103,13 @@ def stream(
                 spill = _Spill.of(learnt, model, options, scratch)
                 spill.read(source, progress)
     return _assembled(learnt, model, aliased, spill)
+
+
+def _scratch(memory: int | None) -> AbstractContextManager[str]:
+    """A directory for scratch files; no name where there are none."""
+    if memory is None:
+        return nullcontext("")
+    return tempfile.TemporaryDirectory(prefix="multilogit-")
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,9 @@ class _Source:
     budget: Budget
 
     @classmethod
-    def of(cls, files: ParquetFiles, formula: str, given: dict[str, Any], memory: int) -> _Source:
+    def of(
+        cls, files: ParquetFiles, formula: str, given: dict[str, Any], memory: int | None
+    ) -> _Source:
         keywords = {}
         for key in ("weights", "offset", "trials"):
             keywords[key] = given.get(key)
@@ -122,7 +137,8 @@ class _Source:
         columns = [*left, *spec.right_columns(), *spec.group_columns()]
         named = [value for value in keywords.values() if value is not None]
         names = tuple(dict.fromkeys([*(column.text for column in columns), *named]))
-        return cls(files, question, names, Budget.of(memory))
+        budget = Budget.unlimited() if memory is None else Budget.of(memory)
+        return cls(files, question, names, budget)
 
     def chunks(self, progress: Progress) -> Iterator[Any]:
         rows = max(1_000, self.budget.chunk // (8 * len(self.names)))
@@ -159,8 +175,10 @@ class _Learnt:
         return tuple(dict.fromkeys(block.group for block in self.shown.random))
 
 
-def _learn(source: _Source, given: dict[str, Any], progress: Progress) -> _Learnt:
-    """The first pass: surveys and cells of all chunks."""
+def _learn(
+    source: _Source, given: dict[str, Any], progress: Progress, most_shown: int | None
+) -> _Learnt:
+    """The first pass: surveys and cells of all chunks; at most so many rows show all levels."""
     question = source.question
     grouping = list(dict.fromkeys(column.text for column in question.spec.group_columns()))
     surveys: list[Survey] = []
@@ -177,6 +195,8 @@ def _learn(source: _Source, given: dict[str, Any], progress: Progress) -> _Learn
         raise OptionError(f"missing={missing!r}: use 'drop' or 'raise'.")
     if not surveys[0].n_shown:
         raise DataError(f"No rows are left: all {surveys[0].n_rows} have a missing value.")
+    if most_shown is not None and surveys[0].n_shown > most_shown:
+        raise OptionError("Factors of very many levels are kept without their columns in memory.")
     layout = surveys[0].learn(given.get("baseline"), missing)
     groupings: dict[str, Grouping] = {}
     levels: dict[str, GroupLevels] = {}
@@ -198,7 +218,7 @@ def _learn(source: _Source, given: dict[str, Any], progress: Progress) -> _Learn
 
 
 def _check_groups(learnt: _Learnt, options: Options) -> None:
-    """Refuse crossed factors, and quadrature that there is not."""
+    """Refuse crossed factors, quadrature that there is not, and a start that needs rows."""
     groupings = learnt.shown.groupings or {}
     for lower, upper in pairwise(learnt.order):
         if not is_nested(groupings[lower].codes, groupings[upper].codes):
@@ -208,6 +228,8 @@ def _check_groups(learnt: _Learnt, options: Options) -> None:
                 "at once. Fit in memory (leave out memory=), to a sample of the groups of one "
                 "factor, or with one of the factors as a fixed effect."
             )
+    if learnt.order and isinstance(options.start, str) and options.start == "ols":
+        raise OptionError("start='ols' needs the data in memory; leave start= out, or give values.")
     if options.nodes != 1:
         check_quadrature(factor_effects(learnt.shown), nested=True, nodes=options.nodes)
 
@@ -232,7 +254,10 @@ def _left_for_rows(learnt: _Learnt, memory: int) -> Budget:
 
 @dataclass
 class _Spill:
-    """The second pass: rows are made, added up, dealt out to their parts and put into files."""
+    """The second pass: rows are made, added up, dealt out to their parts and put into files.
+
+    ``scratch``: the directory of the files; empty: the parts stay in memory.
+    """
 
     learnt: _Learnt
     model: ModelFrame
@@ -240,7 +265,7 @@ class _Spill:
     scratch: str
     packing: Packing
     part_of_group: NDArray[np.int64] | None
-    waiting: Waiting
+    waiting: Waiting | Filling
     totals: Totals
     mixed: list[Any]
     singles: list[Any]
@@ -261,7 +286,9 @@ class _Spill:
         else:
             n = int(learnt.cell_rows.sum())
             expected = np.diff(np.unique([*range(0, n, max(rows, 1)), n]))
-        waiting = Waiting(expected, packing.width, learnt.budget.waiting, Path(scratch))
+        waiting: Waiting | Filling = Filling(expected, packing.width)
+        if scratch:
+            waiting = Waiting(expected, packing.width, learnt.budget.waiting, Path(scratch))
         return cls(
             learnt, model, options, scratch, packing, part_of_group, waiting, Totals(), [], [], []
         )
@@ -287,8 +314,9 @@ class _Spill:
             }
             self.totals.add(frame, self.packing.columns(frame), done)
             block = self.packing.pack(frame, codes)
-            for _, rows in self.waiting.add(block, self._parts(codes, done, block.shape[1])):
-                self._build(rows)
+            complete = self.waiting.add(block, self._parts(codes, done, block.shape[1]))
+            while (part := next(complete, None)) is not None:  # none is kept until the next one
+                self._build(part[1])
             done += block.shape[1]
 
     def _parts(self, codes: dict[str, NDArray[np.int32]], done: int, n: int) -> NDArray[np.int64]:
@@ -299,14 +327,13 @@ class _Spill:
         return np.searchsorted(ends, np.arange(done, done + n), side="right")
 
     def _build(self, rows: NDArray[np.float64]) -> None:
-        """The likelihood of a complete part, in files."""
+        """The likelihood of a complete part."""
         frame = self.packing.unpack(rows, self.model)
         if self.collapses is None:
             self.collapses = collapse_pays(frame)
         if self.collapses:
             frame = collapse(frame)[0]
         self.kept_rows += frame.response.trials.size
-        response, threads = frame.response, self.options.threads
         if frame.random:
             options = replace(self.options, nodes=1)
             likelihood = mixed_likelihood(frame, options, self.scratch)
@@ -319,17 +346,27 @@ class _Spill:
                 ]
             )
         if not frame.random or evaluates_rows(self.options.prior):
-            self.singles.append(
-                SpilledFixed(
-                    frame.fixed.columns,
-                    response.counts,
-                    response.trials,
-                    frame.offset,
-                    None,
-                    threads,
-                    self.scratch,
-                )
-            )
+            self.singles.append(self._single(frame))
+
+    def _single(self, frame: ModelFrame) -> FixedLikelihood:
+        """The likelihood of a part without random effects."""
+        threads = self.options.threads
+        if not self.scratch:
+            return fixed_likelihood(frame, threads)
+        response = frame.response
+        return SpilledFixed(
+            frame.fixed.columns,
+            response.counts,
+            response.trials,
+            frame.offset,
+            None,
+            threads,
+            self.scratch,
+        )
+
+    def parts(self, likelihoods: list[Any], resident: int) -> Parts:
+        """The parts, of which ``resident`` bytes stay in memory; all of them without files."""
+        return SpilledParts(likelihoods, resident) if self.scratch else LocalParts(likelihoods)
 
 
 def _assembled(
@@ -341,10 +378,10 @@ def _assembled(
     mixed = None
     single: SingleLevel
     if spill.singles:
-        parts = SpilledParts(spill.singles, 0 if spill.mixed else resident)
+        parts = spill.parts(spill.singles, 0 if spill.mixed else resident)
         single = SummedFixed(parts, len(model.fixed.columns), n_logits, totals.trials)
     if spill.mixed:
-        parts = SpilledParts(spill.mixed, resident)
+        parts = spill.parts(spill.mixed, resident)
         mixed = SummedMixed(parts, shape_of(model, totals, spill.packing), spill.levels)
         if isinstance(spill.options.nodes, int) and spill.options.nodes > 1:
             mixed.set_nodes(spill.options.nodes)

@@ -133,6 +133,36 @@ class Packing:
 
 
 @dataclass
+class Filling:
+    """Packed rows that wait in memory until their part is complete, each in its place there.
+
+    Attributes
+    ----------
+    expected
+        Shape ``(parts,)``: rows of each part.
+    width
+        Numbers per row.
+    """
+
+    expected: NDArray[np.int64]
+    width: int
+    _blocks: dict[int, Block] = field(default_factory=dict)
+    _rows: dict[int, int] = field(default_factory=dict)
+
+    def add(self, block: Block, parts: NDArray[np.int64]) -> Iterator[tuple[int, Block]]:
+        """Deal the rows of a block out, as :meth:`Waiting.add`."""
+        for part, piece in _dealt(block, parts):
+            n = int(self.expected[part])
+            if part not in self._blocks:
+                self._blocks[part], self._rows[part] = np.empty((self.width, n)), 0
+            begin = self._rows[part]
+            self._rows[part] = end = begin + piece.shape[1]
+            self._blocks[part][:, begin:end] = piece
+            if end == n:
+                yield part, self._blocks.pop(part)
+
+
+@dataclass
 class Waiting:
     """Packed rows that wait until their part is complete, in memory or, if need be, in files.
 
@@ -165,18 +195,12 @@ class Waiting:
 
         ``parts``, shape ``(n,)``: the part of each row. Rows keep their order within a part.
         """
-        present = np.unique(parts)
-        if present.size > 1:
-            order = np.argsort(parts, kind="stable")
-            ends = np.searchsorted(parts[order], present, side="right")
-            pieces = [block[:, rows] for rows in np.split(order, ends[:-1])]
-        else:
-            pieces = [block]
-        for part, piece in zip(present.tolist(), pieces, strict=True):
+        dealt = _dealt(block, parts)
+        for part, piece in dealt:
             self._blocks.setdefault(part, []).append(piece)
             self._bytes += piece.nbytes
             self._rows[part] += piece.shape[1]
-        for part in present.tolist():
+        for part, _ in dealt:
             if self._rows[part] == self.expected[part]:
                 yield part, self._collect(part)
         while self._bytes > self.most:
@@ -204,6 +228,17 @@ class Waiting:
 
     def _path(self, part: int) -> Path:
         return self.directory / f"part-{part}"
+
+
+def _dealt(block: Block, parts: NDArray[np.int64]) -> list[tuple[int, Block]]:
+    """The rows of a block by part, in their order; ``parts``, shape ``(n,)``: that of each row."""
+    present = np.unique(parts)
+    if present.size == 1:
+        return [(int(present[0]), block)]
+    order = np.argsort(parts, kind="stable")
+    ends = np.searchsorted(parts[order], present, side="right")
+    pieces = np.split(order, ends[:-1])
+    return [(part, block[:, rows]) for part, rows in zip(present.tolist(), pieces, strict=True)]
 
 
 def parts_of_groups(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -15,9 +15,13 @@ from multilogit.data.digests import RowDigest, model_digest, response_digest
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import log_coefficient
 from multilogit.estimate import saturated_loglik
+from multilogit.likelihood.fixed import FixedLikelihood
 
 Floats = NDArray[np.float64]
 
+
+_CLEAR = 1e-6
+"""Part of a column's sum of squares that the columns before it leave: above, products do."""
 
 _SUMS = (
     *("n_rows", "n_obs", "trials", "counts", "log_coefficient", "saturated_loglik"),
@@ -80,13 +84,15 @@ class Totals:
         self.largest = max(self.largest, float(response.trials.max(initial=0.0)))
         self.log_coefficient += log_coefficient(response)
         self.saturated_loglik += saturated_loglik(response)
+        gram, cross = _products(U, counts, trials)
         above = [] if self.R is None else [self.R]
-        self.R = np.asarray(np.linalg.qr(np.vstack([*above, U.T]), mode="r"))
-        self.U_trials = self.U_trials + U @ trials
-        self.U_counts = self.U_counts + U @ counts
-        offset = np.zeros(trials.size) if frame.offset is None else frame.offset
-        self.offset_trials += float(offset @ trials)
-        self.offset_counts = self.offset_counts + offset @ counts
+        self.R = np.asarray(np.linalg.qr(np.vstack([*above, _triangle(U, gram)]), mode="r"))
+        self.U_trials = self.U_trials + cross[-1]
+        self.U_counts = self.U_counts + cross[:-1].T
+        self.offset_counts = self.offset_counts + np.zeros(counts.shape[1])
+        if frame.offset is not None:
+            self.offset_trials += float(frame.offset @ trials)
+            self.offset_counts += frame.offset @ counts
         self.response = self.response + response_digest(response, place)
         self.model = self.model + model_digest(frame, U)
 
@@ -114,3 +120,26 @@ class Totals:
             np.asfortranarray(np.reshape(self.counts, (1, -1))),
             np.array([self.trials]),
         )
+
+
+def _products(U: Floats, counts: Floats, trials: Floats) -> tuple[Floats, Floats]:
+    """U'U, shape ``(u, u)``, and [y n]'U, shape ``(C + 1, u)``.
+
+    By the core: a BLAS would wake all its threads for every chunk.
+    """
+    rows = FixedLikelihood(tuple(U), counts, trials)
+    z = np.asfortranarray(np.column_stack([counts, trials]))
+    return rows.regression(z, np.ones(trials.size))
+
+
+def _triangle(U: Floats, gram: Floats) -> Floats:
+    """R with U'U = R'R: from the products where they show that columns are far from dependent."""
+    size = np.sqrt(gram.diagonal())
+    if size.all():
+        try:
+            R = np.linalg.cholesky(gram / np.outer(size, size)).T
+        except np.linalg.LinAlgError:
+            R = np.zeros_like(gram)
+        if (R.diagonal() ** 2 > _CLEAR).all():
+            return np.asarray(R * size)
+    return np.asarray(np.linalg.qr(U.T, mode="r"))

@@ -18,7 +18,7 @@ from multilogit.newton import Solution
 from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.random_effects import RandomEffects
 from multilogit.result.fields.spec import Spec
-from multilogit.result.fields.training import Labels, Training, TrainingData
+from multilogit.result.fields.training import Labels, Training, TrainingData, TrainingFiles
 
 if TYPE_CHECKING:
     from multilogit.evidence.strength import EvidenceCurve
@@ -63,7 +63,7 @@ class Measures:
     @property
     def has_data(self) -> bool:
         """Whether the fit has its data; a model that was loaded from a file has not."""
-        return isinstance(self.training, TrainingData)
+        return isinstance(self.training, TrainingData | TrainingFiles)
 
     @property
     def frame(self) -> ModelFrame:

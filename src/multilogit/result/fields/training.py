@@ -7,8 +7,8 @@ same attributes (:class:`Training`); only :attr:`Training.frame` tells them apar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from multilogit.data.digests import response_digest
 from multilogit.data.model_frame import Family, ModelFrame
 from multilogit.data.populations import log_coefficient
-from multilogit.errors import DataNotSavedError
+from multilogit.errors import DataError, DataNotSavedError
 from multilogit.estimate import null_loglik, saturated_loglik
 
 
@@ -191,3 +191,29 @@ class TrainingRecord:
     @property
     def frame(self) -> ModelFrame:
         raise DataNotSavedError
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFiles(TrainingRecord):
+    """The data of a fit to files of which no copy is kept: read again where they are needed.
+
+    Attributes
+    ----------
+    read
+        Returns them as estimation saw them.
+    """
+
+    read: Callable[[], ModelFrame]
+
+    @classmethod
+    def again(cls, record: TrainingRecord, read: Callable[[], ModelFrame]) -> TrainingFiles:
+        """The data of a record, and how to read them."""
+        return cls(**{f.name: getattr(record, f.name) for f in fields(record)}, read=read)
+
+    @cached_property
+    def frame(self) -> ModelFrame:
+        """The data; raises ``DataError`` where the files have changed since the fit."""
+        frame = self.read()
+        if TrainingData(frame).digest != self.digest:
+            raise DataError("The files have changed since the fit: fit the model again.")
+        return frame
