@@ -298,7 +298,7 @@ def _fit_elsewhere(
         training = TrainingFiles.again(training, read)
     if options.prior is None and outofcore.elsewhere.separation_suspected(streamed, estimate):
         if read is None:
-            noticed = outofcore.elsewhere.unexamined()
+            noticed = outofcore.elsewhere.separation_noticed(streamed)
         else:
             noticed = check_fit(training.frame, streamed.single.at_zero.hessian, estimate)
         estimate = replace(estimate, diagnostics=(*estimate.diagnostics, *noticed))
@@ -410,6 +410,8 @@ def search_options(
         raise OptionError(f"infinite={infinite!r}: use 'report' or 'freeze'.")
     if infinite == "freeze" and prior is not None:
         raise OptionError("infinite='freeze' is for maximum likelihood; leave it out with prior=.")
+    if not (isinstance(progress, bool) or callable(progress)):
+        raise OptionError(f"progress={progress!r}: give True, False or a function.")
     return Options(
         start=_checked_start(start),
         max_iterations=check_whole("max_iterations", max_iterations, 0),

@@ -198,11 +198,13 @@ def test_what_is_refused(formula, options, error, message, client, table):
         ml.fit(formula, table, **options)
 
 
-def test_separation_is_suspected(client, data):
-    separated = data.dropna().assign(z=lambda d: d["y"] + 0.1 * d["x"])
-    fit = ml.fit("y ~ z", dd.from_pandas(separated, npartitions=3))
+def test_separation_is_proved(client, data):
+    separated = data.dropna().assign(z=lambda d: d["y"] * (d["klass"] % 9 == 0))
+    fit = ml.fit("y ~ x + z", dd.from_pandas(separated, npartitions=3))
     assert not fit.converged
-    assert "separation" in {noticed.code for noticed in fit.diagnostics}
+    (noticed,) = [noticed for noticed in fit.diagnostics if noticed.code == "separation"]
+    assert noticed.facts["infinite"] == ["z"]
+    assert noticed.message.startswith("Quasi-complete separation")
 
 
 def test_interrupted_on_the_cluster(client, data, table):

@@ -296,6 +296,16 @@ def test_separation_in_large_files_is_looked_into(tmp_path: Path, large: None) -
     assert found.message == expected.message
 
 
+def test_separation_in_chunks_is_proved(tmp_path: Path) -> None:
+    data = DATA.dropna().assign(z=lambda d: d.y * (d.k == 0))
+    data.to_parquet(tmp_path / "a.parquet")
+    for formula in ("y ~ x + z", "y ~ x + z + (1 | parent)"):
+        fit = ml.fit(formula, tmp_path, memory="500MB", threads=1)
+        (found,) = [d for d in fit.diagnostics if d.severity == "error"]
+        assert (found.code, found.facts["infinite"]) == ("separation", ["z"])
+        assert found.facts["kind"] == "quasi-complete"
+
+
 def test_large_files_that_have_changed(tmp_path: Path, large: None) -> None:
     file = tmp_path / "a.parquet"
     DATA.to_parquet(file)

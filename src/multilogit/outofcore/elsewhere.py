@@ -11,7 +11,7 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.divergence.symptoms import shows_symptoms
 from multilogit.errors import Diagnostic
 from multilogit.estimate import Estimate, Options, arranged
-from multilogit.estimate.effects import factor_effects
+from multilogit.estimate.effects import factor_effects, logit_prefixes
 from multilogit.estimate.mixed import mixed_maximum
 from multilogit.estimate.priors import bind_elsewhere
 from multilogit.estimate.rank import split_dependent
@@ -23,6 +23,7 @@ from multilogit.likelihood.fixed import SingleLevel
 from multilogit.likelihood.summed import MixedShape, SummedMixed, pooled_scale
 from multilogit.newton import maximise
 from multilogit.outofcore.rows import Packing
+from multilogit.outofcore.separated import Direction, recession_direction
 from multilogit.outofcore.totals import Totals
 from multilogit.prior import Prior, RowsElsewhere, SumPrior
 from multilogit.result.fields.training import Labels, TrainingRecord
@@ -234,17 +235,40 @@ def separation_suspected(model: Streamed, estimate: Estimate) -> bool:
     return shows_symptoms(frame, model.single.at_zero.hessian, estimate)
 
 
-def unexamined() -> tuple[Diagnostic, ...]:
-    """The symptoms of separation, where nobody looks at the rows."""
+def separation_noticed(model: Streamed) -> tuple[Diagnostic, ...]:
+    """What sums tell of separation: a direction that proves it, or the symptoms alone."""
+    found = recession_direction(model.single)
+    if found is not None:
+        return (_separated(model, found),)
     return (
         Diagnostic(
             "separation",
             "error",
             "The search ended as it does where predictors separate the responses: some estimates "
-            "may be infinite. Data in parts are not examined further.",
+            "may be infinite. The predictors alone do not show it, and data in parts are not "
+            "examined further.",
             "Use a prior, such as prior=ml.RelativeEntropy(), or look at ml.separation() of a "
             "sample.",
         ),
+    )
+
+
+def _separated(model: Streamed, found: Direction) -> Diagnostic:
+    frame = model.frame
+    names = [prefix + name for prefix in logit_prefixes(frame) for name in frame.fixed.names]
+    direction = dict(zip(names, found.delta.tolist(), strict=True))
+    infinite = [name for name, element in direction.items() if element]
+    shown = ", ".join(map(repr, infinite[:8])) + (", ..." if len(infinite) > 8 else "")
+    one = len(infinite) == 1
+    return Diagnostic(
+        "separation",
+        "error",
+        f"{found.kind.capitalize()} separation: the log-likelihood rises for ever in a direction "
+        f"of {shown}; {'its' if one else 'their'} maximum likelihood "
+        f"estimate{' is' if one else 's are'} infinite.",
+        "Use prior=ml.RelativeEntropy() for finite estimates; ml.separation() of a sample shows "
+        "rows.",
+        {"kind": found.kind, "infinite": infinite, "direction": direction},
     )
 
 
