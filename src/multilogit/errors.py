@@ -113,6 +113,11 @@ class Status(enum.Enum):
     INTERRUPTED = "interrupted"
     """The user stopped the iteration."""
 
+    @property
+    def at_supremum(self) -> bool:
+        """Whether the objective reached its supremum: at a maximum, or to rounding at infinity."""
+        return self in (Status.CONVERGED, Status.DIVERGING)
+
 
 Severity = Literal["info", "warning", "error"]
 

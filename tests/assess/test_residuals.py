@@ -12,9 +12,9 @@ from scipy.special import expit
 
 import multilogit as ml
 from multilogit.assess.model import Model
+from multilogit.assess.p_values import binomial_upper_p, kolmogorov_smirnov, monte_carlo_p
 from multilogit.assess.posterior_effects import draw_given_data
 from multilogit.assess.residuals import binomial_cdf, deviance_residuals, quantile_residuals
-from multilogit.assess.uniformity import binomial_upper_p, kolmogorov_smirnov, monte_carlo_p
 from multilogit.result import Fit
 from multilogit.result.arrays.assessment_model import assessment_model
 

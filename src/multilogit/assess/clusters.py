@@ -25,7 +25,7 @@ def clusters_of(frame: ModelFrame) -> Clusters:
     """
     if not frame.random:
         return (np.arange(frame.response.trials.shape[0]),)
-    return outermost([grouping.codes for grouping in (frame.groupings or {}).values()])
+    return outermost(list(frame.codes.values()))
 
 
 def outermost(factors: Sequence[NDArray[np.int32]]) -> Clusters:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import erfc, expit
 
 from multilogit.assess.bins import equal_parts
+from multilogit.assess.p_values import chi_square_p
 from multilogit.assess.residuals import all_counts, deviance_residuals
-from multilogit.assess.uniformity import chi_square_p
 from multilogit.data.model_frame import Response
 from multilogit.predict import Matrix, Vector
 

@@ -36,13 +36,13 @@ from scipy.special import ndtr
 
 from multilogit.assess.bins import equal_parts
 from multilogit.assess.model import Model, reported_categories
-from multilogit.assess.posterior_effects import standardised
-from multilogit.assess.residuals import all_counts, quantile_residuals
-from multilogit.assess.uniformity import (
+from multilogit.assess.p_values import (
     binomial_upper_p,
     kolmogorov_smirnov,
     monte_carlo_p,
 )
+from multilogit.assess.posterior_effects import standardised
+from multilogit.assess.residuals import all_counts, quantile_residuals
 from multilogit.data.model_frame import Response
 from multilogit.predict import Matrix, Vector
 

@@ -207,6 +207,11 @@ class ModelFrame:
     diagnostics: tuple[Diagnostic, ...] = ()
     variables: Any = None
 
+    @property
+    def codes(self) -> dict[str, NDArray[np.int32]]:
+        """Level of every row by grouping factor, each of shape ``(n,)``."""
+        return {name: grouping.codes for name, grouping in (self.groupings or {}).items()}
+
     def with_response(self, response: Response) -> ModelFrame:
         """The same design with a new response."""
         return replace(self, response=response)

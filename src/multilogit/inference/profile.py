@@ -227,7 +227,7 @@ def climb(
             gradient_tolerance=math.inf,
             max_change=caps[free],
         )
-        if solution.status not in (Status.CONVERGED, Status.DIVERGING):
+        if not solution.status.at_supremum:
             return solution.status  # where others diverge, the value is their supremum
         phi = part.phi(solution.psi)
         higher = leave_saddle(phi) if leave_saddle else None

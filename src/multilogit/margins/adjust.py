@@ -19,7 +19,6 @@ from multilogit.inference.wald import critical_value, p_values
 from multilogit.predict.linear import Vector
 
 Adjustment = Literal["none", "bonferroni", "holm", "tukey"]
-ADJUSTMENTS = ("none", "bonferroni", "holm", "tukey")
 
 
 def adjusted_p_values(z: Vector, method: Adjustment, n_means: int) -> Vector:

@@ -174,7 +174,9 @@ def test_options_that_cannot_be_used(cbpp: ml.Fit, options: dict[str, Any]) -> N
         cbpp.bootstrap(**options)
     with pytest.raises(OptionError, match="confidence level"):
         cbpp.bootstrap(4).confint(1.5)
-    with pytest.raises(OptionError, match="'percentile' or 'basic'"):
+    with pytest.raises(
+        OptionError, match="kind='bca' is not available; choose one of 'percentile', 'basic'"
+    ):
         cbpp.bootstrap(4).confint(kind="bca")  # type: ignore[arg-type]
 
 

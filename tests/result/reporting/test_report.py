@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 import multilogit as ml
 from multilogit.page.document import Finding
 from multilogit.result.reporting.reporter import Reporter
-from multilogit.result.reporting.search import call_of
+from multilogit.result.reporting.search_section import call_of
 from multilogit.result.reporting.verdict import verdict as judgement
 
 

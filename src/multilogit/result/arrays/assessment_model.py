@@ -30,9 +30,8 @@ Codes = NDArray[np.int32]
 def assessment_model(fit: Measures, what: str) -> Model:
     """The fitted model on its own data, which ``what`` needs."""
     frame = fit._frame_for(what)
-    codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
     factors = tuple(
-        _factor(fit, effects, frame.random, codes[effects.group]) for effects in fit.random
+        _factor(fit, effects, frame.random, frame.codes[effects.group]) for effects in fit.random
     )
     n = frame.response.trials.shape[0]
     return Model(frame.response, _fixed(fit, frame.fixed, frame.offset, n), factors)

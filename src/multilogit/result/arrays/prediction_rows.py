@@ -55,8 +55,7 @@ def fitted_rows(fit: Measures, level: Level) -> DataRows:
     """The rows that the fit was made from."""
     frame = fit._frame_for("A prediction without new data", "Pass new data.")
     n = frame.response.trials.shape[0]
-    codes = {name: grouping.codes for name, grouping in (frame.groupings or {}).items()}
-    made = assembled(fit, frame.fixed, frame.random, codes, frame.offset, n, level)
+    made = assembled(fit, frame.fixed, frame.random, frame.codes, frame.offset, n, level)
     return DataRows(made, row_index(frame), None)
 
 

@@ -136,5 +136,5 @@ def _sd_changes(
         Lambda[:, rows, columns] += changes[:, effects.theta]
         before = np.sqrt(np.sum(effects.Lambda**2, axis=1))
         after = np.sqrt(np.sum(Lambda**2, axis=2))
-        for k, name in enumerate(effects.names):
-            yield f"sd_{name}|{effects.group}", after[:, k] - before[k]
+        for k in range(before.size):
+            yield effects.sd_label(k), after[:, k] - before[k]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,6 @@ from multilogit.result.arrays.assessment_model import fitted_probabilities
 from multilogit.result.arrays.user_rows import trials_of
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.training import Labels
-
-LEVELS = ("conditional", "population", "marginal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Judged:
 
 def judged(fit: Measures, level: Level, what: str) -> Judged:
     """The fit's probabilities of its own rows, and their response."""
-    check_choice("level", level, LEVELS)
+    check_choice("level", level, get_args(Level))
     response = fit._frame_for(what).response
     counts = all_counts(response, weighted=True)
     # Given their random effects all rows are independent; averaged over these, groups are.

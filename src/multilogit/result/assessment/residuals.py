@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def residuals(
 ) -> pd.Series | pd.DataFrame:
     """Residuals as :meth:`multilogit.Fit.residuals` describes them."""
     check_choice("kind", kind, ("response", "pearson", "deviance", "quantile"))
-    check_choice("level", level, ("conditional", "population", "marginal"))
+    check_choice("level", level, get_args(PredictionLevel))
     check_whole("seed", seed, 0)
     model, index = assessment_model(fit, "residuals()"), row_index(fit.frame)
     if kind == "quantile":
@@ -70,7 +71,7 @@ def residual_tests(
     fit: Measures, level: str, by: object, n_simulations: int, seed: int
 ) -> ResidualTests:
     """Tests as :meth:`multilogit.Fit.residual_tests` describes them."""
-    check_choice("level", level, ("conditional", "marginal"))
+    check_choice("level", level, get_args(simulation.Level))
     check_whole("n_simulations", n_simulations)
     check_whole("seed", seed, 0)
     model = assessment_model(fit, "residual_tests()")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def simulate(
     offset: object,
 ) -> pd.DataFrame:
     """Simulated responses as :meth:`multilogit.Fit.simulate` describes them."""
-    check_choice("level", level, ("marginal", "conditional"))
+    check_choice("level", level, get_args(simulation.Level))
     check_whole("n", n)
     check_whole("seed", seed, 0)
     if new is not None:

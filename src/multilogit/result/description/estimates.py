@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.inference.variance import VarianceComponents, positions, variance_components
-from multilogit.result.description import later
+from multilogit.result.arrays import later
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.parameter_names import coefficient_names, theta_names
 from multilogit.result.fields.random_effects import RandomEffects, effects_of

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from multilogit.lazy import modules_of
 
 if TYPE_CHECKING:
-    from multilogit.result.arrays import mode_uncertainty as mode_uncertainty
     from multilogit.result.description import explained_variance as explained_variance
     from multilogit.result.description import odds_ratios as odds_ratios
     from multilogit.result.description import summary_content as summary_content
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 __getattr__ = modules_of(
     "multilogit.result",
     {
-        "arrays.mode_uncertainty",
         "description.explained_variance",
         "description.odds_ratios",
         "description.summary_content",

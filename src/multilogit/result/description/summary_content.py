@@ -15,11 +15,6 @@ from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.parameter_names import logit_names
 from multilogit.result.fields.robust_covariance import RobustCovariance
 
-_SOURCES = {
-    "likelihood": "from the observed information of the likelihood",
-    "posterior": "from the posterior: the likelihood alone has no maximum here",
-}
-
 
 def summary_of(fit: Tables) -> Summary:
     """What ``print(fit.summary())`` shows."""

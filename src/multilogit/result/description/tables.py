@@ -105,7 +105,7 @@ def _variance_table(
         low, high = interval(estimate, error, level, scale)
         rows.append(
             {
-                "label": f"{label}|{group}",
+                "label": label,
                 "effect": "ran_pars",
                 "group": group,
                 "y_level": None,
@@ -120,9 +120,9 @@ def _variance_table(
         )
 
     for k, x in enumerate(names):
-        add(f"sd_{x}", f"sd__{x}", parts.sd[k], parts.sd_error[k], "log")
+        add(effects.sd_label(k), f"sd__{x}", parts.sd[k], parts.sd_error[k], "log")
     for k, x in enumerate(names):
         for j in effects.earlier(k):
             estimate, error = parts.correlation[k, j], parts.correlation_error[k, j]
-            add(f"cor_{x}.{names[j]}", f"cor__{names[j]}.{x}", estimate, error, "fisher")
+            add(effects.correlation_label(k, j), f"cor__{names[j]}.{x}", estimate, error, "fisher")
     return pd.DataFrame(rows)

@@ -51,6 +51,14 @@ class RandomEffects:
             start += size
         return range(start, k)
 
+    def sd_label(self, k: int) -> str:
+        """How tables call the standard deviation of effect ``k``: ``"sd_x|g"``, as lme4."""
+        return f"sd_{self.names[k]}|{self.group}"
+
+    def correlation_label(self, k: int, j: int) -> str:
+        """The same for its correlation with an earlier effect ``j``: ``"cor_x.y|g"``."""
+        return f"cor_{self.names[k]}.{self.names[j]}|{self.group}"
+
 
 def effects_of(random: Sequence[RandomEffects], group: str | None) -> RandomEffects:
     """The random effects of a grouping factor; None stands for the only one.

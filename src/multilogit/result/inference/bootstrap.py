@@ -8,12 +8,13 @@ from collections import Counter
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from multilogit.checks import check_choice
 from multilogit.errors import Diagnostic, OptionError, Status
 from multilogit.evaluation import Vector
 from multilogit.inference.bootstrap import (
@@ -97,8 +98,7 @@ class Bootstrap:
             Unknown kind or level; fewer than two replicates converged.
         """
         critical_value(level)  # complains about a level that is none
-        if kind not in ("percentile", "basic"):
-            raise OptionError(f"kind={kind!r}: choose 'percentile' or 'basic'.")
+        check_choice("kind", kind, get_args(IntervalKind))
         used = self._used()
         rows = []
         for name, estimate in self.estimates.items():
@@ -160,7 +160,7 @@ def bootstrap(
     began = time.perf_counter()
     check_run(n, seed, workers)
     fit._frame_for("bootstrap()")
-    if fit.status not in (Status.CONVERGED, Status.DIVERGING):
+    if not fit.status.at_supremum:
         raise OptionError(
             f"The fit did not converge ({fit.status.value}): it is no model to draw from. Look at "
             "fit.diagnostics."

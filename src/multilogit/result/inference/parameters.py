@@ -45,15 +45,15 @@ def parameters_of(fit: Measures) -> list[Parameter]:
     first = 0
     for effects in fit.random:
         sd = np.sqrt((effects.Lambda**2).sum(axis=1))
-        for i, x in enumerate(effects.names):
-            found.append(Parameter(f"sd_{x}|{effects.group}", (first + i,), -1, float(sd[i])))
-        for i, x in enumerate(effects.names):
+        for i in range(sd.size):
+            found.append(Parameter(effects.sd_label(i), (first + i,), -1, float(sd[i])))
+        for i in range(sd.size):
             for j in effects.earlier(i):
-                label = f"cor_{x}.{effects.names[j]}|{effects.group}"
+                label = effects.correlation_label(i, j)
                 with np.errstate(invalid="ignore"):
                     rho = float(effects.Lambda[i] @ effects.Lambda[j] / (sd[i] * sd[j]))
                 found.append(Parameter(label, (first + j, first + i), -1, rho))
-        first += len(effects.names)
+        first += sd.size
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from multilogit.checks import check_whole
 from multilogit.evidence import posterior
 from multilogit.evidence.posterior import PosteriorSample
+from multilogit.inference.variance import positions
 from multilogit.result.fields.measures import Measures
 from multilogit.result.inference.objective import objective_of
 
@@ -17,11 +18,7 @@ def posterior_sample(fit: Measures, n: int, seed: int) -> PosteriorSample:
     check_whole("seed", seed, 0)
     diagonal = np.zeros(fit.solution.psi.size, dtype=bool)
     for effects in fit.random:
-        at = effects.theta.start
-        for size in effects.blocks:
-            for length in range(size, 0, -1):
-                diagonal[at] = True
-                at += length
+        diagonal[effects.theta] = [i == j for i, j in positions(effects.blocks)]
     return posterior.posterior_sample(
         objective_of(fit, "posterior_sample()").Q,
         fit.solution.psi,

@@ -45,7 +45,7 @@ def curves(
         If the fit has no maximum to profile around, or its prior depends on the order of the
         random effects.
     """
-    if fit.status not in (Status.CONVERGED, Status.DIVERGING):
+    if not fit.status.at_supremum:
         raise OptionError(
             f"The fit did not converge ({fit.status.value}): there is no maximum to profile "
             "around. Look at fit.diagnostics."

@@ -8,7 +8,6 @@ from dataclasses import replace
 from multilogit.assess.simulation import draw_counts, stream
 from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
-from multilogit.errors import Status
 from multilogit.estimate import Estimate
 from multilogit.evaluation import Matrix
 from multilogit.inference.bootstrap import (
@@ -71,7 +70,7 @@ def ratios(
 def _ratio(smaller: Reestimator, larger: Reestimator, counts: Matrix) -> float:
     """2(ℓ₁ − ℓ₀), at least 0; NaN where a search failed. Separated data have a supremum, too."""
     estimates = [smaller(counts), larger(counts)]
-    if any(e.solution.status not in (Status.CONVERGED, Status.DIVERGING) for e in estimates):
+    if not all(estimate.solution.status.at_supremum for estimate in estimates):
         return float("nan")
     first, second = (estimate.likelihood.value for estimate in estimates)
     return max(2.0 * (second - first), 0.0)

@@ -131,12 +131,12 @@ def _by_clusters(
 
 def _mixed_scores(fit: Measures, frame: ModelFrame, codes: NDArray[np.int64], name: str) -> Matrix:
     """∂ℓ_g/∂ψ of every cluster: the gradient of the likelihood of its rows alone."""
-    for grouping in (frame.groupings or {}).values():
-        if not is_nested(grouping.codes, codes.astype(np.int32)):
+    for group, own in frame.codes.items():
+        if not is_nested(own, codes.astype(np.int32)):
             raise DataError(
-                f"A level of {grouping.name!r} has rows in several clusters of {name!r}: they "
+                f"A level of {group!r} has rows in several clusters of {name!r}: they "
                 "share a random effect and are not independent. Use clusters that contain whole "
-                f"levels of {grouping.name!r}."
+                f"levels of {group!r}."
             )
     scores = np.empty((int(codes.max()) + 1, fit.solution.psi.size))
     for g, rows in enumerate(rows_of_codes(codes)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from multilogit.errors import OptionError
 from multilogit.formula import Design, Variables
 from multilogit.inference.wald import critical_value, p_values, z_values
 from multilogit.margins.adjust import (
-    ADJUSTMENTS,
     Adjustment,
     adjusted_p_values,
     critical_values,
@@ -138,7 +137,7 @@ def scale_of(scale: ContrastScale) -> Scale:
     OptionError
         There is no such scale.
     """
-    check_choice("scale", scale, ("response", "link", "odds_ratio"))
+    check_choice("scale", scale, get_args(ContrastScale))
     return "link" if scale == "odds_ratio" else scale
 
 
@@ -151,7 +150,7 @@ def contrasts(
     ratio: bool,
 ) -> pd.DataFrame:
     """Pairwise comparisons as :meth:`multilogit.result.Fit.contrasts` describes them."""
-    check_choice("adjust", adjust, ADJUSTMENTS)
+    check_choice("adjust", adjust, get_args(Adjustment))
     margins = Margins(fit, new, request)
     name, values = _one_variable(variable)
     column_of(margins.data, name)

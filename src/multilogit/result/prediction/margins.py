@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -56,9 +56,9 @@ class MarginsRequest:
     offset: Any = None
 
     def __post_init__(self) -> None:
-        check_choice("level", self.level, ("population", "marginal", "conditional"))
-        check_choice("scale", self.scale, ("response", "link"))
-        check_choice("others", self.others, ("observed", "typical", "balanced"))
+        check_choice("level", self.level, get_args(Level))
+        check_choice("scale", self.scale, get_args(Scale))
+        check_choice("others", self.others, get_args(Others))
         critical_value(self.interval)
         if self.level == "conditional" and self.others != "observed":
             raise OptionError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -47,9 +48,9 @@ class PredictionRequest:
     interval: float | None
 
     def __post_init__(self) -> None:
-        check_choice("kind", self.kind, ("response", "link", "class"))
-        check_choice("level", self.level, ("conditional", "population", "marginal"))
-        check_choice("new_groups", self.new_groups, ("error", "population"))
+        check_choice("kind", self.kind, get_args(Kind))
+        check_choice("level", self.level, get_args(Level))
+        check_choice("new_groups", self.new_groups, get_args(NewGroups))
         if self.kind == "class" and self.uncertain:
             raise OptionError("kind='class' has no standard errors; use kind='response'.")
 

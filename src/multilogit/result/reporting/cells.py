@@ -11,6 +11,8 @@ import pandas as pd
 from multilogit.page.document import Table
 from multilogit.report import numbers
 
+_SYMBOLS = {"NA": "–", "Inf": "∞", "-Inf": "−∞"}
+
 
 def table(
     header: Sequence[str], columns: Sequence[Sequence[str]], left: int = 1, caption: str = ""
@@ -27,8 +29,12 @@ def texts(values: Iterable[object]) -> list[str]:
 def column(values: Any, digits: int = 4) -> list[str]:
     """Numbers with common decimals; unknown ones are a dash, infinite ones a symbol."""
     shown = numbers.column(np.asarray(values, dtype=float).tolist(), digits)
-    symbols = {"NA": "–", "Inf": "∞", "-Inf": "−∞"}
-    return [symbols.get(text, text.replace("-", "−")) for text in shown]
+    return [typeset(text) for text in shown]
+
+
+def typeset(number: str) -> str:
+    """A number as it is printed in a book: a dash where it is not known, ∞, a minus sign."""
+    return _SYMBOLS.get(number, number.replace("-", "−"))
 
 
 def with_error(data: pd.DataFrame) -> list[list[str]]:
@@ -42,8 +48,7 @@ def _to_error(estimate: float, se: float, low: float, high: float) -> tuple[str,
     known = np.isfinite(se) and se > 0.0
     decimals = int(np.clip(1 - np.floor(np.log10(se)), 0, 12)) if known else 3
     a, b, c, d = (
-        f"{x:.{decimals}f}".replace("-", "−") if np.isfinite(x) else "–"
-        for x in (estimate, se, low, high)
+        typeset(f"{x:.{decimals}f}") if np.isfinite(x) else "–" for x in (estimate, se, low, high)
     )
     return a, b, f"{c} to {d}"
 

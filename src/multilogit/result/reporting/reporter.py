@@ -61,6 +61,11 @@ class Reporter:
         return None if self.new is None else self.fit.labels.response
 
     @property
+    def interval(self) -> str:
+        """What columns of intervals are called."""
+        return f"{100 * self.level:g} % interval"
+
+    @property
     def where(self) -> str:
         """The data of the checks, in words."""
         return "the data of the fit" if self.new is None else "the data that the report was given"

@@ -15,15 +15,15 @@ from multilogit.progress import Progress, Show
 from multilogit.result.description.summary_content import content_of
 from multilogit.result.methods import Methods
 from multilogit.result.prediction.marginal_effects import fixed_variables
-from multilogit.result.reporting.checks import checks_section
-from multilogit.result.reporting.estimates import (
+from multilogit.result.reporting.checks_section import checks_section
+from multilogit.result.reporting.estimates_section import (
     effects_section,
     estimates_section,
     random_section,
 )
-from multilogit.result.reporting.model import model_section
+from multilogit.result.reporting.model_section import model_section
 from multilogit.result.reporting.reporter import Reporter, plot_module
-from multilogit.result.reporting.search import again_section, search_section
+from multilogit.result.reporting.search_section import again_section, search_section
 from multilogit.result.reporting.verdict import verdict
 
 

@@ -1,4 +1,4 @@
-"""Tests of statistics whose distribution is known, or can be simulated."""
+"""P-values of statistics whose distribution is known, or can be simulated."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from multilogit.result.reporting.cells import (
     p_values,
     table,
     texts,
+    typeset,
     with_error,
 )
 from multilogit.result.reporting.reporter import Reporter, picture
@@ -44,7 +45,7 @@ def _coefficients(report: Reporter) -> Iterator[Table]:
         made = made[made["effect"] == "fixed"]
     with np.errstate(over="ignore"):
         ratios = np.exp(made[["estimate", "conf_low", "conf_high"]])
-    header = ["", "estimate", "std. error", "p", "odds ratio", f"{100 * report.level:g} % interval"]
+    header = ["", "estimate", "std. error", "p", "odds ratio", report.interval]
     first = fit.labels.categories[0]
     for logit in logit_names(fit.labels):
         rows = made.index if not logit else made.index[made["y_level"] == logit]
@@ -52,19 +53,14 @@ def _coefficients(report: Reporter) -> Iterator[Table]:
         estimate, error = numbers.estimates(part["estimate"].tolist(), part["std_error"].tolist())
         columns = [
             texts(part["term"]),
-            _signs(estimate),
-            _signs(error),
+            list(map(typeset, estimate)),
+            list(map(typeset, error)),
             p_values(part["p_value"]),
             [_short(x) for x in ratio["estimate"]],
             [_range(low, high) for low, high in ratio[["conf_low", "conf_high"]].to_numpy()],
         ]
         of = logit or fit.labels.categories[1]
         yield table(header, columns, caption=f"Log odds of {code(of)} against {code(first)}")
-
-
-def _signs(shown: list[str]) -> list[str]:
-    symbols = {"NA": "–", "Inf": "∞", "-Inf": "−∞"}
-    return [symbols.get(text, text.replace("-", "−")) for text in shown]
 
 
 def _short(x: float) -> str:
@@ -128,7 +124,7 @@ def _marginal_effects(report: Reporter) -> Table:
         names.append("probability of")
         columns.append(texts(made["outcome"]))
     columns += [*with_error(made), p_values(made["p_value"])]
-    header = [*names, "effect", "std. error", f"{100 * report.level:g} % interval", "p"]
+    header = [*names, "effect", "std. error", report.interval, "p"]
     return table(header, columns, len(names), "Average marginal effects on the probability")
 
 
@@ -172,7 +168,7 @@ def _variances(report: Reporter) -> Table:
         column(made["std_error"], 3),
         limits(made, "conf_low", "conf_high"),
     ]
-    header = ["group", "", "estimate", "std. error", f"{100 * report.level:g} % interval"]
+    header = ["group", "", "estimate", "std. error", report.interval]
     return table(header, columns, 2)
 
 
@@ -196,6 +192,4 @@ def _by_group(report: Reporter, made: pd.DataFrame, name: str, label: str, capti
     names = ["group", "log odds of"] if several else ["group"]
     columns = [texts(made[key]) for key in (["group", "y_level"] if several else ["group"])]
     columns += [column(made[name], 3), limits(made)]
-    return table(
-        [*names, label, f"{100 * report.level:g} % interval"], columns, len(names), caption
-    )
+    return table([*names, label, report.interval], columns, len(names), caption)

@@ -9,7 +9,7 @@ import numpy as np
 from multilogit.assess.residuals import all_counts
 from multilogit.page.document import Block, Facts, Section
 from multilogit.report.content import Content
-from multilogit.result.reporting.cells import code, column, count, percent, table
+from multilogit.result.reporting.cells import code, column, count, percent, table, typeset
 from multilogit.result.reporting.reporter import Reporter
 
 
@@ -38,7 +38,7 @@ def _facts(report: Reporter, content: Content) -> Facts:
         ("Standard errors", _errors(content)),
         (
             "Fit",
-            "; ".join(f"{label} {value}" for label, value in content.criteria).replace("-", "−"),
+            "; ".join(f"{label} {typeset(value)}" for label, value in content.criteria),
         ),
     ]
     if fit.aliased:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from multilogit._version import __version__
 from multilogit.page.document import Block, Code, Facts, Section, Text
 from multilogit.prior import Specification
-from multilogit.result.reporting.cells import column, table
+from multilogit.result.reporting.cells import column, table, typeset
 from multilogit.result.reporting.reporter import Reporter, picture
 
 _CLASS = re.compile(r"\b([A-Z]\w*(?=\())")
@@ -27,11 +27,8 @@ def search_section(report: Reporter) -> Section:
     )
     columns = [
         [str(k) for k in trace["iteration"]],
-        [f"{x:.6f}".replace("-", "−") for x in trace["objective"]],
-        *(
-            [f"{x:.1e}".replace("-", "−") for x in trace[name]]
-            for name in ("gradient_norm", "decrement")
-        ),
+        [typeset(f"{x:.6f}") for x in trace["objective"]],
+        *([typeset(f"{x:.1e}") for x in trace[name]] for name in ("gradient_norm", "decrement")),
         column(trace["step"], 3),
         column(trace["ridge"], 3),
     ]

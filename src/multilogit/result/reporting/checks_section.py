@@ -9,7 +9,7 @@ import pandas as pd
 
 from multilogit.errors import OptionError
 from multilogit.page.document import Block, Section, Table, Text
-from multilogit.result.reporting.cells import column, p_values, table, texts
+from multilogit.result.reporting.cells import column, p_values, table, texts, typeset
 from multilogit.result.reporting.reporter import Reporter, picture
 
 _QUICK = 2000
@@ -53,7 +53,7 @@ def _scores(report: Reporter) -> Table:
     columns = [
         [_SCORES[name][0] for name in known],
         [_SCORES[name][1] for name in known],
-        [f"{float(made[name]):.3f}".replace("-", "−") for name in known],
+        [typeset(f"{float(made[name]):.3f}") for name in known],
     ]
     return table(["", "meaning", "value"], columns, 2, "Scores of the predictions")
 
@@ -76,7 +76,7 @@ def _residuals(report: Reporter) -> Iterator[Block]:
 
 def _four(x: float) -> str:
     """A statistic to four digits; a dash where it is not known."""
-    return "–" if np.isnan(x) else f"{x:.4g}".replace("-", "−")
+    return "–" if np.isnan(x) else typeset(f"{x:.4g}")
 
 
 def _r2(report: Reporter) -> Table:
