@@ -56,6 +56,16 @@ def test_values_are_those_of_the_fit() -> None:
     assert np.allclose(spread, 1.959964 * fit.posterior_sd.to_numpy(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["relative-entropy", "relative-entropy-sampled", "ml"])
+def test_a_column_that_was_dropped_is_a_result(name: str) -> None:
+    data = Simulator("d", CELL).draw(0)
+    data.frame["x"] = 1.0
+    data.X[:, 1] = 1.0
+    (found,) = estimator_named(name).make(Settings()).fit([data], [0])
+    assert np.isfinite(found.estimate[0])
+    assert np.isnan(found.estimate[1:]).all()
+
+
 def test_information_in_log_standard_deviations() -> None:
     data = Simulator("d", CELL).draw(0)
     settings = Settings(("wald", "wald-log-sd"))

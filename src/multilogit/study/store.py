@@ -154,9 +154,14 @@ class Store:
         """
         require("pyarrow", needs="pyarrow", extra="study", purpose="Results of studies")
         design = self.design()
-        keys = {key_of(design, cell) for cell in design.cells}
         names = [p.name.split("-", 1)[1] for p in sorted(self.path.glob(f"parts/{FITS}-*.parquet"))]
-        names = [name for name in names if name.split("-", 1)[0] in keys]
+        owners = [name.rsplit("-", 2)[0] for name in names]  # key and estimator
+        known = {
+            f"{key_of(design, cell, estimator)}-{estimator}"
+            for estimator in {owner.split("-", 1)[1] for owner in owners}
+            for cell in design.cells
+        }
+        names = [name for name, owner in zip(names, owners, strict=True) if owner in known]
         if not names:
             raise StudyError(f"There are no results in {str(self.path)!r} yet.")
         fits, parameters = (self._read(kind, names) for kind in (FITS, PARAMETERS))
@@ -177,20 +182,19 @@ class Store:
         return self.path / "parts" / name
 
 
-def key_of(design: Design, cell: Cell) -> str:
-    """Digest of all that results of a cell depend on, but the estimator."""
-    content = f"{design.name} {cell.digest} {sorted(design.intervals)} {design.fresh_groups}"
-    if design.profiled:
-        content += f" {sorted(design.profiled)}"
+def key_of(design: Design, cell: Cell, estimator: str) -> str:
+    """Digest of all that results of an estimator in a cell depend on, but its name."""
+    intervals = sorted(design.intervals_for(estimator))
+    content = f"{design.name} {cell.digest} {intervals} {design.fresh_groups}"
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def batches_of(design: Design, cell: Cell, estimator: str, size: int) -> Iterator[Batch]:
     """All batches of a cell and an estimator."""
     n = design.replicates_for(estimator)
+    key = key_of(design, cell, estimator)
     for start in range(0, n, size):
-        stop = min(start + size, n)
-        yield Batch(cell.name, estimator, start, stop, key_of(design, cell))
+        yield Batch(cell.name, estimator, start, min(start + size, n), key)
 
 
 def session_facts() -> dict[str, Any]:

@@ -60,7 +60,7 @@ class FittedEstimator:
         spread = None if prior is None else posterior_spread(found, data.layout)
         intervals = self._intervals(found, data.layout, estimate, se, spread)
         below = None if spread is None else _below(data, estimate, spread)
-        if self.draws and found.converged:
+        if self.draws and found.converged and len(found.coef) == len(data.layout.beta):
             intervals["posterior"], below = self._sampled(found, data, seed)
             seconds = time.perf_counter() - began
         return Estimated(
