@@ -41,6 +41,7 @@ from multilogit.result.fields.training import Training, TrainingData, TrainingFi
 from multilogit.strength import resolve_strength
 
 if TYPE_CHECKING:
+    from multilogit.data.csv_file import CsvFile
     from multilogit.data.parquet import ParquetFiles
     from multilogit.evidence.strength import EvidenceCurve
     from multilogit.outofcore.elsewhere import Streamed
@@ -133,7 +134,7 @@ def fit(
         must be of the same formula, data and options; ``max_iterations``, ``threads`` and
         ``progress`` may change.
     memory
-        ``"2GB"``: most memory that the process may take. Parquet files are then read in chunks,
+        ``"2GB"``: most memory that the process may take. Files are then read in chunks,
         rows go to scratch files, and the fit has no data (docs/scale.md). Default: files that
         would take more than half of the machine's memory are read so, within half of it.
     client
@@ -171,7 +172,7 @@ def fit(
     )
     file = _checkpoint_file(checkpoint, resume, options)
     remote = client is not None or is_dask(data)
-    files = None if remote else outofcore.parquet_files(data, memory)
+    files = None if remote else outofcore.chosen_files(data, memory)
     asked = {
         "prior": prior,
         "nodes": None if nodes == 1 else nodes,
@@ -215,7 +216,7 @@ def fit(
 
 
 def _fit_files(
-    files: ParquetFiles,
+    files: ParquetFiles | CsvFile,
     spec: Spec,
     options: Options,
     memory: int,
@@ -232,7 +233,7 @@ def _fit_files(
 
 
 def _fit_parts(
-    files: ParquetFiles,
+    files: ParquetFiles | CsvFile,
     spec: Spec,
     options: Options,
     show: bool,

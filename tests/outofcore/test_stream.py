@@ -232,7 +232,7 @@ def test_no_sizes(text: object) -> None:
 
 
 def test_memory_is_for_files() -> None:
-    with pytest.raises(OptionError, match="memory= is for data in Parquet files"):
+    with pytest.raises(OptionError, match="memory= is for data in files"):
         ml.fit("y ~ x", DATA, memory="2GB")
 
 
@@ -294,6 +294,56 @@ def test_separation_in_large_files_is_looked_into(tmp_path: Path, large: None) -
     (expected,) = [d for d in ml.fit("y ~ z", data).diagnostics if d.severity == "error"]
     assert found.code == "separation"
     assert found.message == expected.message
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ scale(x) + f + (1 | g)", {"offset": "o"}),
+        ("c ~ x + ok", {"weights": "w"}),
+        ("cbind(s, t - s) ~ x + (1 | parent/g)", {}),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_csv_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    separator: str,
+    formula: str,
+    options: dict[str, Any],
+) -> None:
+    """In chunks as in memory; a budget of memory, or a file that is large."""
+    file, decimal = tmp_path / "a.csv", "," if separator == ";" else "."
+    data = DATA.assign(ok=DATA.k > 1)
+    data.to_csv(file, index=False, sep=separator, decimal=decimal)
+    whole = ml.fit(formula, file, threads=1, **options)
+    fit = ml.fit(formula, file, memory="500MB", threads=1, **options)
+    monkeypatch.setattr("multilogit.outofcore.choice._LARGE", 0)
+    monkeypatch.setattr("multilogit.outofcore.choice._LARGE_CSV", 0)
+    large = ml.fit(formula, str(file), threads=1, **options)
+    for each in (fit, large):
+        np.testing.assert_allclose(each.solution.psi, whole.solution.psi, atol=1e-9)
+        assert each.loglik == pytest.approx(whole.loglik, rel=1e-11)
+        assert each.training.digest == whole.training.digest
+        np.testing.assert_allclose(each.predict(data), whole.predict(data), atol=1e-9)
+    assert not fit.has_data
+    np.testing.assert_allclose(large.residuals(), whole.residuals(), atol=1e-7)
+
+
+def test_a_csv_file_whose_values_change_their_kind(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    lines = [f"{k % 2},{k % 7},{'ab'[k % 3 == 0]}" for k in range(20_000)]
+    for line, column, shown in (("1,oh,a", "x", "'oh'"), ("many,1,b", "y", "'many'")):
+        changed = [*lines[:15_000], line, *lines[15_001:]]
+        file.write_text("\n".join(["y,x,f", *changed]), encoding="utf-8")
+        message = (
+            f"column '{column}' holds numbers in its first 10000 rows, and {shown} in row 15000"
+        )
+        with pytest.raises(DataError, match=message):
+            ml.fit("y ~ x + f", file, memory="500MB")
+    file.write_text("\n".join(["y,x,f", *lines[:15_000], "1,2,7,8"]), encoding="utf-8")
+    with pytest.raises(DataError, match="line 15002: 4 fields"):
+        ml.fit("y ~ x + f", file, memory="500MB")
 
 
 def test_separation_in_chunks_is_proved(tmp_path: Path) -> None:

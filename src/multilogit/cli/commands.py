@@ -115,7 +115,7 @@ def fit(
     memory: Annotated[
         str | None,
         typer.Option(
-            metavar="SIZE", help="Most memory to take, such as 2GB: Parquet is read in chunks."
+            metavar="SIZE", help="Most memory to take, such as 2GB: files are read in chunks."
         ),
     ] = None,
     scheduler: Annotated[

@@ -15,9 +15,12 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
@@ -68,8 +71,55 @@ def read_csv(path: Path) -> pd.DataFrame:
     DataError
         Empty or unreadable file, header only, or a line with a wrong number of fields.
     """
+    layout = csv_layout(path)
+    with _reading(path, layout.separator), open_text(path) as file:
+        frame: pd.DataFrame = pd.read_csv(file, **layout.options())
+    # A line that is too short shows as a missing value in the last column.
+    if len(frame) and frame.iloc[:, -1].isna().any():
+        _check_ragged(path, layout.separator)
+    return frame
+
+
+@dataclass(frozen=True, slots=True)
+class CsvLayout:
+    """How a CSV file is written.
+
+    Attributes
+    ----------
+    names
+        Columns.
+    separator, decimal
+        Characters between fields, and in numbers.
+    text
+        Columns whose values are quoted: they are no numbers.
+    line
+        Bytes of a line, on average, of the first ones.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    decimal: str
+    text: tuple[str, ...]
+    line: float
+
+    def options(self, text: Sequence[str] = ()) -> dict[str, Any]:
+        """Arguments of ``pandas.read_csv``; ``text``: further columns that are no numbers."""
+        return {
+            "header": 0,
+            "names": list(self.names),
+            "sep": self.separator,
+            "decimal": self.decimal,
+            "dtype": dict.fromkeys((*self.text, *text), str),
+            "na_values": MISSING,
+            "keep_default_na": False,
+            "low_memory": False,
+        }
+
+
+def csv_layout(path: Path) -> CsvLayout:
+    """The layout of a CSV file, from its first lines; raises as :func:`read_csv`."""
     try:
-        with _open_text(path) as file:
+        with open_text(path) as file:
             lines = list(islice(file, SAMPLE_ROWS + 1))
     except (OSError, UnicodeError) as error:
         raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
@@ -81,36 +131,34 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise _ragged(path, separator)
     quoted = _quoted_columns(lines, separator, len(names))
     decimal = "," if separator == ";" and _decimal_comma(lines) else "."
-    frame = _parse(path, names, separator, decimal, {names[k]: str for k in quoted})
-    # A line that is too short shows as a missing value in the last column.
-    if len(frame) and frame.iloc[:, -1].isna().any():
-        _check_ragged(path, separator)
-    return frame
+    line = sum(len(line.encode()) for line in lines) / len(lines)
+    return CsvLayout(tuple(names), separator, decimal, tuple(names[k] for k in quoted), line)
 
 
-def _parse(
-    path: Path, names: list[str], separator: str, decimal: str, dtype: dict[str, type]
-) -> pd.DataFrame:
+@contextmanager
+def _reading(path: Path, separator: str) -> Iterator[None]:
+    """What goes wrong while a CSV file is read, in words."""
     try:
-        with _open_text(path) as file:
-            return pd.read_csv(
-                file,
-                header=0,
-                names=names,
-                sep=separator,
-                decimal=decimal,
-                dtype=dtype,
-                na_values=MISSING,
-                keep_default_na=False,
-                low_memory=False,
-            )
+        yield
     except pd.errors.ParserError:
         raise _ragged(path, separator) from None
     except (OSError, UnicodeError, EOFError) as error:
         raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
 
 
-def _open_text(path: Path) -> IO[str]:
+def csv_chunks(
+    path: Path, layout: CsvLayout, text: Sequence[str], rows: int
+) -> Iterator[pd.DataFrame]:
+    """All rows, at most ``rows`` at a time; raises as :func:`read_csv`.
+
+    ``text``: columns that are no numbers, whatever their values look like.
+    """
+    with _reading(path, layout.separator), open_text(path) as file:
+        # All columns: of some of them alone, pandas reads lines with too many fields.
+        yield from pd.read_csv(file, **layout.options(text), chunksize=rows)
+
+
+def open_text(path: Path) -> IO[str]:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
@@ -152,7 +200,7 @@ def _decimal_comma(lines: list[str]) -> bool:
 
 def _check_ragged(path: Path, separator: str) -> None:
     """Raise at the first line whose number of fields differs from the header's."""
-    with _open_text(path) as file:
+    with open_text(path) as file:
         reader = csv.reader(file, delimiter=separator)
         n_header = None
         for row in reader:

@@ -9,7 +9,7 @@ every part into scratch files as the core reads it. From then on the model is a 
 from typing import TYPE_CHECKING
 
 from multilogit.lazy import modules_of
-from multilogit.outofcore.choice import parquet_files, refuse_in_chunks
+from multilogit.outofcore.choice import chosen_files, refuse_in_chunks
 
 if TYPE_CHECKING:
     from multilogit.outofcore import elsewhere as elsewhere
@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 __getattr__ = modules_of("multilogit.outofcore", {"elsewhere", "model"})
 
-__all__ = ["parquet_files", "refuse_in_chunks"]
+__all__ = ["chosen_files", "refuse_in_chunks"]

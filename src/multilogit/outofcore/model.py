@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.cells import Cells, LevelCoder
+from multilogit.data.csv_file import CsvFile
 from multilogit.data.grouping import GroupLevels, group
 from multilogit.data.model_frame import Grouping, ModelFrame
 from multilogit.data.parquet import ParquetFiles
@@ -58,7 +59,7 @@ _LEAST_FREE = 0.25
 
 
 def stream(
-    files: ParquetFiles,
+    files: ParquetFiles | CsvFile,
     formula: str,
     given: dict[str, Any],
     options: Options,
@@ -116,14 +117,14 @@ def _scratch(memory: int | None) -> AbstractContextManager[str]:
 class _Source:
     """The files, the columns that are read of them, and how many rows at once."""
 
-    files: ParquetFiles
+    files: ParquetFiles | CsvFile
     question: Question
     names: tuple[str, ...]
     budget: Budget
 
     @classmethod
     def of(
-        cls, files: ParquetFiles, formula: str, given: dict[str, Any], memory: int | None
+        cls, files: ParquetFiles | CsvFile, formula: str, given: dict[str, Any], memory: int | None
     ) -> _Source:
         keywords = {}
         for key in ("weights", "offset", "trials"):
