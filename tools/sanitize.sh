@@ -25,16 +25,19 @@ CXX=$compiler "$python" -m pip --quiet --disable-pip-version-check install --no-
 
 # Python's own arenas would hide overruns; Python never frees everything, so leaks are not counted.
 # The C++ library is loaded with the sanitizer, which looks for its exceptions once, at the start.
-export LD_PRELOAD="$runtime $("$compiler" -print-file-name=libstdc++.so.6)"
-export PYTHONMALLOC=malloc PYTHONPATH="$site:$packages"
+export LIBRARIES="$runtime $("$compiler" -print-file-name=libstdc++.so.6)"
+export python PYTHONMALLOC=malloc PYTHONPATH="$site:$packages"
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
-tests=()
-for candidate in tests/_core tests/likelihood; do
-  if [ -e "$candidate" ]; then tests+=("$candidate"); fi
-done
-"$python" -S -c "
+LD_PRELOAD=$LIBRARIES "$python" -S -c "
 import sys, multilogit
 if not multilogit.__file__.startswith('$PWD/$site'):
     sys.exit('sanitize: not the sanitized package: ' + multilogit.__file__)"
-"$python" -S -m pytest -q -p no:cacheprovider -p no:faulthandler --capture=sys \
-  "${tests[@]}"
+
+# A process for every file of tests, as many at a time as there are processors.
+run_tests() {
+  LD_PRELOAD=$LIBRARIES "$python" -S -m pytest -q -p no:cacheprovider -p no:faulthandler \
+    --capture=sys "$1"
+}
+export -f run_tests
+ls -S tests/_core/test_*.py tests/likelihood/test_*.py |
+  xargs -P "$(nproc)" -I '{}' bash -c 'run_tests {}'
