@@ -354,6 +354,9 @@ def test_infinite_logits_of_a_category_diverge_whatever_stays_finite_beside_them
     fit = ml.fit("y ~ x + f", {"y": y, "f": f, "x": rng.normal(size=300)})
     assert fit.status is Status.DIVERGING
     assert [d.code for d in fit.diagnostics] == ["separation"]
+    ends = fit.confint("profile")
+    assert ends.loc["logit[c] fq", "lower"] == -np.inf
+    assert np.isfinite(ends.loc["logit[b] x"]).all()
 
 
 def test_a_diverging_multilevel_fit_is_explained() -> None:

@@ -241,6 +241,17 @@ def maximise(
     return Solution(*climb.point, status, tuple(climb.trace), climb.n_evaluations)
 
 
+def is_level(solution: Solution) -> bool:
+    """Whether Q is level to rounding where a search ended: −H singular, not indefinite, λ ≤ 10⁻⁶.
+
+    So it is if the search began far on the way to infinity; Q is then its supremum, to rounding.
+    """
+    if solution.status is not Status.LINE_SEARCH_FAILED or not solution.trace:
+        return False
+    last = solution.trace[-1]
+    return 0.0 < last.ridge <= _FLAT_RIDGE and last.decrement <= _FLAT
+
+
 def _checked_start(start: Vector) -> Vector:
     psi = np.array(start, dtype=np.float64)
     if psi.ndim != 1 or not np.isfinite(psi).all():

@@ -30,7 +30,7 @@ from multilogit import _core
 from multilogit.errors import Status
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.inference.coordinates import Restricted
-from multilogit.newton import maximise
+from multilogit.newton import is_level, maximise
 
 End = Literal["reached", "boundary", "infinite", "higher", "failed", "interrupted", "undefined"]
 """Why a side ends where it does: see :class:`Curve`."""
@@ -227,7 +227,7 @@ def climb(
             gradient_tolerance=math.inf,
             max_change=caps[free],
         )
-        if not solution.status.at_supremum:
+        if not (solution.status.at_supremum or is_level(solution)):
             return solution.status  # where others diverge, the value is their supremum
         phi = part.phi(solution.psi)
         higher = leave_saddle(phi) if leave_saddle else None
