@@ -39,6 +39,7 @@ def groups(seed: int = 0) -> pd.DataFrame:
         ({"infinite": "ignore"}, "infinite='ignore': use 'report' or 'freeze'"),
         ({"infinite": "freeze", "prior": ml.RelativeEntropy()}, "leave it out with prior="),
         ({"prior": "entropy"}, "give a prior such as RelativeEntropy"),
+        ({"progress": "yes"}, "progress='yes': give True, False or a function"),
         ({"missing": "keep"}, "missing='keep': use 'drop' or 'raise'"),
     ],
 )

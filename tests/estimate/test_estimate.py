@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import multilogit as ml
 from multilogit.data.model_frame import (
     FixedColumns,
     Grouping,
@@ -248,6 +249,15 @@ def test_aliased_columns_are_found_in_order() -> None:
     keep, aliased = split_aliased(fixed_likelihood(frame, 1), frame.fixed)
     assert keep == [0, 1, 3, 6]
     assert aliased == [2, 4, 5]
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-170])
+@pytest.mark.parametrize("formula", ["y ~ x", "y ~ 1 + (0 + x | g)"])
+def test_columns_whose_squares_are_no_numbers_are_refused(formula: str, size: float) -> None:
+    rng = np.random.default_rng(0)
+    data = {"y": rng.integers(0, 2, 60), "g": np.arange(60) % 9, "x": size * rng.normal(size=60)}
+    with pytest.raises(ml.DataError, match=r"largest value of column 'x' .* Divide the column by"):
+        ml.fit(formula, data)
 
 
 def test_badly_scaled_columns_are_not_aliased() -> None:

@@ -132,6 +132,8 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("cbind(a, b - a)", {"a": [3, 1], "b": [2, 2]}, {}, "'b - a' is -1 at row 0"),
     ("cbind(a, b)", {"a": ["u", "v"], "b": [2, 2]}, {}, "not numeric"),
     ("y", {"y": [0, 1]}, {"weights": [-1, 1]}, "negative"),
+    ("y", {"y": [0, 1]}, {"weights": [1, 1e16]}, r"1e\+16 at row 1, and at most 1e15"),
+    ("y", {"y": [0, 1]}, {"trials": [1, 1e16]}, "'trials' is|trials= is .*at most 1e15"),
     ("y", {"y": [0, 1]}, {"weights": [1]}, "weights= has 1 values.*2 rows"),
     ("y", {"y": [0, 1]}, {"weights": ["a", "b"]}, "not numeric"),
     ("y", {"y": [0, 1]}, {"weights": 2}, "one number per row"),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, FixedColumns
+from multilogit.errors import DataError
 from multilogit.evaluation import Matrix
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.levels import LevelsLikelihood
@@ -16,6 +17,8 @@ _SUSPECT = 1e-9
 """Part of a column's sum of squares that earlier columns leave: below, look closely."""
 _ALIASED = 1e-10
 """Part of its norm that is left: below, the column depends on the earlier ones."""
+_SMALLEST, _LARGEST = 1e-100, 1e100
+"""Bounds of what a column may be, where its sum of squares looks odd."""
 
 _FEW_ROWS = 1000
 """Rows that show the independence of most columns."""
@@ -27,11 +30,34 @@ def split_aliased(likelihood: FixedLikelihood, fixed: FixedColumns) -> tuple[lis
     A column whose residual on the earlier kept ones has less than 1e-10 of its norm is
     aliased. The information X'WX at β = 0, which the first Newton step needs anyway, settles
     it for healthy designs; only a suspicious one is orthogonalised in full precision.
+
+    Raises
+    ------
+    DataError
+        If what is suspicious is a column whose squares are not numbers.
     """
     p = len(fixed.columns)
     if _independent(-likelihood.at_zero.hessian[:p, :p]):
         return list(range(p)), []
+    check_sizes(fixed.columns, fixed.names)
     return _orthogonalise(fixed.columns)
+
+
+def check_sizes(columns: Sequence[Column], names: Sequence[str]) -> None:
+    """Refuse columns whose sums of squares overflow or vanish.
+
+    Raises
+    ------
+    DataError
+        If one is beyond 1e±100.
+    """
+    for name, column in zip(names, columns, strict=True):
+        largest = float(np.abs(column).max(initial=0.0))
+        if largest != 0.0 and not _SMALLEST < largest < _LARGEST:
+            raise DataError(
+                f"The largest value of column {name!r} is {largest:.3g}, and squares of such "
+                f"numbers are out of range. Divide the column by {largest:.0e}."
+            )
 
 
 def split_dependent(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
@@ -41,7 +67,9 @@ def split_dependent(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
     """
     step = max(1, columns[0].size // _FEW_ROWS)
     some = np.array([column[::step] for column in columns])
-    if _independent(some @ some.T):
+    with np.errstate(over="ignore", invalid="ignore"):  # found by what follows
+        gram = some @ some.T
+    if _independent(gram):
         return list(range(len(columns))), []
     return _orthogonalise(columns)
 
@@ -76,7 +104,7 @@ def split_within(
 def _independent(gram: Matrix) -> bool:
     """Whether every column leaves more than ``_SUSPECT`` on the ones before it."""
     diagonal = gram.diagonal()
-    if not (diagonal > 0).all():
+    if not ((diagonal > 0) & (diagonal < np.inf)).all():
         return False
     root = np.sqrt(diagonal)
     try:
@@ -91,7 +119,8 @@ def _orthogonalise(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
     basis: list[np.ndarray] = []
     keep, aliased = [], []
     for k, column in enumerate(columns):
-        norm = float(np.linalg.norm(column))
+        with np.errstate(over="ignore"):  # an infinite norm leaves nothing: see check_sizes
+            norm = float(np.linalg.norm(column))
         rest = column / norm if norm > 0 else column.copy()
         for _ in range(2):
             for direction in basis:

@@ -26,7 +26,7 @@ from multilogit.formula.design import (
 )
 from multilogit.formula.evaluate import Environment
 from multilogit.formula.parse import parse
-from multilogit.formula.response import build_response
+from multilogit.formula.response import build_response, check_weights
 from multilogit.formula.spec import FormulaSpec
 from multilogit.formula.tokens import tokenize
 
@@ -120,8 +120,7 @@ def learn_frame(
     learnt = Learnt()
     environment = Environment(columns, n, rows, learnt.states)
     if "weights" in keywords:
-        values = keywords["weights"]
-        environment.refuse("weights=", values, values < 0, ": weights cannot be negative.")
+        check_weights(keywords["weights"], environment)
     ones = np.ones(n)
     response, more = build_response(
         spec.response,

@@ -27,7 +27,7 @@ from multilogit.formula.frame import (
     split_keywords,
 )
 from multilogit.formula.learning import check_learnable, learning_calls
-from multilogit.formula.response import part_response
+from multilogit.formula.response import check_weights, part_response
 from multilogit.formula.spec import FormulaSpec
 
 
@@ -141,8 +141,7 @@ class Layout:
         states = self.design.learnt.states
         environment = Environment(columns, part.n, part.rows, states, training=False)
         if "weights" in keywords:
-            values = keywords["weights"]
-            environment.refuse("weights=", values, values < 0, ": weights cannot be negative.")
+            check_weights(keywords["weights"], environment)
         fixed, random = build_design(self.spec, environment)
         response = part_response(
             self.spec.response,

@@ -18,6 +18,10 @@ HINT = (
     "categories make the column categorical, e.g. C({name})."
 )
 
+_MOST = 1e15
+"""Above this a count of one more is not seen, and sums of squares overflow sooner or later."""
+_TOO_MANY = ", and at most 1e15 is possible. Divide all of them by the same number."
+
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
@@ -211,7 +215,21 @@ def _whole(values: Column, name: str, environment: Environment) -> Column:
     advice = "For proportions give the number of successes, and that of trials with trials=."
     fractional = values != np.floor(values)
     environment.refuse(name, values, fractional, f": a count must be whole. {advice}")
+    environment.refuse(name, values, values > _MOST, _TOO_MANY)
     return values
+
+
+def check_weights(values: Column, environment: Environment) -> None:
+    """Frequency weights: not negative, and not beyond all counting.
+
+    Raises
+    ------
+    DataError
+        If one is.
+    """
+    name = "weights="
+    environment.refuse(name, values, values < 0, ": weights cannot be negative.")
+    environment.refuse(name, values, values > _MOST, _TOO_MANY)
 
 
 def _check_zero_one(values: Column, spec: ResponseSpec) -> None:
