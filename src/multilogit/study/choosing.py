@@ -12,12 +12,11 @@ CANDIDATES = (
     "relative-entropy",
     "relative-entropy-1",
     "relative-entropy-uniform",
-    "relative-entropy-uniform-1",
     "relative-entropy-marginal",
     "relative-entropy-2.5",
     "relative-entropy-10",
 )
-"""Estimators that may become the default."""
+"""Estimators that may become the default (with κ = 1 the tempered reference is ½)."""
 _TIE = 0.002
 _USABLE = 0.01
 

@@ -126,7 +126,7 @@ def histograms(
     return figure
 
 
-def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure:
+def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str, x: str) -> Figure:
     """Percent of unusable estimates against what a design varies; published ones hollow, dashed.
 
     Parameters
@@ -135,6 +135,8 @@ def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure
         Columns ``panel``, ``x``, ``value``, ``estimator``.
     parameter
         Whose estimates they are.
+    x
+        Name of what varies.
     """
     names = list(dict.fromkeys(ours["estimator"]))
     every = list(dict.fromkeys(ours["panel"]))
@@ -151,7 +153,7 @@ def rates(ours: pd.DataFrame, published: pd.DataFrame, parameter: str) -> Figure
             own = _line_of(ours, panel, name)
             handles += ax.plot(own["x"], 100.0 * own["value"], **look)
         style(ax, "y")
-        labels(ax, "true value that varies", "percent unusable", plain(panel))
+        labels(ax, plain(x), "percent unusable", plain(panel))
     _key_below(figure, handles, names)
     heading(
         figure, f"Unusable estimates of {plain(parameter)}",

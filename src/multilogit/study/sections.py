@@ -300,7 +300,8 @@ def _unusable(summary: Summary) -> Iterator[Piece]:
     order = [cell.name for cell in summary.design.cells if cell.name in shown.index]
     columns = [name for name in summary.design.estimators if name in shown]
     yield markdown(shown.loc[order, columns].rename(columns=title_of).fillna("").reset_index())
-    draw = partial(_pictures().rates, *_rates(summary, of["unusable"]), rule["parameter"])
+    x = f"true {list(summary.design.cells[0].varied)[-1]}"
+    draw = partial(_pictures().rates, *_rates(summary, of["unusable"]), rule["parameter"], x)
     yield Picture("unusable", draw, "Unusable estimates, published and here")
 
 
