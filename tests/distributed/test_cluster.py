@@ -55,6 +55,7 @@ def data():
     frame["hits"] = rng.binomial(frame["size"], 1 / (1 + np.exp(-eta)))
     frame["tutor"] = rng.integers(0, 7, n)
     frame["twice"] = 2.0 * x
+    frame["o"] = 0.1 * rng.normal(size=n)
     frame.loc[::500, "x"] = np.nan
     return frame
 
@@ -73,7 +74,12 @@ MODELS = {
     "nodes": ("y ~ x + (1 + x | klass)", {"nodes": 3}),
     "prior": ("y ~ x + colour + (1 | klass)", {"prior": ml.RelativeEntropy()}),
     "trials": ("hits ~ x + (1 | klass)", {"trials": "size"}),
+    "counts": ("cbind(hits, size - hits) ~ x + (1 | klass)", {}),
     "multinomial": ("place ~ x + (1 | klass)", {"baseline": "walk"}),
+    "multinomial nested": ("place ~ x + (1 | school/klass)", {}),
+    "weights": ("y ~ x + (1 | klass)", {"weights": "size", "offset": "o"}),
+    "collapsed": ("y ~ colour + (1 | school)", {}),
+    "priors": ("y ~ x + (1 | klass)", {"prior": ml.StudentT(2.5) + ml.Wishart()}),
 }
 
 
@@ -176,6 +182,7 @@ def test_a_fit_without_data_predicts_and_says_what_it_cannot(client, data, table
     fit, whole = ml.fit(formula, table), ml.fit(formula, data)
     new = data.dropna().head(50)
     np.testing.assert_allclose(fit.predict(new), whole.predict(new), rtol=1e-9)
+    assert str(fit.summary()).split("Converged")[0] == str(whole.summary()).split("Converged")[0]
     assert not fit.has_data
     with pytest.raises(ml.DataError, match="data in parts"):
         fit.residuals()
