@@ -57,6 +57,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("result",),  # what is left: the class Fit
     ("assembly",),
     ("many_levels",),
+    ("later",),
     ("outofcore",),
     ("distributed",),
     ("fitting",),

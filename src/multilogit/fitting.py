@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit import distributed, outofcore, storage
+from multilogit import distributed, later, outofcore, storage
 from multilogit.assembly import check_supported, random_effects, status_diagnostics
 from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
@@ -33,7 +33,6 @@ from multilogit.estimate import (
 from multilogit.estimate.freeze import estimate_frozen
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
-from multilogit.many_levels import fit_levels
 from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
@@ -317,7 +316,7 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
     """
     check_supported(frame, options)
     if frame.fixed.levels is not None:
-        return fit_levels(frame, design, spec, options, began)
+        return later.many_levels.fit_levels(frame, design, spec, options, began)
     frame = arranged(frame)
     compact = collapse(frame)[0] if collapse_pays(frame) else frame
     fixed = fixed_likelihood(compact, options.threads)

@@ -15,7 +15,6 @@ from multilogit.errors import DataNotSavedError, Diagnostic, Status
 from multilogit.estimate import Options, information_inverse
 from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution
-from multilogit.result.fields.level_effects import LevelEffects
 from multilogit.result.fields.random_effects import RandomEffects
 from multilogit.result.fields.spec import Spec
 from multilogit.result.fields.training import Labels, Training, TrainingData, TrainingFiles
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from multilogit.evidence.strength import EvidenceCurve
     from multilogit.formula.design import Design
     from multilogit.predict.modes import ModeUncertainty
+    from multilogit.result.fields.level_effects import LevelEffects
     from multilogit.result.fields.robust_covariance import RobustCovariance
 
 
