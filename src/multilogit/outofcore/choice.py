@@ -106,8 +106,8 @@ def refuse_in_chunks(options: Options) -> None:
         )
     if needs_strength(options.prior):
         raise OptionError(
-            "The strength of a prior is chosen from data in memory; give a number here, such as "
-            "one found from a sample of the groups."
+            "strength='auto' and strength='cv' need the data in memory; give a number, such as one "
+            "found from a sample of the groups."
         )
     if options.infinite == "freeze":
         raise OptionError("infinite='freeze' needs the data in memory; use a prior.")
