@@ -14,24 +14,6 @@ namespace multilogit {
 
 namespace {
 
-using Counts = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
-
-std::vector<const double*> pointers(const Counts& counts) {
-  std::vector<const double*> out;
-  for (std::size_t j = 0; j < counts.shape(1); ++j)
-    out.push_back(counts.data() + j * counts.shape(0));
-  return out;
-}
-
-std::vector<const double*> pointers(const std::vector<Vector>& columns, std::size_t rows) {
-  std::vector<const double*> out;
-  for (const Vector& column : columns) {
-    require(column.shape(0) == rows, "every column must be as long as y");
-    out.push_back(column.data());
-  }
-  return out;
-}
-
 std::vector<FactorCodes> factors(const std::vector<Codes>& codes,
                                  const std::vector<std::size_t>& levels,
                                  const std::vector<int>& effects, std::size_t rows) {
@@ -40,13 +22,9 @@ std::vector<FactorCodes> factors(const std::vector<Codes>& codes,
   std::vector<FactorCodes> out;
   std::size_t variables = 0;
   for (std::size_t f = 0; f < codes.size(); ++f) {
-    require(codes[f].shape(0) == rows, "codes must be as long as y");
     require(effects[f] >= 1 && levels[f] >= 1, "every factor needs a level and an effect");
-    for (std::size_t i = 0; i < rows; ++i)
-      require(codes[f].data()[i] >= 0 && static_cast<std::size_t>(codes[f].data()[i]) < levels[f],
-              "codes must lie in 0 .. levels - 1");
     variables += levels[f] * static_cast<std::size_t>(effects[f]);
-    out.push_back({codes[f].data(), levels[f], effects[f]});
+    out.push_back({checked_codes(codes[f], rows, levels[f]), levels[f], effects[f]});
   }
   constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
   int row_effects = 0;
@@ -107,10 +85,7 @@ void set_structure(CrossedData& self, const std::vector<int>& z, const std::vect
                    const std::vector<int>& column) {
   require(z.size() == static_cast<std::size_t>(self.q()), "z must name a column per effect");
   for (const int a : z) require(0 <= a && a < self.q(), "z must name columns of Z");
-  require(row.size() == column.size(), "row and column must have equal lengths");
-  for (std::size_t k = 0; k < row.size(); ++k)
-    require(0 <= column[k] && column[k] <= row[k] && row[k] < self.q(),
-            "theta must lie in the lower triangle");
+  check_theta(row, column, self.q());
   const std::lock_guard lock(self.busy);
   self.set_structure(z, row, column);
 }
@@ -135,12 +110,7 @@ nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t 
   require(self.m() > 0, "call set_structure first");
   const auto size = static_cast<std::size_t>(self.size());
   require(psi.shape(0) == size, "psi must hold p + m numbers");
-  CrossedData::Result result;
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    result = self.evaluate(psi.data(), full, threads);
-  }
+  const auto result = unlocked(self, [&] { return self.evaluate(psi.data(), full, threads); });
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
                         to_numpy(result.hessian, {size, size}), result.modes_found, result.exact,
                         result.inner_iterations);
@@ -149,9 +119,7 @@ nb::tuple evaluate(CrossedData& self, const Vector& psi, bool full, std::size_t 
 double correction(CrossedData& self, const Vector& psi, std::size_t threads) {
   require(self.m() > 0, "call set_structure first");
   require(psi.shape(0) == static_cast<std::size_t>(self.size()), "psi must hold p + m numbers");
-  nb::gil_scoped_release release;
-  const std::lock_guard lock(self.busy);
-  return self.correction(psi.data(), threads);
+  return unlocked(self, [&] { return self.correction(psi.data(), threads); });
 }
 
 // The factor's levels and effects.
@@ -180,11 +148,7 @@ nb::tuple moments(CrossedData& self, const Vector& beta, int factor) {
   double *score, *information;
   Output scores = new_array({levels, q}, &score);
   Output blocks = new_array({levels, q, q}, &information);
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    self.moments(beta.data(), factor, score, information);
-  }
+  unlocked(self, [&] { self.moments(beta.data(), factor, score, information); });
   return nb::make_tuple(scores, blocks);
 }
 

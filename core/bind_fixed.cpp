@@ -14,26 +14,17 @@ namespace multilogit {
 
 namespace {
 
-using Columns = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
-
-std::vector<const double*> pointers(const Columns& matrix) {
-  std::vector<const double*> out;
-  for (std::size_t j = 0; j < matrix.shape(1); ++j)
-    out.push_back(matrix.data() + j * matrix.shape(0));
-  return out;
-}
-
 // The kernel's pointers together with the NumPy arrays that they point into.
 struct FixedArrays {
   std::vector<Vector> columns;
-  Columns counts;
+  Counts counts;
   Vector trials;
-  std::optional<Columns> offset;
+  std::optional<Counts> offset;
   std::optional<Vector> weights;
   FixedData kernel;
   std::mutex busy;  // the response must not change while it is read
 
-  FixedArrays(std::vector<Vector> x, const Columns& y, const Vector& n, std::optional<Columns> o,
+  FixedArrays(std::vector<Vector> x, const Counts& y, const Vector& n, std::optional<Counts> o,
               std::optional<Vector> w)
       : columns(std::move(x)), offset(std::move(o)), weights(std::move(w)), kernel({}) {
     FixedColumnsView& data = kernel.data();
@@ -56,7 +47,7 @@ struct FixedArrays {
     set_response(y, n);
   }
 
-  void set_response(const Columns& y, const Vector& n) {
+  void set_response(const Counts& y, const Vector& n) {
     FixedColumnsView& data = kernel.data();
     require(n.shape(0) == data.rows, "trials must be as long as every column");
     require(y.shape(0) == data.rows && y.shape(1) == data.counts.size(),
@@ -72,34 +63,25 @@ struct FixedArrays {
 nb::tuple evaluate(FixedArrays& self, const Vector& beta, std::size_t threads) {
   const std::size_t size = self.kernel.logits() * self.columns.size();
   require(beta.shape(0) == size, "beta must hold one coefficient per column and logit");
-  FixedData::Result result;
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    result = self.kernel.evaluate(beta.data(), threads);
-  }
+  const auto result = unlocked(self, [&] { return self.kernel.evaluate(beta.data(), threads); });
   return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
                         to_numpy(result.hessian, {size, size}), result.finite);
 }
 
-nb::tuple regression(FixedArrays& self, const std::optional<Vector>& w, const Columns& z,
+nb::tuple regression(FixedArrays& self, const std::optional<Vector>& w, const Counts& z,
                      std::size_t threads) {
   const std::size_t rows = self.kernel.data().rows, p = self.columns.size();
   require(z.shape(0) == rows && (!w || w->shape(0) == rows), "w and z must be as long as trials");
-  FixedData::Regression result;
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    result = self.kernel.regression(w ? w->data() : nullptr, pointers(z), threads);
-  }
+  const auto result = unlocked(
+      self, [&] { return self.kernel.regression(w ? w->data() : nullptr, pointers(z), threads); });
   return nb::make_tuple(to_numpy(result.gram, {p, p}), to_numpy(result.cross, {z.shape(1), p}));
 }
 
-using Counts = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Starts = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Written = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 nb::tuple level_modes(const std::vector<Vector>& columns, const Vector& y, const Vector& n,
-                      const std::optional<Vector>& offset, const Counts& first, const Vector& beta,
+                      const std::optional<Vector>& offset, const Starts& first, const Vector& beta,
                       const Written& alpha, const Written& shift, std::size_t threads) {
   const std::size_t rows = n.shape(0), levels = alpha.shape(0), p = columns.size();
   require(first.shape(0) == levels + 1 && first.data()[0] == 0, "first must begin every level");
@@ -131,7 +113,7 @@ void bind_fixed(nb::module_& m) {
         nb::arg("offset").none(), nb::arg("first"), nb::arg("beta"), nb::arg("alpha"),
         nb::arg("shift"), nb::arg("threads"));
   nb::class_<FixedArrays>(m, "FixedData")
-      .def(nb::init<std::vector<Vector>, const Columns&, const Vector&, std::optional<Columns>,
+      .def(nb::init<std::vector<Vector>, const Counts&, const Vector&, std::optional<Counts>,
                     std::optional<Vector>>(),
            nb::arg("columns"), nb::arg("counts"), nb::arg("trials"), nb::arg("offset").none(),
            nb::arg("weights").none())

@@ -14,42 +14,28 @@ namespace multilogit {
 
 namespace {
 
-using Counts = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
-
-std::vector<const double*> pointers(const Counts& counts) {
-  std::vector<const double*> out;
-  for (std::size_t j = 0; j < counts.shape(1); ++j)
-    out.push_back(counts.data() + j * counts.shape(0));
-  return out;
-}
-
 void construct(GroupedData* self, const std::vector<Vector>& columns, int x_columns,
                const Counts& y, const Vector& n, const std::optional<Vector>& offset,
                const Codes& codes, std::size_t groups, bool categorical,
                const std::string& scratch) {
-  const std::size_t rows = codes.shape(0);
-  require(y.shape(0) == rows && n.shape(0) == rows, "y, n and codes must have equal lengths");
+  const std::size_t rows = y.shape(0);
+  require(n.shape(0) == rows, "y and n must have equal lengths");
   require(rows <= std::numeric_limits<RowIndex>::max(), "at most 2^31 - 1 rows");
   require(1 <= y.shape(1) && y.shape(1) <= kMaxLogits, "y must have between 1 and 16 columns");
   require(categorical || y.shape(1) == 1, "a binomial y must have one column");
-  require(!offset || offset->shape(0) == rows, "offset and codes must have equal lengths");
+  require(!offset || offset->shape(0) == rows, "offset must be as long as y");
   require(x_columns >= 0 && static_cast<std::size_t>(x_columns) <= columns.size(),
           "0 <= x_columns <= number of columns");
   GroupedData::Columns data;
-  for (const Vector& column : columns) {
-    require(column.shape(0) == rows, "every column must be as long as codes");
-    data.columns.push_back(column.data());
-  }
-  for (std::size_t i = 0; i < rows; ++i)
-    require(codes.data()[i] >= 0 && static_cast<std::size_t>(codes.data()[i]) < groups,
-            "codes must lie in 0 .. groups - 1");
+  data.columns = pointers(columns, rows);
   data.x_columns = x_columns;
   data.counts = pointers(y);
   data.trials = n.data();
   data.offset = offset ? offset->data() : nullptr;
   data.categorical = categorical;
+  const std::int32_t* group = checked_codes(codes, rows, groups);
   nb::gil_scoped_release release;
-  new (self) GroupedData(data, codes.data(), rows, groups, scratch);
+  new (self) GroupedData(data, group, rows, groups, scratch);
 }
 
 void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> logit,
@@ -59,10 +45,7 @@ void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> logit
   for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
   require(logit.size() == z.size(), "logit and z must have equal lengths");
   for (const int c : logit) require(0 <= c && c < self.logits(), "logit must name columns of y");
-  require(row.size() == column.size(), "row and column must have equal lengths");
-  for (std::size_t k = 0; k < row.size(); ++k)
-    require(0 <= column[k] && column[k] <= row[k] && row[k] < q,
-            "theta must lie in the lower triangle");
+  check_theta(row, column, q);
   const std::lock_guard lock(self.busy);
   self.set_structure(std::move(z), std::move(logit), std::move(row), std::move(column));
 }
@@ -75,21 +58,6 @@ void set_nodes(GroupedData& self, const Matrix& nodes, const Vector& log_weights
   const std::lock_guard lock(self.busy);
   self.set_nodes({nodes.data(), nodes.data() + nodes.size()},
                  {log_weights.data(), log_weights.data() + log_weights.size()});
-}
-
-nb::tuple evaluate(GroupedData& self, const Vector& psi, std::size_t threads) {
-  require(self.q() > 0, "call set_structure first");
-  const auto size = static_cast<std::size_t>(self.size());
-  require(psi.shape(0) == size, "psi must hold p + m numbers");
-  GroupedData::Result result;
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    result = self.evaluate(psi.data(), threads);
-  }
-  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
-                        to_numpy(result.hessian, {size, size}), result.modes_found,
-                        result.inner_iterations);
 }
 
 nb::tuple modes(GroupedData& self) {
@@ -109,11 +77,7 @@ nb::tuple moments(GroupedData& self, const Vector& beta) {
   double *score, *information;
   Output scores = new_array({self.groups(), q}, &score);
   Output packed = new_array({self.groups(), q * (q + 1) / 2}, &information);
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    self.moments(beta.data(), score, information);
-  }
+  unlocked(self, [&] { self.moments(beta.data(), score, information); });
   return nb::make_tuple(scores, packed);
 }
 
@@ -150,7 +114,7 @@ void bind_grouped(nb::module_& m) {
       .def("set_modes", &set_modes, nb::arg("u"))
       .def("modes", &modes)
       .def("moments", &moments, nb::arg("beta"))
-      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("threads"));
+      .def("evaluate", &evaluate_modes<GroupedData>, nb::arg("psi"), nb::arg("threads"));
 }
 
 }  // namespace multilogit

@@ -15,12 +15,6 @@ namespace multilogit {
 
 namespace {
 
-std::vector<const double*> pointers(const std::vector<Vector>& columns) {
-  std::vector<const double*> out;
-  for (const Vector& column : columns) out.push_back(column.data());
-  return out;
-}
-
 void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool categorical,
                const std::vector<Vector>& y, const Vector& n, const std::optional<Vector>& offset,
                const std::vector<Codes>& codes, const std::vector<std::size_t>& groups,
@@ -29,25 +23,18 @@ void construct(NestedData* self, const std::vector<Vector>& columns, int p, bool
   require(rows <= std::numeric_limits<RowIndex>::max(), "at most 2^31 - 1 rows");
   require(y.size() == 1 || categorical, "a binomial response has one column");
   require(1 <= y.size() && y.size() <= kMaxLogits, "between 1 and 16 logits");
-  for (const Vector& column : y)
-    require(column.shape(0) == rows, "y and n must have equal lengths");
   require(!offset || offset->shape(0) == rows, "offset must be as long as y");
   require(p >= 0 && static_cast<std::size_t>(p) <= columns.size(), "0 <= p <= number of columns");
   require(!codes.empty() && codes.size() == groups.size(), "codes and groups: one of each level");
-  for (const Vector& column : columns)
-    require(column.shape(0) == rows, "every column must be as long as y");
   std::vector<const std::int32_t*> levels;
   for (std::size_t d = 0; d < codes.size(); ++d) {
-    require(codes[d].shape(0) == rows, "codes must be as long as y");
     require(groups[d] > 0, "every level must have groups");
-    for (std::size_t i = 0; i < rows; ++i)
-      require(codes[d].data()[i] >= 0 && static_cast<std::size_t>(codes[d].data()[i]) < groups[d],
-              "codes must lie in 0 .. groups - 1");
-    levels.push_back(codes[d].data());
+    levels.push_back(checked_codes(codes[d], rows, groups[d]));
   }
+  const auto x = pointers(columns, rows), counts = pointers(y, rows);
   nb::gil_scoped_release release;
-  new (self) NestedData(pointers(columns), p, categorical, pointers(y), n.data(),
-                        offset ? offset->data() : nullptr, levels, rows, groups, scratch);
+  new (self) NestedData(x, p, categorical, counts, n.data(), offset ? offset->data() : nullptr,
+                        levels, rows, groups, scratch);
 }
 
 void set_structure(NestedData& self, const std::vector<int>& z, const std::vector<int>& logits,
@@ -62,14 +49,12 @@ void set_structure(NestedData& self, const std::vector<int>& z, const std::vecto
   for (const int a : z) require(0 <= a && a < self.columns(), "z must name columns of the data");
   require(logits.size() == z.size(), "z and logits must have equal lengths");
   for (const int c : logits) require(0 <= c && c < self.logits(), "logits must name columns of y");
-  require(row.size() == column.size(), "row and column must have equal lengths");
+  check_theta(row, column, q);
   std::vector<int> level;
   for (std::size_t d = 0; d < effects.size(); ++d)
     level.insert(level.end(), effects[d], static_cast<int>(d));
   for (std::size_t k = 0; k < row.size(); ++k) {
-    require(
-        0 <= column[k] && column[k] <= row[k] && row[k] < q && level[row[k]] == level[column[k]],
-        "theta must lie in the lower triangle of its level");
+    require(level[row[k]] == level[column[k]], "theta must lie in a block of one level");
     require(k == 0 || level[row[k - 1]] <= level[row[k]], "theta must be given level by level");
   }
   const std::lock_guard lock(self.busy);
@@ -92,21 +77,6 @@ void set_nodes(NestedData& self, const std::vector<Matrix>& nodes,
   }
   const std::lock_guard lock(self.busy);
   self.set_nodes(std::move(rules));
-}
-
-nb::tuple evaluate(NestedData& self, const Vector& psi, std::size_t threads) {
-  require(self.q() > 0, "call set_structure first");
-  const auto size = static_cast<std::size_t>(self.size());
-  require(psi.shape(0) == size, "psi must hold p + m numbers");
-  NestedData::Result result;
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    result = self.evaluate(psi.data(), threads);
-  }
-  return nb::make_tuple(result.value, to_numpy(result.gradient, {size}),
-                        to_numpy(result.hessian, {size, size}), result.modes_found,
-                        result.inner_iterations);
 }
 
 nb::list modes(NestedData& self) {
@@ -135,11 +105,7 @@ nb::list moments(NestedData& self, const Vector& beta) {
     Output packed = new_array({self.groups(d), q * (q + 1) / 2}, &information[d]);
     out.append(nb::make_tuple(scores, packed));
   }
-  {
-    nb::gil_scoped_release release;
-    const std::lock_guard lock(self.busy);
-    self.moments(beta.data(), score, information);
-  }
+  unlocked(self, [&] { self.moments(beta.data(), score, information); });
   return out;
 }
 
@@ -155,11 +121,10 @@ void set_modes(NestedData& self, const std::vector<Matrix>& u) {
 
 void set_response(NestedData& self, const std::vector<Vector>& y, const Vector& n) {
   require(static_cast<int>(y.size()) == self.logits(), "y must have as many columns as before");
-  for (const Vector& column : y)
-    require(column.shape(0) == self.rows(), "y must be as long as the data");
+  const auto counts = pointers(y, self.rows());
   require(n.shape(0) == self.rows(), "n must be as long as the data");
   const std::lock_guard lock(self.busy);
-  self.set_response(pointers(y), n.data());
+  self.set_response(counts, n.data());
 }
 
 }  // namespace
@@ -179,7 +144,7 @@ void bind_nested(nb::module_& m) {
       .def("set_modes", &set_modes, nb::arg("u"))
       .def("modes", &modes)
       .def("moments", &moments, nb::arg("beta"))
-      .def("evaluate", &evaluate, nb::arg("psi"), nb::arg("threads"));
+      .def("evaluate", &evaluate_modes<NestedData>, nb::arg("psi"), nb::arg("threads"));
 }
 
 }  // namespace multilogit

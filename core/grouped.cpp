@@ -25,26 +25,9 @@ GroupedData::GroupedData(const Columns& data, const std::int32_t* codes, std::si
   point_.x_columns = data.x_columns;
   point_.columns = static_cast<int>(data.columns.size());
   point_.p = point_.logits * point_.x_columns;
-  fill_tiles(data.columns.data(), data.columns.size(), x_.data());
-  if (data.offset) fill_tiles(&data.offset, 1, offset_.data());
+  fill_tiles(layout_.row, data.columns.data(), data.columns.size(), x_.data());
+  if (data.offset) fill_tiles(layout_.row, &data.offset, 1, offset_.data());
   if (!scratch.empty()) layout_.row = {};  // memory is scarce
-}
-
-// Tile by tile, so that what is written is written once and in order.
-void GroupedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
-  auto* to = reinterpret_cast<double*>(tiles);
-  for (std::size_t t = 0; t < layout_.tiles; ++t) {
-    const RowIndex* row = &layout_.row[t * kLanes];
-    const bool full = std::find(row, row + kLanes, kNoRow) == row + kLanes;
-    for (std::size_t k = 0; k < count; ++k, to += kLanes) {
-      const double* column = columns[k];
-      if (full)
-        for (int lane = 0; lane < kLanes; ++lane) to[lane] = column[row[lane]];
-      else
-        for (int lane = 0; lane < kLanes; ++lane)
-          to[lane] = row[lane] == kNoRow ? 0.0 : column[row[lane]];
-    }
-  }
 }
 
 void GroupedData::set_response(const std::vector<const double*>& counts, const double* trials) {

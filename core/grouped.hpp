@@ -85,7 +85,6 @@ class GroupedData {
   std::mutex busy;  // one call at a time: evaluations leave modes behind
 
  private:
-  void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   void move_to(const double* psi);
   RowTiles rows_of(const Unit& unit, std::vector<vd>& room) const;
   // The units of one kind of response: grouped_units.hpp, instantiated in grouped.cpp and

@@ -39,25 +39,14 @@ NestedData::NestedData(const std::vector<const double*>& columns, int x_columns,
   point_.x_columns = x_columns;
   point_.columns = static_cast<int>(columns.size());
   point_.p = x_columns * point_.logits;
-  fill_tiles(columns.data(), columns.size(), x_.data());
-  if (offset) fill_tiles(&offset, 1, offset_.data());
+  fill_tiles(layout_.row, columns.data(), columns.size(), x_.data());
+  if (offset) fill_tiles(layout_.row, &offset, 1, offset_.data());
   set_response(y, n);
 }
 
-// Tile by tile, so that what is written is written once and in order.
-void NestedData::fill_tiles(const double* const* columns, std::size_t count, vd* tiles) const {
-  auto* to = reinterpret_cast<double*>(tiles);
-  for (std::size_t t = 0; t < layout_.tiles; ++t) {
-    const RowIndex* row = &layout_.row[t * kLanes];
-    for (std::size_t k = 0; k < count; ++k, to += kLanes)
-      for (int lane = 0; lane < kLanes; ++lane)
-        to[lane] = row[lane] == kNoRow ? 0.0 : columns[k][row[lane]];
-  }
-}
-
 void NestedData::set_response(const std::vector<const double*>& y, const double* n) {
-  fill_tiles(y.data(), y.size(), y_.data());
-  fill_tiles(&n, 1, n_.data());
+  fill_tiles(layout_.row, y.data(), y.size(), y_.data());
+  fill_tiles(layout_.row, &n, 1, n_.data());
 }
 
 std::size_t NestedData::bytes() const {

@@ -73,7 +73,6 @@ class NestedData {
   std::mutex busy;  // one call at a time: evaluations leave modes behind
 
  private:
-  void fill_tiles(const double* const* columns, std::size_t count, vd* to) const;
   NestedTiles tiles() const;
   void predict(std::size_t tile, const double* beta, vd* eta) const;
   void add_moments(std::size_t slot, std::size_t position, std::size_t tile, int lane, const vd* r,
