@@ -192,7 +192,7 @@ def _off_nominal(measures: pd.DataFrame, estimator: str, measure: str) -> pd.Dat
 
 
 def _difference(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
-    both = a.join(b, lsuffix="_a", rsuffix="_b", how="inner")
+    both = a.merge(b, left_index=True, right_index=True, suffixes=("_a", "_b"))
     nominal_b = np.sqrt(_NOMINAL * (1.0 - _NOMINAL) / both["n_b"])
     return pd.DataFrame(
         {
