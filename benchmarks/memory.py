@@ -1,11 +1,11 @@
 """Memory that fits in memory take, of NumPy columns and of one Parquet file.
 
-    python benchmarks/memory.py DIRECTORY [--rows 20000000] [--threads 4]
+    python benchmarks/memory.py DIRECTORY [--rows 20000000] [--threads 4] [--sorted]
 
 Ten columns are simulated: a binary response, eight predictors and a group of twenty rows; X has
-nine columns with the intercept. Every fit runs in a process of its own. Reported is by how much
-its resident memory rises at its peak (``VmHWM``) from just before the fit, in gigabytes and as a
-multiple of the design, n × 9 × 8 bytes. Linux only.
+nine columns with the intercept. ``--sorted``: the rows of a group stand together. Every fit runs
+in a process of its own. Reported is by how much its resident memory rises at its peak (``VmHWM``)
+from just before the fit, in gigabytes and as a multiple of the design, n × 9 × 8 bytes. Linux only.
 """
 
 from __future__ import annotations
@@ -25,16 +25,24 @@ FIXED = " + ".join(["y ~ 1", *(f"x{k + 1}" for k in range(PREDICTORS))])
 MODELS = {"grouped": f"{FIXED} + (1 | g)", "single level": FIXED}
 
 
-def simulated(rows: int) -> dict[str, Any]:
-    """The columns."""
+def simulated(rows: int, by_group: bool = False) -> dict[str, Any]:
+    """The columns; ``by_group``: sorted by group."""
     rng = np.random.default_rng(1)
     data: dict[str, Any] = {f"x{k + 1}": rng.standard_normal(rows) for k in range(PREDICTORS)}
     g = rng.integers(0, rows // GROUP, rows)
+    if by_group:
+        g.sort()
     eta = rng.standard_normal(rows // GROUP)[g] - 0.5
     for k in range(PREDICTORS):
         eta += data[f"x{k + 1}"] / (k + 2)
     y = (rng.random(rows) < 1.0 / (1.0 + np.exp(-eta))).astype(np.int8)
     return {"y": y, "g": g.astype(np.int32), **data}
+
+
+def columns_of(path: str) -> dict[str, Any]:
+    """What a file holds, by its name."""
+    rows, _, order = Path(path).stem.partition("-")
+    return simulated(int(rows), order == "sorted")
 
 
 def bytes_of(what: str) -> int:
@@ -52,7 +60,7 @@ def worker(path: str, columns: bool, formula: str, threads: int) -> None:
     small = simulated(2_000)
     for model in MODELS.values():
         ml.fit(model, small)
-    data: Any = simulated(int(Path(path).stem)) if columns else path
+    data: Any = columns_of(path) if columns else path
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
     before, began, cpu = bytes_of("VmRSS"), time.perf_counter(), time.process_time()
     fit = ml.fit(formula, data, threads=threads)
@@ -71,7 +79,7 @@ def write(path: str) -> None:
     import pyarrow as pa
     from pyarrow.parquet import write_table
 
-    write_table(pa.table(simulated(int(Path(path).stem))), path, compression="none")
+    write_table(pa.table(columns_of(path)), path, compression="none")
 
 
 def main() -> None:
@@ -80,9 +88,11 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--sorted", action="store_true")
     options = parser.parse_args()
     options.directory.mkdir(parents=True, exist_ok=True)
-    path = str(options.directory.resolve() / f"{options.rows}.parquet")
+    name = f"{options.rows}-sorted" if options.sorted else f"{options.rows}"
+    path = str(options.directory.resolve() / f"{name}.parquet")
 
     def run(code: str) -> None:
         command = [sys.executable, "-c", f"import memory as m; {code}"]
