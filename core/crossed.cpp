@@ -11,6 +11,13 @@ namespace multilogit {
 
 namespace {
 
+// Effects of a remainder whose traces cost next to nothing.
+constexpr std::size_t kFewEffects = 100;
+// Distances, in standard errors, within which traces are as good as the same, and from which the
+// next step leads next to the maximum.
+constexpr double kSame = 0.05;
+constexpr double kNear = 1.0;
+
 // About `wanted` ranges of items with this cumulative work; at least one.
 template <class Cumulative>
 Ranges equal_ranges(std::size_t items, std::size_t wanted, const Cumulative& work_before) {
@@ -294,6 +301,7 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
     if (!known_.exact) complete(threads);
     return known_;
   }
+  const Traces wanted = choose_traces(psi, full);
   known_ = Result();
   double value = 0.0;
   known_.modes_found = settle(psi, threads, value);
@@ -306,23 +314,52 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
   invert(threads);
   Derivatives derivatives(size(), m(), vectors_);
   differentiate_modes(derivatives, threads);
-  derivatives.exact = full || trace_is_cheap();
+  derivatives.exact = wanted == Traces::all;
   multiply_rows(derivatives, threads);
   add_levels(derivatives);
-  add_trace(derivatives, threads);
+  if (wanted != Traces::earlier) {
+    traces_ = make_traces(derivatives.exact, threads);
+    traced_psi_.assign(psi, psi + size());
+  }
+  for (int k = 0; k < size(); ++k)
+    for (int l = 0; l < size(); ++l)
+      derivatives.hessian_at(k, l) += 0.5 * traces_[static_cast<std::size_t>(k) * size() + l];
   known_ = finish(derivatives, value - half_log_determinant());
   known_psi_.assign(psi, psi + size());
   return known_;
 }
 
-// What the Hessian lacks: the remainder's trace, but for pairs of thetas.
-void CrossedData::complete(std::size_t threads) {
-  const std::size_t count = size();
-  const std::vector<double> traces = remainder_traces(count, threads);
+// Steps need the traces of pairs of thetas. Next to a maximum those of all pairs save the last
+// steps, and from there on they hardly change.
+CrossedData::Traces CrossedData::choose_traces(const double* psi, bool full) const {
+  if (full || layout_.remainder <= kFewEffects) return Traces::all;
+  if (distance(psi, traced_psi_) < kSame) return Traces::earlier;
+  if (plan_.sparse) return Traces::all;  // those of thetas alone cost as much
+  return trace_is_cheap() && distance(psi, known_psi_) < kNear ? Traces::all : Traces::of_thetas;
+}
+
+// From psi to another point, in standard errors by the last Hessian; infinite where there is none.
+double CrossedData::distance(const double* psi, const std::vector<double>& from) const {
+  if (from.empty() || known_psi_.empty()) return INFINITY;
+  double square = 0.0;
   for (int k = 0; k < size(); ++k)
     for (int l = 0; l < size(); ++l)
-      if (k < p_ || l < p_)
-        known_.hessian[k * count + l] += 0.5 * traces[lane_of(k) * count + lane_of(l)];
+      square -= (psi[k] - from[k]) * known_.hessian[k * size() + l] * (psi[l] - from[l]);
+  return square >= 0.0 ? std::sqrt(square) : INFINITY;
+}
+
+// The traces of all pairs at the last point, in the place of those that its Hessian has.
+void CrossedData::complete(std::size_t threads) {
+  const std::size_t count = size();
+  const std::vector<double> before = std::move(traces_);
+  traces_ = make_traces(true, threads);
+  traced_psi_ = known_psi_;
+  for (int k = 0; k < size(); ++k)
+    for (int l = 0; l < size(); ++l) {
+      const std::size_t at = lane_of(k) * count + lane_of(l);
+      known_.hessian[k * count + l] += 0.25 * (traces_[at] - before[at]);
+      known_.hessian[l * count + k] += 0.25 * (traces_[at] - before[at]);
+    }
   known_.exact = true;
 }
 

@@ -173,9 +173,12 @@ class CrossedData {
   struct Directions {
     std::size_t count, vectors;
   };
-  void add_trace(Derivatives& out, std::size_t threads);
+  enum class Traces { of_thetas, all, earlier };
+  Traces choose_traces(const double* psi, bool full) const;
+  double distance(const double* psi, const std::vector<double>& from) const;
+  std::vector<double> make_traces(bool all, std::size_t threads);
   template <int QE, int V>
-  void add_slot_traces(Derivatives& out, Directions at, std::size_t threads);
+  void add_slot_traces(std::vector<double>& out, Directions at, std::size_t threads);
   std::vector<double> remainder_traces(std::size_t count, std::size_t threads);
   void directions_of(std::size_t i, int first, std::size_t vectors, vd* out) const {
     C_ == 1 ? direction_row<1>(i, first, vectors, out) : direction_row<0>(i, first, vectors, out);
@@ -253,6 +256,8 @@ class CrossedData {
   std::size_t inner_iterations_ = 0;
   std::vector<double> known_psi_;  // where the last evaluation was, while everything is as it left
   Result known_;
+  std::vector<double> traces_;      // tr(H^-1 H_k H^-1 H_l), thetas first, that Hessians have
+  std::vector<double> traced_psi_;  // where they were computed
 
   // rows
   std::vector<double> a_, s_;     // rows x C x q: A, A H^-1

@@ -257,7 +257,6 @@ void CrossedData::add_row_directions(std::size_t k, std::size_t from, std::size_
 // Whether the remainder's term costs little for all pairs of parameters, beside what else is to be
 // done: both in nanoseconds, as measured on one machine.
 bool CrossedData::trace_is_cheap() const {
-  if (layout_.remainder <= 100) return true;
   const double direction = 0.15 * remainder_->work();  // n^3 flops
   const double directions = 1.5 * layout_.pairs() * static_cast<double>(trace_vectors());
   const double rest =
@@ -265,23 +264,25 @@ bool CrossedData::trace_is_cheap() const {
   return (plan_.sparse ? 0.0 : p_ * direction) < 0.5 * rest;
 }
 
-// hessian += tr(H^-1 H_k H^-1 H_l) / 2; unless it is to be exact, the remainder's term is that of
+// tr(H^-1 H_k H^-1 H_l); unless those of all pairs are wanted, the remainder's term is that of
 // pairs of thetas alone.
-void CrossedData::add_trace(Derivatives& out, std::size_t threads) {
+std::vector<double> CrossedData::make_traces(bool all, std::size_t threads) {
   const Directions at{static_cast<std::size_t>(size()), trace_vectors()};
   const std::size_t q_E = layout_.effects[0];
   X_.resize(layout_.slots() * q_E * at.vectors);
   N_.resize(layout_.slots() * q_E * at.vectors);
+  std::vector<double> out(at.count * at.count);
   with_sizes(q_E, at.vectors, [&]<int QE, int V>() { add_slot_traces<QE, V>(out, at, threads); });
-  const std::size_t last = out.exact ? size() : m();
+  const std::size_t last = all ? size() : m();
   const std::vector<double> traces = remainder_traces(last, threads);
   for (std::size_t k = 0; k < last; ++k)
-    for (std::size_t l = 0; l < last; ++l) out.hessian_at(k, l) += 0.5 * traces[k * last + l];
+    for (std::size_t l = 0; l < last; ++l) out[k * at.count + l] += traces[k * last + l];
+  return out;
 }
 
 // What groups and slots contribute, for all parameters; X and dH_RR for what the remainder does.
 template <int QE, int V>
-void CrossedData::add_slot_traces(Derivatives& out, Directions at, std::size_t threads) {
+void CrossedData::add_slot_traces(std::vector<double>& out, Directions at, std::size_t threads) {
   const std::size_t groups = group_ranges_.count(), positions = position_ranges_.count();
   std::vector<std::vector<vd>> sums(groups + positions, std::vector<vd>(at.count * at.vectors));
   LevelSums<vd> H_levels(groups, layout_.remainder * widest_ * at.vectors);
@@ -300,7 +301,7 @@ void CrossedData::add_slot_traces(Derivatives& out, Directions at, std::size_t t
     for (std::size_t l = 0; l < at.count; ++l) {
       double total = 0.0;
       for (const auto& part : sums) total += doubles(part.data())[k * at.vectors * kLanes + l];
-      out.hessian_at(k, l) += 0.5 * total;
+      out[k * at.count + l] += total;
     }
 }
 

@@ -141,10 +141,9 @@ class Rows {
     for (std::size_t j = 0; j < c; ++j) pack(data_.counts[j], chunk, work.y.data() + j, stride);
     pack(data_.trials, chunk, work.y.data() + c, stride);
     if (data_.weights == nullptr) return;
-    for (std::size_t t = 0; t < chunk.tiles; ++t) {
-      const vd weight = load(data_.weights + chunk.row + t * kLanes, chunk.rows - t * kLanes);
-      for (std::size_t j = 0; j < stride; ++j) work.y[t * stride + j] *= weight;
-    }
+    pack(data_.weights, chunk, work.w.data(), 1);  // where w itself will be
+    for (std::size_t t = 0; t < chunk.tiles; ++t)
+      for (std::size_t j = 0; j < stride; ++j) work.y[t * stride + j] *= work.w[t];
   }
 
   // eta[t][j] = o_j + X beta_j

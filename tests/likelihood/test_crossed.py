@@ -308,6 +308,20 @@ def test_newton_hessian_lacks_nothing_between_thetas_and_little_elsewhere() -> N
     assert again.hessian is full.hessian  # nothing is computed twice
 
 
+@pytest.mark.parametrize("remainder", REMAINDERS)
+def test_traces_of_a_point_nearby_become_those_of_the_point(remainder: Remainder) -> None:
+    data = problem(3, ((1,), (1,)), (400, 300), n=2_500, p=3, extras=False)
+    likelihood = data.likelihood(remainder)
+    likelihood.evaluate(data.psi)
+    near = data.psi + 1e-3
+    newton, completed = likelihood.evaluate(near), likelihood.information(near)
+    fresh = data.likelihood(remainder).information(near)
+    size = np.abs(fresh.hessian).max()
+    assert 1e-12 < np.abs(newton.hessian - fresh.hessian).max() / size < 0.05
+    np.testing.assert_allclose(completed.hessian, fresh.hessian, rtol=1e-8, atol=1e-10 * size)
+    np.testing.assert_allclose(completed.gradient, fresh.gradient, rtol=1e-8, atol=1e-8)
+
+
 # -- identities -----------------------------------------------------------------------------
 
 
