@@ -95,7 +95,7 @@ class Factor:
 
     def labels(self) -> tuple[str, ...]:
         """The levels as text."""
-        return tuple(label(level) for level in self.levels)
+        return tuple(map(label, self.levels))
 
     def used(self) -> Factor:
         """The same factor without the levels that do not occur."""

@@ -113,11 +113,14 @@ def recode(factor: Factor, levels: Sequence[str], lacking: str) -> NDArray[np.in
         A level that occurs is not among them.
     """
     position = {text: k for k, text in enumerate(dict.fromkeys(levels))}
-    if not set(factor.labels()) <= set(position):
+    labels = factor.labels()
+    if labels == tuple(position):
+        return factor.codes
+    if not set(labels) <= set(position):
         new = [text for text in factor.used().labels() if text not in position]
         if new:
             shown, known = ", ".join(map(repr, new[:5])), ", ".join([*position][:20])
             what = "the level" if len(new) == 1 else "the levels"
             raise DataError(f"has {what} {shown}, {lacking} (levels: {known}).")
-    rank = np.array([position.get(text, -1) for text in factor.labels()] + [-1], dtype=np.int32)
+    rank = np.array([position.get(text, -1) for text in labels] + [-1], dtype=np.int32)
     return rank[factor.codes]
