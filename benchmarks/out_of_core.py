@@ -51,22 +51,21 @@ def simulate(directory: Path, rows: int, groups: int, kind: str) -> None:
 def worker(directory: str, budget: str, threads: int) -> None:
     """One fit; prints its numbers."""
     from multilogit import fit
-    from multilogit.likelihood.grouped import GroupedLikelihood
     from multilogit.likelihood.spilled import SpilledParts
+    from multilogit.likelihood.summed import LocalParts
 
     seconds: list[float] = []
-    kind = GroupedLikelihood if budget == "none" else SpilledParts
-    name = "evaluate" if budget == "none" else "call"
-    inner = getattr(kind, name)
+    kind = LocalParts if budget == "none" else SpilledParts  # files of this size, in memory
+    inner = kind.call
 
     def timed(self: object, what: object, *arguments: object) -> object:
         began = time.perf_counter()
         found = inner(self, what, *arguments)
-        if budget == "none" or what == "evaluate":
+        if what == "evaluate":
             seconds.append(time.perf_counter() - began)
         return found
 
-    setattr(kind, name, timed)
+    kind.call = timed
     memory = None if budget == "none" else budget
     before = resident("VmRSS")
     made = fit(FORMULA, directory, memory=memory, threads=threads)
