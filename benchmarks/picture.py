@@ -14,6 +14,7 @@ import matplotlib as mpl
 from cases import CASES
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from PIL import Image
 from report import Result, counts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,8 +55,10 @@ def draw(results: Results, path: Path) -> None:
             row[0].set_ylabel("CPU time, s")
         _legend(figure, results)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=100)
         plt.close(figure)
+    with Image.open(path) as image:  # few colours make a small file
+        image.convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def _panel(axis: Axes, ladder: str, results: Results) -> None:
@@ -73,10 +76,12 @@ def _panel(axis: Axes, ladder: str, results: Results) -> None:
             axis.plot(size, run["cpu"], "o", ms=5.5, mec=colour, mfc=face, zorder=4)
     axis.set_yscale("log")
     axis.grid(axis="y", which="major", color="#e5e5e5", lw=0.7)
-    if ladder in ("random effects", "categories"):
-        axis.set_xticks([case.size for case in steps])
-    else:
+    if ladder not in ("random effects", "categories"):
         axis.set_xscale("log")
+    if ladder not in ("rows", "groups"):
+        sizes = [case.size for case in steps]
+        axis.set_xticks(sizes, labels=map(str, sizes))
+        axis.minorticks_off()
 
 
 def _legend(figure: plt.Figure, results: Results) -> None:

@@ -22,8 +22,9 @@ MEDIANS = ("cpu", "wall", "peak_mib", "added_mib")
 def results_of(case: Case, log: Log) -> dict[str, Result]:
     """Per engine medians over its rounds, and the verdict on its estimates."""
     found: dict[str, Result] = {}
-    for engine, entries in log.rounds(case.name).items():
-        runs = [entry for entry in entries if "failed" not in entry]
+    rounds = log.rounds(case.name)
+    for engine in ("multilogit", *case.engines):
+        runs = [entry for entry in rounds.get(engine, []) if "failed" not in entry]
         if not runs:
             continue
         names = [name for name in MEDIANS if name in runs[0]]
