@@ -93,7 +93,7 @@ def _runs(summaries: dict[str, Summary]) -> dict[str, str]:
                 "estimators": done["estimator"].nunique(),
                 "fits": f"{int(done['n'].sum()):,}",
                 "replicates per cell": _replicates(done),
-                "minutes": f"{minutes:.0f}",
+                "minutes": f"{minutes:.0f}" if "ended" in summary.sessions[-1] else "–",
                 "interrupted": killed,
             }
         )
