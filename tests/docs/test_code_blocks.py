@@ -5,7 +5,7 @@ In README.md and docs/*.md
 * ``python`` blocks of a file run, in order, in one namespace;
 * a ``text`` block right after a ``python`` block is what that block prints;
 * ``sh`` lines that begin with ``multilogit`` end with exit code 0, or with the N of a comment
-  ``# exit code N``;
+  ``# exit code N``; what takes an hour stands in ``shell`` blocks and does not run here;
 * a number before ``<!--= expression -->`` is the value of the expression after the last block.
 
 Numbers agree to the last digit shown; ``...`` stands for the rest of a line.
