@@ -16,8 +16,9 @@ from scipy.special import expit
 import multilogit as ml
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse
+from multilogit.divergence.explanation import explain_divergence
 from multilogit.divergence.finding import separation_diagnostic
-from multilogit.divergence.symptoms import check_fit, explain_divergence, shows_symptoms
+from multilogit.divergence.symptoms import check_fit, shows_symptoms
 from multilogit.errors import Status
 from multilogit.estimate import Estimate, Options, estimate_mixed, fixed_likelihood
 from multilogit.estimate.joint_cone import jointly_separated

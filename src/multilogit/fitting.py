@@ -18,7 +18,6 @@ from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
-from multilogit.divergence.finding import separation_diagnostic
 from multilogit.divergence.symptoms import check_fit
 from multilogit.errors import Diagnostic, InputError, OptionError
 from multilogit.estimate import (
@@ -30,7 +29,6 @@ from multilogit.estimate import (
     fixed_likelihood,
     split_aliased,
 )
-from multilogit.estimate.freeze import estimate_frozen
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.newton import TraceRow
@@ -344,10 +342,10 @@ def _estimate(frame: ModelFrame, fixed: FixedLikelihood, options: Options) -> Es
         return estimate_mixed(frame, fixed, options)
     if options.infinite == "report":
         return estimate_single(frame, fixed, options)
-    frozen = estimate_frozen(fixed, options)
+    frozen = later.freeze.estimate_frozen(fixed, options)
     if frozen.recession is None or frozen.recession.kind == "overlap":
         return frozen.estimate
-    noticed = separation_diagnostic(frame, frozen.recession)
+    noticed = later.finding.separation_diagnostic(frame, frozen.recession)
     return replace(frozen.estimate, far=frozen.far, diagnostics=(noticed,))
 
 

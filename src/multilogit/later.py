@@ -8,5 +8,7 @@ from multilogit.lazy import modules_of
 
 if TYPE_CHECKING:
     from multilogit import many_levels as many_levels
+    from multilogit.divergence import finding as finding
+    from multilogit.estimate import freeze as freeze
 
-__getattr__ = modules_of("multilogit", {"many_levels"})
+__getattr__ = modules_of("multilogit", {"divergence.finding", "estimate.freeze", "many_levels"})

@@ -16,7 +16,7 @@ from scipy.special import expit
 import multilogit as ml
 from multilogit import assembly, newton
 from multilogit.data import populations
-from multilogit.divergence import joint
+from multilogit.divergence import symptoms
 from multilogit.estimate import accuracy, boundary, search, starts
 from multilogit.estimate.options import Options
 from multilogit.formula import limits
@@ -44,7 +44,7 @@ CONSTANTS: list[tuple[str, str, float]] = [
     ("errors", r"of fewer than (\d+) clusters", robust_covariance._FEW_CLUSTERS),
     ("inference", r"fewer than (\d+) clusters", robust_covariance._FEW_CLUSTERS),
     ("errors", r"within ([\d.]+) standard errors of the maximum", newton._NEAR),
-    ("multinomial", r"standard deviation above (\d+)", joint._LARGE_SD),
+    ("multinomial", r"standard deviation above (\d+)", symptoms._LARGE_SD),
     ("gallery", r"Above (\d+) levels", MAX_LABELS),
     ("saving", r"Arrays of up to (\d+) numbers", arrays._LARGE),
     ("prediction", r"more than (\d+) million nodes", integrate._MOST_NODES / 1e6),

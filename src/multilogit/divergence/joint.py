@@ -9,17 +9,12 @@ import numpy as np
 
 from multilogit.data.model_frame import ModelFrame
 from multilogit.errors import Diagnostic
-from multilogit.estimate import Estimate
 from multilogit.estimate.effects import FactorEffects, factor_effects
 from multilogit.estimate.joint_cone import jointly_separated
 from multilogit.evaluation import Vector
-from multilogit.likelihood.columns import root_mean_square
 
 _FEW_CATEGORIES = 6
 """Up to so many, any set of categories that random effects tell from the others is looked for."""
-
-_LARGE_SD = 10.0
-"""Standard deviation of random effects, on the logit scale, that asks for an explanation."""
 
 
 def joint_diagnostics(frame: ModelFrame) -> tuple[Diagnostic, ...]:
@@ -77,20 +72,6 @@ def _sets(n_categories: int) -> list[list[int]]:
 def _on_first_logit(effects: FactorEffects) -> list[Vector]:
     """The columns of Z, which are the same on every logit."""
     return [column for column, c in zip(effects.columns, effects.logits, strict=True) if c == 0]
-
-
-def grown_variances(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
-    """Factors with a standard deviation, on the logit scale, that is beyond belief: the largest."""
-    if estimate.Lambda is None:
-        return {}
-    sd = np.sqrt((estimate.Lambda**2).sum(axis=1))
-    largest: dict[str, float] = {}
-    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
-        scale = [root_mean_square(column) for column in effects.columns]
-        on_logits = float((sd[factor.effects] * scale).max())
-        if on_logits > _LARGE_SD:
-            largest[effects.group] = on_logits
-    return largest
 
 
 def run_off(frame: ModelFrame, grown: dict[str, float]) -> tuple[Diagnostic, ...]:

@@ -1,22 +1,24 @@
-"""A fit that suffers from separation: how it looks, and what is said of it."""
+"""How a fit looks that suffers from separation. Most do not; only then is the reason looked for."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from multilogit.data.model_frame import ModelFrame
-from multilogit.divergence.finding import find_separated, separation_error
-from multilogit.divergence.joint import grown_variances, joint_diagnostics, run_off
-from multilogit.errors import Diagnostic, MultilogitError, Status
+from multilogit.divergence import later
+from multilogit.errors import Diagnostic, Status
 from multilogit.estimate import Estimate
-from multilogit.estimate.recession import certifies_overlap
-from multilogit.evaluation import Matrix, Vector
+from multilogit.estimate.effects import factor_effects
+from multilogit.evaluation import Matrix
+from multilogit.likelihood.columns import root_mean_square
 
 _SMALL_STEP = 0.1
 """Bound on the change of any η, on the logit scale, in the last step of a healthy search."""
 _MOST_VARIANCE = 4.0
 """Average variance of the fitted linear predictor, on the logit scale, that is beyond suspicion.
 A healthy fit has about p / (n w̄), w̄ the average of π(1 − π)."""
+_LARGE_SD = 10.0
+"""Standard deviation of random effects, on the logit scale, that asks for an explanation."""
 _SUSPECT = {
     Status.DIVERGING,
     Status.MAX_ITERATIONS,
@@ -46,11 +48,13 @@ def check_fit(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> tuple[D
     """
     found: tuple[Diagnostic, ...] = ()
     if shows_symptoms(frame, at_zero, estimate):
-        found = explain_divergence(frame, estimate.solution.psi[: at_zero.shape[0]])
+        found = later.explanation.explain_divergence(
+            frame, estimate.solution.psi[: at_zero.shape[0]]
+        )
     if any(noticed.severity == "error" for noticed in found):
         return found
     grown = grown_variances(frame, estimate)
-    return (run_off(frame, grown) or found) if grown else found
+    return (later.joint.run_off(frame, grown) or found) if grown else found
 
 
 def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bool:
@@ -83,32 +87,15 @@ def shows_symptoms(frame: ModelFrame, at_zero: Matrix, estimate: Estimate) -> bo
     return not variance <= _MOST_VARIANCE * n_trials
 
 
-def explain_divergence(frame: ModelFrame, beta: Vector | None = None) -> tuple[Diagnostic, ...]:
-    """Diagnostics of a maximum likelihood fit that shows the symptoms of separation.
-
-    Parameters
-    ----------
-    frame
-        The data of the fit, aliased columns dropped, populations collapsed or not. With random
-        effects, the fixed effects are looked at by themselves, then together with them.
-    beta
-        Where the search ended, shape ``(p (J - 1),)``: often its gradient proves overlap, and
-        no linear program is needed. Not for models with random effects.
-
-    Returns
-    -------
-    tuple of Diagnostic
-        ``"separation"`` (error); or ``"joint-separation"`` (warning): fixed and random effects
-        together predict every row; or nothing, where this is not the reason.
-    """
-    if not frame.random and beta is not None and np.isfinite(beta).all():
-        counts, trials = frame.response.weighted()
-        if certifies_overlap(frame.fixed.columns, counts, trials, beta, frame.offset):
-            return ()
-    try:
-        finding = find_separated(frame)
-    except MultilogitError:  # a second opinion that cannot be had changes nothing
-        return ()
-    if finding.recession.kind == "overlap":
-        return joint_diagnostics(frame)
-    return (separation_error(finding, bool(frame.random)),)
+def grown_variances(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
+    """Factors with a standard deviation, on the logit scale, that is beyond belief: the largest."""
+    if estimate.Lambda is None:
+        return {}
+    sd = np.sqrt((estimate.Lambda**2).sum(axis=1))
+    largest: dict[str, float] = {}
+    for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
+        scale = [root_mean_square(column) for column in effects.columns]
+        on_logits = float((sd[factor.effects] * scale).max())
+        if on_logits > _LARGE_SD:
+            largest[effects.group] = on_logits
+    return largest
