@@ -34,7 +34,7 @@ DOCS = Path(__file__).resolve().parent
 STORED = DOCS / "study"
 DESIGNS = (
     *("stresses", "defaults", "rarest", "sk-separation", "sk-variance", "birthweight"),
-    *("calibration", "consistency"),
+    *("calibration", "consistency", "cost"),
 )
 TEMPLATE = STORED / "results.template"
 RESULTS = DOCS / "study-results.md"
@@ -187,6 +187,27 @@ def _calibration_of_mcmc(summaries: dict[str, Summary]) -> dict[str, str]:
     facts["seconds_nuts"] = f"{wide[_NUTS].median():.2f}"
     facts["seconds_ours"] = f"{1000.0 * wide[_OURS].median():.1f}"
     return facts
+
+
+def _costs(summaries: dict[str, Summary]) -> dict[str, str]:
+    """Median seconds as data grow, and how many times longer MCMC takes."""
+    measures = summaries["cost"].measures
+    seconds = measures[measures["measure"] == "seconds_median"]
+    wide = seconds.pivot(index="cell", columns="estimator", values="value")
+    wide = wide.loc[wide["lme4"].sort_values().index]
+    ratio = (wide[_NUTS] / wide[_OURS]).dropna()
+    lines = pd.DataFrame(
+        {
+            "data": wide.index,
+            **{title_of(name): wide[name].map("{:.2g}".format) for name in (_OURS, "lme4", _NUTS)},
+            "NUTS / default": ratio.map("{:,.0f}".format).reindex(wide.index),
+        }
+    ).replace({np.nan: "–", "nan": "–"})
+    return {
+        "costs": markdown(lines),
+        "cost_largest": ratio.index[-1].removeprefix("groups = "),
+        "cost_most": f"{ratio.iloc[-1]:,.0f}",
+    }
 
 
 def _numbers(summaries: dict[str, Summary]) -> dict[str, str]:
@@ -457,7 +478,7 @@ def _slopes(summaries: dict[str, Summary]) -> dict[str, str]:
 
 
 PARTS = (
-    *(_runs, _claims, _numbers, _calibration_of_mcmc, _worse),
+    *(_runs, _claims, _numbers, _calibration_of_mcmc, _costs, _worse),
     *(_choice, _decision, _published, _ranks, _slopes),
 )
 """What fills the template."""
