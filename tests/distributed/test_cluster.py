@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -226,6 +227,8 @@ def test_interrupted_on_the_cluster(client, data, table):
 
 def test_nothing_stays_on_the_workers(client, table):
     ml.fit("y ~ x + (1 | klass)", table)
+    gc.collect()  # fits of other tests that circles of references still keep
+    client.run(gc.collect)
     deadline = time.monotonic() + 10
     while any(client.run(n_held).values()) and time.monotonic() < deadline:
         time.sleep(0.05)
