@@ -396,15 +396,19 @@ def _rates(summary: Summary, measure: str, estimator: str, panel: str) -> pd.Ser
     return pd.Series(table["value"].to_numpy(), index=table["cell"].map(x)).sort_index()
 
 
+def _published_rates(summary: Summary, panel: str) -> list[str]:
+    """Percent of unusable estimates of maximum likelihood, as published, in the design's order."""
+    return [
+        f"{100 * entry['value']:.0f}"
+        for entry in summary.design.published
+        if entry["estimator"] == "ml-20" and panel in entry["cell"]
+    ]
+
+
 def _separation(summary: Summary) -> str:
     """The row that everybody quotes: maximum likelihood, 50 rows."""
     panel = "sterzinger-kosmidis-50"
-    published = {
-        entry["cell"]: entry["value"]
-        for entry in summary.design.published
-        if entry["estimator"] == "ml-20" and panel in entry["cell"]
-    }
-    rows = {"ML, published": [f"{100 * value:.0f}" for value in published.values()]}
+    rows = {"ML, published": _published_rates(summary, panel)}
     for name in ("ml-20", "lme4-20", "soft-penalty-20", _OURS):
         values = _rates(summary, "unusable", name, panel)
         rows[title_of(name)] = [f"{100 * value:.0f}" for value in values]
@@ -414,12 +418,7 @@ def _separation(summary: Summary) -> str:
 def _variance(summary: Summary) -> str:
     """Maximum likelihood at 50 rows, with the boundary apart."""
     panel = "sterzinger-kosmidis-50"
-    published = {
-        entry["cell"]: entry["value"]
-        for entry in summary.design.published
-        if entry["estimator"] == "ml-20" and panel in entry["cell"]
-    }
-    rows = {"ML, published": [f"{100 * value:.0f}" for value in published.values()]}
+    rows = {"ML, published": _published_rates(summary, panel)}
     for name in ("ml-20", "lme4-20", "soft-penalty-20", _OURS):
         every = _rates(summary, "unusable", name, panel)
         zero = _rates(summary, "unusable_boundary", name, panel)
