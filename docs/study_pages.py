@@ -27,6 +27,7 @@ from multilogit.study.tables import (
     log_slope,
     markdown,
     overview,
+    overview_in_words,
     title_of,
 )
 
@@ -140,18 +141,8 @@ def _claims(summaries: dict[str, Summary]) -> dict[str, str]:
     shown = table.loc[
         [name for name in summaries["stresses"].design.estimators if name in table.index]
     ]
-    lines = pd.DataFrame(
-        {
-            "estimator": [title_of(name) for name in shown.index],
-            "not usable %": [f"{100 * x:.1f}" for x in shown["unusable"]],
-            "worst cell %": [f"{100 * x:.1f}" for x in shown["worst"]],
-            "RMSE β": [f"{x:.2f}" for x in shown["beta"]],
-            "RMSE σ": [f"{x:.2f}" for x in shown["sd"]],
-            "RMSE probability": [f"{x:.3f}" for x in shown["probability"]],
-            "loss": [f"{x:.1f}" for x in shown["loss"]],
-            "seconds": [f"{x:.2g}" for x in shown["seconds"]],
-        }
-    )
+    lines = overview_in_words(shown).drop(columns="median β")
+    lines = lines.rename(columns={"not usable": "not usable %", "worst": "worst cell %"})
     return {"claims": markdown(pd.DataFrame(rows)), "overview": markdown(lines)}
 
 

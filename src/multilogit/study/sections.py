@@ -22,6 +22,7 @@ from multilogit.study.tables import (
     markdown,
     of_pairs,
     overview,
+    overview_in_words,
     short,
     title_of,
     wide,
@@ -79,20 +80,7 @@ def _overview(summary: Summary) -> Iterator[Piece]:
         "usable fits flatters whoever fails where it is hard."
     )
     table = overview(summary.measures)
-    shown = pd.DataFrame(
-        {
-            "estimator": [title_of(name) for name in table.index],
-            "not usable": [f"{100 * x:.1f}" for x in table["unusable"]],
-            "worst": [f"{100 * x:.1f}" for x in table["worst"]],
-            "RMSE β": [f"{x:.2f}" for x in table["beta"]],
-            "median β": [f"{x:.2f}" for x in table["median"]],
-            "RMSE σ": [f"{x:.2f}" for x in table["sd"]],
-            "RMSE probability": [f"{x:.3f}" for x in table["probability"]],
-            "loss": [f"{x:.1f}" for x in table["loss"]],
-            "seconds": [f"{x:.2g}" for x in table["seconds"]],
-        }
-    )
-    yield markdown(shown)
+    yield markdown(overview_in_words(table))
 
 
 def _degeneracy(summary: Summary) -> Iterator[Piece]:

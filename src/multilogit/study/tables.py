@@ -99,6 +99,23 @@ def overview(measures: pd.DataFrame, reference: str = "relative-entropy") -> pd.
     ).loc[list(dict.fromkeys(measures["estimator"]))]
 
 
+def overview_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`overview` with titles and digits as they are printed."""
+    return pd.DataFrame(
+        {
+            "estimator": [title_of(name) for name in table.index],
+            "not usable": [f"{100 * x:.1f}" for x in table["unusable"]],
+            "worst": [f"{100 * x:.1f}" for x in table["worst"]],
+            "RMSE β": [f"{x:.2f}" for x in table["beta"]],
+            "median β": [f"{x:.2f}" for x in table["median"]],
+            "RMSE σ": [f"{x:.2f}" for x in table["sd"]],
+            "RMSE probability": [f"{x:.3f}" for x in table["probability"]],
+            "loss": [f"{x:.1f}" for x in table["loss"]],
+            "seconds": [f"{x:.2g}" for x in table["seconds"]],
+        }
+    )
+
+
 def _relative(chosen: pd.DataFrame, reference: str) -> pd.Series:
     """Geometric mean over cells and parameters of ratios to the reference."""
     table = chosen.pivot(index=["cell", "parameter"], columns="estimator", values="value")
