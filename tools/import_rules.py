@@ -23,7 +23,7 @@ PACKAGE = "multilogit"
 # (inference, predict, ..., plot) comes before the result, whose methods call it.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("_version", "errors"),
-    ("checks", "extras", "progress", "lazy"),
+    ("checks", "extras", "paths", "progress", "lazy"),
     ("evaluation",),
     ("data.model_frame",),  # pure hand-over types, known to everyone
     ("_core",),

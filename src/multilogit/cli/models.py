@@ -21,6 +21,7 @@ from multilogit.cli.priors import number_or_word
 from multilogit.comparison import Comparison
 from multilogit.comparison import compare as compare_fits
 from multilogit.errors import InputError, OptionError
+from multilogit.paths import writing
 from multilogit.result import Fit, load
 
 Model = Annotated[
@@ -193,15 +194,12 @@ def _write(table: pd.DataFrame, document: dict[str, Any], output: Path) -> None:
             f"--output {str(output)!r}: give a name that ends in .csv, .parquet or .json."
         )
     try:
-        if suffix == ".json":
-            output.write_text(dumped(document) + "\n", encoding="utf-8")
-        elif suffix == ".csv":
-            _flat(table).to_csv(output, index=False)
-        else:
-            _flat(table).to_parquet(output, index=False)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {str(output)!r} ({error.strerror or error}); give another path."
-        ) from None
+        with writing(output):
+            if suffix == ".json":
+                output.write_text(dumped(document) + "\n", encoding="utf-8")
+            elif suffix == ".csv":
+                _flat(table).to_csv(output, index=False)
+            else:
+                _flat(table).to_parquet(output, index=False)
     except ImportError:
         raise InputError("Parquet files need pyarrow: pip install pyarrow.") from None

@@ -83,6 +83,8 @@ def read_table(data: Any) -> Table:
     if isinstance(data, Table):
         return data
     if isinstance(data, (str, Path)):
+        if data == "":
+            raise DataError("The path of the data is empty.")
         data = read_file(Path(data))
     if isinstance(data, pd.DataFrame):
         return _from_pandas(data)

@@ -40,7 +40,7 @@ def parquet_paths(data: object) -> tuple[Path, ...] | None:
         if not data or not all(isinstance(item, str | os.PathLike) for item in data):
             return None
         return tuple(path for item in data for path in _paths(Path(item)))
-    if not isinstance(data, str | os.PathLike):
+    if not isinstance(data, str | os.PathLike) or data == "":  # Path("") is the directory
         return None
     path = Path(data)
     several = path.is_dir() or (not path.exists() and glob.has_magic(str(path)))

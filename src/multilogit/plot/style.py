@@ -9,7 +9,7 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from multilogit.errors import InputError, OptionError
+from multilogit.errors import OptionError
+from multilogit.paths import as_path, writing
 
 Path = str | PathLike[str]
 
@@ -166,25 +167,21 @@ def finish(figure: Figure, path: Path | None) -> Figure:
     Raises
     ------
     OptionError
-        If the extension is not that of a picture.
+        If it is no path, or its extension is not that of a picture.
     InputError
         If the file cannot be written.
     """
     if path is None:
         return figure
     known = figure.canvas.get_supported_filetypes()
-    suffix = fspath(path).rpartition(".")[2].lower()
-    if suffix not in known:
+    target = as_path(path)
+    if target.suffix[1:].lower() not in known:
         raise OptionError(
-            f"{fspath(path)!r}: give a name that ends in .png, .svg or .pdf; the format follows it."
+            f"{str(target)!r}: give a name that ends in .png, .svg or .pdf; the format follows it."
         )
     with_fonts(figure)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {fspath(path)!r} ({error.strerror or error}); give another path."
-        ) from error
+    with writing(target):
+        figure.savefig(target, dpi=150)
     return figure
 
 

@@ -19,6 +19,7 @@ from multilogit.errors import CheckpointError, ModelFileError
 from multilogit.estimate import Options
 from multilogit.estimate.checkpoint import Checkpoint, Kept
 from multilogit.newton import Iterate
+from multilogit.paths import as_path
 from multilogit.storage.arrays import read_array, write_array, write_number
 from multilogit.storage.files import replace_file
 from multilogit.storage.node import Node
@@ -88,8 +89,10 @@ def open_checkpoint(path: str | os.PathLike[str], resume: bool) -> CheckpointFil
     CheckpointError
         There is a file and ``resume`` is False; it is damaged, or no checkpoint of a version that
         can be read; its directory does not exist.
+    OptionError
+        What was given is no path.
     """
-    target = Path(path)
+    target = as_path(path, "checkpoint")
     if not target.exists():
         if not target.absolute().parent.is_dir():
             raise CheckpointError(f"The directory of checkpoint={str(target)!r} does not exist.")

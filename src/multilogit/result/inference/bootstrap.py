@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -28,6 +29,7 @@ from multilogit.inference.bootstrap import (
 )
 from multilogit.inference.variance import positions
 from multilogit.inference.wald import critical_value
+from multilogit.paths import as_target, writing
 from multilogit.progress import Progress, Show
 from multilogit.result.fields.measures import Measures
 from multilogit.result.inference.parameters import Parameter, parameters_of
@@ -167,7 +169,7 @@ def bootstrap(
         )
     replicates = Replicates.empty(n, fit.solution.psi.size)
     about = _about(fit, seed)
-    file = None if path is None else Path(path)
+    file = None if path is None else as_target(path)
     if file is not None and file.exists():
         load(file, about, replicates)
     team = min(workers or fit.options.threads, n)
@@ -176,9 +178,14 @@ def bootstrap(
             replicates,
             [estimating(fit, seed)] * team,
             bar,
-            None if file is None else lambda: save(file, about, replicates),
+            None if file is None else lambda: _save(file, about, replicates),
         )
     return _present(fit, replicates, seed, complete, time.perf_counter() - began)
+
+
+def _save(file: Path, about: Mapping[str, object], replicates: Replicates) -> None:
+    with writing(file):
+        save(file, about, replicates)
 
 
 def _about(fit: Measures, seed: int) -> dict[str, object]:

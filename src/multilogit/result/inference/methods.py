@@ -244,6 +244,8 @@ class Inferred(Tables):
         OptionError
             Options that cannot be used; a fit that did not converge; frequency weights that
             are not whole numbers.
+        InputError
+            If the file cannot be written.
         DataError
             A file that belongs to another bootstrap, or is damaged.
         DataNotSavedError

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import Any
 
-from multilogit.errors import InputError, ModelFileError
+from multilogit.errors import ModelFileError
+from multilogit.paths import as_path, writing
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.persistence.record import fields_of, record_of
 from multilogit.storage.files import replace_file
@@ -20,19 +20,15 @@ def write_file(fit: Estimates, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        The file cannot be written.
+        The file cannot be written, or what was given is no path.
     """
-    target = Path(path)
+    target = as_path(path)
     content = write_json(record_of(fit))
-    try:
+    with writing(target):
         if target.exists() and not target.is_file():  # a pipe, a terminal
             target.write_bytes(content)
         else:
             replace_file(target.resolve(), content)
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {str(target)!r} ({error.strerror}); give another path."
-        ) from error
 
 
 def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -41,9 +37,10 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        There is no such file, or it is no model that this version can read.
+        What was given is no path, there is no such file, or it is no model that this version can
+        read.
     """
-    source = Path(path)
+    source = as_path(path, refused=ModelFileError)
     try:
         if not stat.S_ISREG(source.stat().st_mode):
             raise ModelFileError("It is not a file.")

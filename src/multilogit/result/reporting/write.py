@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 
 from multilogit._version import __version__
-from multilogit.errors import InputError
 from multilogit.inference.wald import critical_value
 from multilogit.page.document import Page, Section
 from multilogit.page.html import render
+from multilogit.paths import as_target, writing
 from multilogit.progress import Progress, Show
 from multilogit.result.description.summary_content import content_of
 from multilogit.result.methods import Methods
@@ -39,25 +38,13 @@ def write_report(
     progress: Show = False,
 ) -> None:
     """Write the report as :meth:`multilogit.Fit.report` describes it."""
-    _complain_early(path, level)
+    critical_value(level)  # what would fail after the work
+    plot_module()
+    target = as_target(path)
     report = Reporter(fit, new, level, seed, profile)
     text = render(page_of(report, title, progress))
-    try:
-        Path(path).write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(
-            f"Cannot write {fspath(path)!r} ({error.strerror or error}); give another path."
-        ) from error
-
-
-def _complain_early(path: str | PathLike[str], level: float) -> None:
-    """What would fail after the work."""
-    critical_value(level)
-    plot_module()
-    target = Path(path)
-    if target.is_dir() or not target.parent.is_dir():
-        reason = "it is a directory" if target.is_dir() else "there is no such directory"
-        raise InputError(f"Cannot write {fspath(path)!r} ({reason}); give another path.")
+    with writing(target):
+        target.write_text(text, encoding="utf-8", newline="\n")
 
 
 def page_of(report: Reporter, title: str | None, progress: Show) -> Page:
