@@ -338,3 +338,20 @@ def test_noise_of_predictors_far_from_zero_is_told_from_failure() -> None:
     short = ml.fit("y ~ x", slopes(2e3), max_iterations=1)
     assert "'x' (mean 2e+03, sd 0.99)" in str(short.diagnostics[0].remedy)
     assert "Far from 0" not in str(ml.fit("y ~ x", slopes(0.0), max_iterations=1).diagnostics)
+    alone = ml.fit("y ~ 1 + (1 + x | g)", slopes(1e5))
+    assert "'x' (mean 1e+05, sd 0.99)" in str(alone.diagnostics[0].remedy)
+
+
+def test_what_overflows_is_named() -> None:
+    """Some rows alone are out of range: the search says which column it is."""
+    rng = np.random.default_rng(2)
+    data = {
+        "y": rng.integers(0, 2, 2500),
+        "g": rng.integers(0, 50, 2500),
+        "x": rng.normal(size=2500),
+    }
+    data["x"][[1, 3, 5, 7]], data["y"][[1, 3, 5, 7]] = 1e120, [0, 1, 1, 0]
+    fit = ml.fit("y ~ 1 + (x | g)", data)
+    assert fit.status is ml.Status.NOT_FINITE
+    (found,) = fit.diagnostics
+    assert "'x' (largest value 1e+120); divide by that value" in found.remedy

@@ -461,6 +461,8 @@ def test_groups_that_are_all_one_or_all_zero_are_not_converged() -> None:
     (found,) = [d for d in fit.diagnostics if d.severity == "error"]
     assert found.facts["groups"] == ["g"]
     assert found.facts["sd"] == pytest.approx([fit.theta.iloc[0]])
+    assert "each level of 'g' has one outcome only" in found.message
+    assert "one row per level" in found.remedy
     assert "RelativeEntropy" in found.remedy
     crossed = ml.fit("y ~ (1 | g) + (1 | h)", data)
     assert not crossed.converged
@@ -474,6 +476,8 @@ def test_grouping_by_the_response_is_not_converged() -> None:
     fit = ml.fit("a ~ x + (1 | g)", {"a": a, "x": rng.normal(size=200), "g": a.astype(str)})
     assert not fit.converged
     assert joint(fit) == [("joint-separation", "error")]
+    (found,) = [d for d in fit.diagnostics if d.severity == "error"]
+    assert found.remedy == "'g' is the response by another name: leave it out."
 
 
 def test_a_large_variance_of_overlapping_data_converges(

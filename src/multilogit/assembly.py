@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from multilogit.data.model_frame import FixedColumns, ModelFrame
+from multilogit.data.model_frame import Column, FixedColumns, ModelFrame, RandomBlock
 from multilogit.errors import DataError, Diagnostic, OptionError, Status
 from multilogit.estimate import Estimate, Options
 from multilogit.estimate.effects import FactorEffects, factor_effects
 from multilogit.result import RandomEffects
 
 _MOST_EFFECTS = 16
+_MOST_NAMES = 5
 
 
 def check_supported(frame: ModelFrame, options: Options) -> None:
@@ -106,17 +109,42 @@ _FAR = 100.0
 """|mean|/sd above which η loses digits that second derivatives need."""
 
 
-def _far_from_zero(fixed: FixedColumns) -> str:
+_EXTREME = 1e6
+"""Largest absolute value that is worth naming where numbers overflow, or one by it."""
+
+
+def _far_from_zero(columns: Mapping[str, Column]) -> str:
     """The columns to centre, if there are any."""
     found = []
-    for name, column in zip(fixed.names, fixed.columns, strict=True):
+    for name, column in columns.items():
         mean, sd = float(np.mean(column)), float(np.std(column))
         if sd > 0.0 and abs(mean) > _FAR * sd:
             found.append(f"{name!r} (mean {mean:.3g}, sd {sd:.2g})")
-    if not found:
-        return ""
-    more = ", ..." if len(found) > 5 else ""
-    return f" Far from 0: {', '.join(found[:5])}{more}; subtract the mean."
+    return f" Far from 0: {_first(found)}; subtract the mean." if found else ""
+
+
+def _extreme(columns: Mapping[str, Column]) -> str:
+    """The columns to rescale, if there are any."""
+    found = []
+    for name, column in columns.items():
+        largest = float(np.abs(column).max(initial=0.0))
+        if largest != 0.0 and not 1.0 / _EXTREME < largest < _EXTREME:
+            found.append(f"{name!r} (largest value {largest:.3g})")
+    return f" Very large or small: {_first(found)}; divide by that value." if found else ""
+
+
+def _first(named: list[str]) -> str:
+    return ", ".join(named[:_MOST_NAMES]) + (", ..." if len(named) > _MOST_NAMES else "")
+
+
+def _columns(frame: ModelFrame) -> dict[str, Column]:
+    """The columns of X and Z by their names."""
+    terms: tuple[FixedColumns | RandomBlock, ...] = (frame.fixed, *frame.random)
+    return {
+        name: column
+        for each in terms
+        for name, column in zip(each.names, each.columns, strict=True)
+    }
 
 
 def status_diagnostics(estimate: Estimate, frame: ModelFrame) -> tuple[Diagnostic, ...]:
@@ -127,6 +155,8 @@ def status_diagnostics(estimate: Estimate, frame: ModelFrame) -> tuple[Diagnosti
         return ()
     message, remedy = _REMEDIES[status]
     if status in (Status.MAX_ITERATIONS, Status.LINE_SEARCH_FAILED):
-        remedy += _far_from_zero(frame.fixed)
+        remedy += _far_from_zero(_columns(frame))
+    if status in (Status.NOT_FINITE, Status.INNER_FAILED):
+        remedy += _extreme(_columns(frame))
     code = status.value.replace("_", "-")
     return (Diagnostic(code, "error", message, remedy, {"status": status.value}),)

@@ -260,6 +260,21 @@ def test_columns_whose_squares_are_no_numbers_are_refused(formula: str, size: fl
         ml.fit(formula, data)
 
 
+@pytest.mark.parametrize("size", [1e110, 1e-110])
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ 1 + (0 + x | g)"])
+def test_slopes_of_columns_whose_powers_are_no_numbers_are_refused(
+    formula: str, size: float
+) -> None:
+    rng = np.random.default_rng(0)
+    data = {"y": rng.integers(0, 2, 60), "g": np.arange(60) % 9, "x": rng.normal(size=60)}
+    with pytest.raises(ml.DataError, match=r"largest value of column 'x' .* Divide the column by"):
+        ml.fit(formula, {**data, "x": size * data["x"]})
+    assert ml.fit("y ~ x", {**data, "x": size * data["x"]}).converged
+    near = ml.fit(formula, {**data, "x": size ** (90 / 110) * data["x"]})
+    assert near.converged
+    assert near.loglik == pytest.approx(ml.fit(formula, data).loglik, abs=1e-8)
+
+
 def test_badly_scaled_columns_are_not_aliased() -> None:
     rng = np.random.default_rng(0)
     year = 2000.0 + rng.integers(0, 20, 200)

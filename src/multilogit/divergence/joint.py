@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -69,6 +70,44 @@ def _sets(n_categories: int) -> list[list[int]]:
     return [list(chosen) for size in sizes for chosen in combinations(range(n_categories), size)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """A grouping factor all of whose levels have one outcome only."""
+
+    group: str
+    is_response: bool
+
+    @property
+    def why(self) -> str:
+        return f"each level of {self.group!r} has one outcome only, so that "
+
+    @property
+    def remedy(self) -> str:
+        if self.is_response:
+            return f"{self.group!r} is the response by another name: leave it out."
+        return (
+            f"Where the response does not vary within {self.group!r}, a model without its random "
+            "effects, of one row per level, says all that there is; or use "
+            "prior=ml.RelativeEntropy(), which keeps variances finite."
+        )
+
+
+def _telling(frame: ModelFrame, groups: Collection[str]) -> _Telling | None:
+    """The factor of ``groups`` that tells the response, if there is one.
+
+    One with as many levels as observations does, and tells nothing.
+    """
+    counts, trials = frame.response.weighted()
+    observed = np.column_stack([trials - counts.sum(axis=1), counts]) > 1e-12 * trials[:, None]
+    for group in groups:
+        grouping = (frame.groupings or {})[group]
+        seen = np.zeros((len(grouping.levels), observed.shape[1]), dtype=bool)
+        np.logical_or.at(seen, grouping.codes, observed)
+        if 2 * len(grouping.levels) <= trials.sum() and (seen.sum(axis=1) <= 1).all():
+            return _Telling(group, bool((seen.sum(axis=0) <= 1).all()))
+    return None
+
+
 def _on_first_logit(effects: FactorEffects) -> list[Vector]:
     """The columns of Z, which are the same on every logit."""
     return [column for column, c in zip(effects.columns, effects.logits, strict=True) if c == 0]
@@ -88,12 +127,14 @@ def run_off(frame: ModelFrame, grown: dict[str, float]) -> tuple[Diagnostic, ...
             "together predict the response, so that it is infinite."
         )
         return (Diagnostic("large-variance", "warning", message, _AGAINST_RUN_OFF, facts),)
+    telling = _telling(frame, grown)
     message = (
-        f"{large}scale, and fixed and random effects together predict {predicted} without error: "
-        "the likelihood does not vanish as they grow, and what is reported need not be its "
-        "maximum."
+        f"{large}scale, and {telling.why if telling else ''}fixed and random effects together "
+        f"predict {predicted} without error: the likelihood does not vanish as they grow, and "
+        "what is reported need not be its maximum."
     )
-    return (Diagnostic("joint-separation", "error", message, _AGAINST_RUN_OFF, facts),)
+    remedy = telling.remedy if telling else _AGAINST_RUN_OFF
+    return (Diagnostic("joint-separation", "error", message, remedy, facts),)
 
 
 _AGAINST_RUN_OFF = (

@@ -19,7 +19,7 @@ from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.multistart import search_from_many
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
-from multilogit.estimate.rank import check_sizes, split_dependent
+from multilogit.estimate.rank import split_dependent
 from multilogit.estimate.search import Target
 from multilogit.estimate.single import longest_steps
 from multilogit.estimate.starts import start_values
@@ -111,9 +111,7 @@ def _identified(frame: ModelFrame) -> ModelFrame:
     """
     blocks, noticed = [], []
     for block in frame.random:
-        keep, dropped = split_dependent(block.columns)
-        if dropped:
-            check_sizes(block.columns, block.names)
+        keep, dropped = split_dependent(block.columns, block.names)
         noticed += [_left_out(block, k, _why(block, k)) for k in dropped]
         if keep:
             blocks.append(block if not dropped else block.keep(keep))

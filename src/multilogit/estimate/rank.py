@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from multilogit.data.model_frame import Column, FixedColumns
 from multilogit.errors import DataError
-from multilogit.evaluation import Matrix
+from multilogit.evaluation import Matrix, Vector
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.levels import LevelsLikelihood
 
@@ -44,7 +44,7 @@ def split_aliased(likelihood: FixedLikelihood, fixed: FixedColumns) -> tuple[lis
 
 
 def check_sizes(columns: Sequence[Column], names: Sequence[str]) -> None:
-    """Refuse columns whose sums of squares overflow or vanish.
+    """Refuse columns whose squares, or the squares of these, overflow or vanish.
 
     Raises
     ------
@@ -55,23 +55,45 @@ def check_sizes(columns: Sequence[Column], names: Sequence[str]) -> None:
         largest = float(np.abs(column).max(initial=0.0))
         if largest != 0.0 and not _SMALLEST < largest < _LARGEST:
             raise DataError(
-                f"The largest value of column {name!r} is {largest:.3g}, and squares of such "
+                f"The largest value of column {name!r} is {largest:.3g}, and powers of such "
                 f"numbers are out of range. Divide the column by {largest:.0e}."
             )
 
 
-def split_dependent(columns: Sequence[Column]) -> tuple[list[int], list[int]]:
+def split_dependent(
+    columns: Sequence[Column], names: Sequence[str] = ()
+) -> tuple[list[int], list[int]]:
     """The same for columns without a likelihood: those that are zero count as dependent.
 
     Columns that are independent on some of the rows are independent on all of them.
+
+    Parameters
+    ----------
+    columns
+        Each of shape ``(n,)``.
+    names
+        Of columns of Z: derivatives by their variances hold fourth powers of them.
+
+    Raises
+    ------
+    DataError
+        With ``names``: if a column is beyond 1e±100.
     """
     step = max(1, columns[0].size // _FEW_ROWS)
     some = np.array([column[::step] for column in columns])
     with np.errstate(over="ignore", invalid="ignore"):  # found by what follows
         gram = some @ some.T
-    if _independent(gram):
+    independent = _independent(gram)
+    if names and not (independent and _in_range(gram.diagonal())):
+        check_sizes(columns, names)
+    if independent:
         return list(range(len(columns))), []
     return _orthogonalise(columns)
+
+
+def _in_range(squares: Vector) -> bool:
+    """Whether sums of squares say that their columns are within 1e±100."""
+    return bool(((squares > _SMALLEST**2) & (squares < _LARGEST**2)).all())
 
 
 def split_within(
@@ -104,7 +126,7 @@ def split_within(
 def _independent(gram: Matrix) -> bool:
     """Whether every column leaves more than ``_SUSPECT`` on the ones before it."""
     diagonal = gram.diagonal()
-    if not ((diagonal > 0) & (diagonal < np.inf)).all():
+    if not ((diagonal > _SMALLEST**3) & (diagonal < np.inf)).all():  # below, digits are lost
         return False
     root = np.sqrt(diagonal)
     try:

@@ -64,11 +64,27 @@ def parse(formula: str) -> FormulaSpec:
         reader.error("The left-hand side is missing. Write: response ~ terms.", 0)
     response = reader.response(0, tildes[0])
     fixed, bars, offsets = reader.right_side(tildes[0] + 1, end)
-    for variable in fixed.variables:
-        if not response.bound and variable.key == response.parts[0].key:
+    spec = FormulaSpec(formula, response, fixed, bars, offsets)
+    _refuse_response_on_the_right(spec)
+    return spec
+
+
+def _refuse_response_on_the_right(spec: FormulaSpec) -> None:
+    if spec.response.bound:
+        return
+    response = spec.response.parts[0]
+    for variable in spec.right_variables():
+        if variable.key == response.key:
             what = f"{variable.name!r} is on both sides."
-            raise FormulaError(what, formula, variable.columns[0].start)
-    return FormulaSpec(formula, response, fixed, bars, offsets)
+            raise FormulaError(what, spec.text, variable.columns[0].start)
+    for column in spec.group_columns():
+        if response.kind == "column" and column.text == response.columns[0].text:
+            raise FormulaError(
+                f"The grouping factor {column.text!r} is the response itself, which its random "
+                "effects would predict without error. Group by what the rows have in common.",
+                spec.text,
+                column.start,
+            )
 
 
 class _Unit(NamedTuple):
