@@ -165,8 +165,15 @@ def test_a_whole_fit(directory: Path, tmp_path: Path) -> None:
     fit.save(tmp_path / "fit.json")
     again = ml.load(tmp_path / "fit.json")
     np.testing.assert_array_equal(again.predict(DATA), fit.predict(DATA))
-    with pytest.raises(DataNotSavedError, match="fitted to data in parts"):
-        fit.residuals()
+    for fitted in (fit, again):
+        with pytest.raises(DataNotSavedError, match=r"in parts.*without memory= and client="):
+            fitted.residuals()
+        with pytest.raises(DataNotSavedError, match=r"level='population' and level='marginal'"):
+            fitted.predict(DATA, se=True)
+        for level in ("population", "marginal"):
+            expected = small.predict(DATA, se=True, level=level)
+            found = fitted.predict(DATA, se=True, level=level)
+            pd.testing.assert_frame_equal(found, expected, atol=1e-8, rtol=1e-6)
 
 
 def test_a_checkpoint(directory: Path, tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_what_needs_the_data_says_so(tmp_path: Path) -> None:
     again = saved(fitted("slopes"), tmp_path)
     with pytest.raises(DataNotSavedError, match=r"prediction without new data.*Pass new data"):
         again.predict()
-    with pytest.raises(DataNotSavedError, match=r"posterior_sample\(\).*Fit the model again"):
+    with pytest.raises(DataNotSavedError, match=r"posterior_sample\(\).*fit the model again"):
         again.posterior_sample(10)
     for needs in (ml.Refitter, lambda fit: fit.frame):
         with pytest.raises(DataNotSavedError, match="a saved model does not contain"):

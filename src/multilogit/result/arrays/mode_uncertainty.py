@@ -13,6 +13,12 @@ from multilogit.result.arrays.prediction_rows import fitted_rows
 if TYPE_CHECKING:
     from multilogit.result.fields.measures import Measures
 
+_WITHOUT_DATA = (
+    "Standard errors at level='population' and level='marginal' need no data. Those of conditional "
+    "predictions need a fit to data in memory (a table, without memory= and client=), which keeps "
+    "this uncertainty when it is saved."
+)
+
 
 def uncertainty_of(fit: Measures) -> ModeUncertainty:
     """H and ∂b̂/∂ψ from the data of a fit with random effects.
@@ -26,7 +32,7 @@ def uncertainty_of(fit: Measures) -> ModeUncertainty:
     """
     if not fit.random:
         raise OptionError("This is a single-level model: it has no random effects.")
-    frame = fit._frame_for("The uncertainty of the random effects")
+    frame = fit._frame_for("The uncertainty of the random effects", _WITHOUT_DATA)
     rows, model = fitted_rows(fit, "conditional").rows, prediction_model(fit)
     counts, trials = frame.response.weighted()
     eta = value(model, rows, "conditional", "link")

@@ -76,11 +76,20 @@ class Measures:
         """
         return self.training.frame
 
-    def _frame_for(self, what: str, remedy: str = "Fit the model again.") -> ModelFrame:
+    def _frame_for(self, what: str, remedy: str = "") -> ModelFrame:
         """The data, or an error that says what needs them and what to do instead."""
         if not self.has_data:
-            raise DataNotSavedError(what, remedy)
+            raise DataNotSavedError(what, remedy or self._way_to_data)
         return self.frame
+
+    @property
+    def _way_to_data(self) -> str:
+        if self.levels is None:
+            return (
+                "Ask the fit itself before it is saved, or fit the model again with the data in "
+                "memory: a table, without memory= and client=."
+            )
+        return "A model with random effects in place of the factor, (1 | column), has it."
 
     # ------------------------------------------------------------------ covariances
 
