@@ -10,7 +10,6 @@ from multilogit.errors import Diagnostic, Status
 from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
-from multilogit.estimate.starts import inflation
 from multilogit.evaluation import Matrix, Vector
 
 _SAME = 1e-5
@@ -83,7 +82,7 @@ def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
     for _ in range(count):
         sd = np.exp(rng.uniform(np.log(_SMALLEST_SD), np.log(_LARGEST_SD), structure.q))
         theta = np.where(structure.diagonal, (sd / likelihood.z_scale)[structure.rows], 0.0)
-        grown = inflation(_total(sd), target.n_logits) / inflation(found, target.n_logits)
+        grown = _inflation(_total(sd), target.n_logits) / _inflation(found, target.n_logits)
         beta = psi[:p] * grown + spread * rng.normal(size=p)
         starts.append(np.concatenate([beta, theta]))
     return starts
@@ -92,6 +91,14 @@ def _scattered(target: Target, first: Estimate, count: int) -> list[Vector]:
 def _total(sd: Matrix) -> float:
     """The variance of Zb of standard deviations, or of rows of Λ."""
     return float((sd**2).sum())
+
+
+def _inflation(variance: float, n_logits: int) -> float:
+    """By how much conditional effects exceed population-averaged ones (Zeger et al. 1988).
+
+    ``variance``: of Zb, summed over logits.
+    """
+    return float(np.sqrt(1.0 + 0.346 * variance / n_logits))
 
 
 def _distinct(found: list[Estimate], p: int) -> list[Estimate]:
