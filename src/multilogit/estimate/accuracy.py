@@ -134,7 +134,8 @@ def _check_by_quadrature(target: Target, estimate: Estimate, nodes: int) -> tupl
     assert isinstance(likelihood, WithQuadrature)
     psi = estimate.solution.psi
     likelihood.set_nodes(nodes)
-    finer, there = target.objective.evaluate(psi), likelihood.evaluate(psi).value
+    finer = target.objective.evaluate(psi)
+    there = target.likelihood_at(psi, finer).value
     likelihood.set_nodes(1)
     moved = newton_direction(finer.gradient, finer.hessian).decrement
     change = there - estimate.likelihood.value
