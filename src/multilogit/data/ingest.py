@@ -33,11 +33,14 @@ class Table:
         Number of rows, at least one.
     raw
         Returns the source's own column by position.
+    index
+        Labels of the rows, where the source is of pandas; else None.
     """
 
     position: Mapping[str, int]
     n_rows: int
     raw: Callable[[int], Any]
+    index: pd.Index | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,7 +96,37 @@ def read_table(data: Any) -> Table:
     return _from_narwhals(data)
 
 
-def _table(names: Sequence[str], n_rows: int, raw: Callable[[int], Any]) -> Table:
+def check_aligned(values: Any, index: pd.Index | None, what: str) -> None:
+    """Refuse a pandas object whose rows are labelled otherwise than those it goes with.
+
+    Values are taken by position. Of a Series that was sorted or filtered apart from the data that
+    would be, silently, the values of other rows. (Another length is refused elsewhere.)
+
+    Raises
+    ------
+    DataError
+        The labels differ.
+    """
+    if index is None or not isinstance(values, (pd.Series, pd.DataFrame)):
+        return
+    own = values.index
+    if len(own) != len(index) or own.equals(index):
+        return
+    row = next((k for k, (a, b) in enumerate(zip(own, index, strict=True)) if a != b), 0)
+    found, expected = (labels[row : row + 1].tolist()[0] for labels in (own, index))
+    raise DataError(
+        f"{what} has another index than the data: its row {row} is labelled {found!r}, that of "
+        f"the data {expected!r}. Bring it into the order of the data, as in "
+        "series.loc[data.index]; where the order is right, pass series.to_numpy()."
+    )
+
+
+def _table(
+    names: Sequence[str],
+    n_rows: int,
+    raw: Callable[[int], Any],
+    index: pd.Index | None = None,
+) -> Table:
     """A table, if it has columns of different names, and rows."""
     position = {name: k for k, name in enumerate(names)}
     if not names:
@@ -104,11 +137,12 @@ def _table(names: Sequence[str], n_rows: int, raw: Callable[[int], Any]) -> Tabl
         raise DataError(f"Column names occur twice: {shown}. Rename them.")
     if n_rows == 0:
         raise DataError("The data have no rows.")
-    return Table(position, n_rows, raw)
+    return Table(position, n_rows, raw, index)
 
 
 def _from_pandas(frame: pd.DataFrame) -> Table:
-    return _table([str(name) for name in frame.columns], len(frame), lambda k: frame.iloc[:, k])
+    names = [str(name) for name in frame.columns]
+    return _table(names, len(frame), lambda k: frame.iloc[:, k], frame.index)
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Table:
@@ -122,7 +156,10 @@ def _from_mapping(data: Mapping[Any, Any]) -> Table:
         text = ", ".join(f"{name!r}: {n}" for name, n in lengths.items())
         raise DataError(f"The columns have different lengths ({text}).")
     values = tuple(arrays.values())
-    return _table(list(arrays), next(iter(lengths.values()), 0), lambda k: values[k])
+    index = next((value.index for value in values if isinstance(value, pd.Series)), None)
+    for name, value in arrays.items():
+        check_aligned(value, index, f"Column {name!r}")
+    return _table(list(arrays), next(iter(lengths.values()), 0), lambda k: values[k], index)
 
 
 def _one_dimensional(value: Any, name: str) -> Any:

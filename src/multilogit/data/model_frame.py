@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.errors import Diagnostic
@@ -190,6 +191,8 @@ class ModelFrame:
         dropping, or None when all are.
     n_input_rows
         Rows of the user's data.
+    index
+        Labels of these rows, where the data are of pandas; else None.
     diagnostics
         What was noticed on the way: rows dropped, levels unused, ...
     variables
@@ -206,6 +209,7 @@ class ModelFrame:
     n_input_rows: int = 0
     diagnostics: tuple[Diagnostic, ...] = ()
     variables: Any = None
+    index: pd.Index | None = None
 
     @property
     def codes(self) -> dict[str, NDArray[np.int32]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Numeric
 from multilogit.data.grouping import GroupLevels, NewGrouping, match_levels
-from multilogit.data.ingest import Table, read_table
+from multilogit.data.ingest import Table, check_aligned, read_table
 from multilogit.data.model_frame import FixedColumns, RandomBlock
 from multilogit.errors import DataError, FormulaError
 from multilogit.formula.coding import build_columns
@@ -289,6 +289,7 @@ def column_or_array(value: Any, option: str, table: Table) -> Numeric:
             )
         column = table.column(value)
     else:
+        check_aligned(value, table.index, f"{option}=")
         column = _array_column(value, option)
         if len(column) != table.n_rows:
             raise DataError(

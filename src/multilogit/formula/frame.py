@@ -90,7 +90,7 @@ def build_frame(
     spec = parse_for(formula, table, given)
     columns, rows, diagnostics = _read(spec, table, given, missing)
     frame, learnt = learn_frame(spec, columns, table.n_rows, rows, baseline, compact)
-    frame = replace(frame, diagnostics=(*diagnostics, *frame.diagnostics))
+    frame = replace(frame, diagnostics=(*diagnostics, *frame.diagnostics), index=table.index)
     return frame, Design(spec, learnt, remembered_offset(offset))
 
 

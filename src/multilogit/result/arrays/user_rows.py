@@ -8,16 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilogit.data.ingest import read_table
+from multilogit.data.ingest import check_aligned, read_table
 from multilogit.data.model_frame import Column, ModelFrame
 from multilogit.errors import DataError
 from multilogit.formula.design import column_or_array
 
 
-def of_used_rows(frame: ModelFrame, values: NDArray[Any]) -> NDArray[Any]:
-    """Values of the rows of the fit, where there is one for every row of the user's data."""
+def of_used_rows(frame: ModelFrame, given: Any, what: str) -> NDArray[Any]:
+    """What was given for every row of the user's data, or of the fit, for those of the fit.
+
+    Raises
+    ------
+    DataError
+        A pandas Series with another index than the data.
+    """
+    values = np.asarray(given)
     if frame.rows is not None and values.shape == (frame.n_input_rows,):
+        check_aligned(given, frame.index, what)
         return values[frame.rows]
+    check_aligned(given, None if frame.index is None else row_index(frame), what)
     return values
 
 
@@ -39,6 +48,8 @@ def trials_of(new: object, trials: object) -> Column:
 
 
 def row_index(frame: ModelFrame) -> pd.Index:
-    """Row numbers in the user's data of the rows that were used."""
+    """Labels of the rows that were used: the index of the user's data, or row numbers."""
+    if frame.index is not None:
+        return frame.index if frame.rows is None else frame.index[frame.rows]
     n = frame.response.trials.shape[0]
     return pd.RangeIndex(n) if frame.rows is None else pd.Index(frame.rows)

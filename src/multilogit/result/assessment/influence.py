@@ -48,7 +48,8 @@ def _rows(fit: Estimates) -> Influence:
     found = row_influence(
         fit.frame.fixed.matrix(), *model.row_derivatives(), np.nan_to_num(fit.posterior_covariance)
     )
-    table = pd.DataFrame({"level": row_index(fit.frame), "rows": 1, "hat": found.hat})
+    labels = row_index(fit.frame).to_flat_index()
+    table = pd.DataFrame({"level": labels, "rows": 1, "hat": found.hat})
     return _present(fit, found.change, table, "row")
 
 
@@ -59,7 +60,7 @@ def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], st
         assert fit.frame.groupings is not None
         grouping = fit.frame.groupings[name]
         return grouping.codes.astype(np.int64), grouping.levels, name
-    labels = of_used_rows(fit.frame, np.asarray(group))
+    labels = of_used_rows(fit.frame, group, "group=")
     if labels.shape != (n := fit.training.n_rows,):
         raise OptionError(
             f"group= must be a grouping factor of the model or {n} labels, one per row of the fit "

@@ -14,7 +14,7 @@ from multilogit.assess.model import reported_categories
 from multilogit.assess.residuals import all_counts
 from multilogit.checks import check_choice
 from multilogit.data.columns import Column, Numeric, factor_of
-from multilogit.data.ingest import read_table
+from multilogit.data.ingest import check_aligned, read_table
 from multilogit.errors import DataError, OptionError
 from multilogit.predict import Level
 from multilogit.result.arrays.assessment_model import fitted_probabilities
@@ -129,6 +129,8 @@ def _response_column(new: object, y: object) -> Column:
         if y not in table:
             raise DataError(f"y={y!r}: the new data have no such column.")
         return table.column(y)
+    if isinstance(new, pd.DataFrame):
+        check_aligned(y, new.index, "y=")
     return read_table({"y=": y}).column("y=")
 
 

@@ -154,8 +154,9 @@ def _variable(fit: Measures, by: object) -> NDArray[np.float64] | None:
             known = ", ".join(fixed.names)
             raise OptionError(f"by={by!r} is not a column of the design; it has: {known}.")
         return fixed.columns[fixed.names.index(by)]
+    given = of_used_rows(fit.frame, by, "by=")
     try:
-        values = of_used_rows(fit.frame, np.asarray(by, dtype=np.float64))
+        values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         values = np.empty(0)
     if values.shape != (n,) or not np.isfinite(values).all():

@@ -160,7 +160,7 @@ def _clusters(fit: Measures, frame: ModelFrame, groups: object) -> tuple[NDArray
             f"{groups!r} is no grouping factor of this fit, which keeps no other columns: pass "
             f"the column itself, groups=data[{groups!r}]."
         )
-    labels = of_used_rows(frame, np.asarray(groups))
+    labels = of_used_rows(frame, groups, "groups=")
     n = frame.response.trials.size
     if labels.shape != (n,):
         raise DataError(
