@@ -5,16 +5,30 @@
 
 namespace multilogit {
 
-Layout::Layout(const std::int32_t* codes, std::size_t n_rows, std::size_t groups) : rows(n_rows) {
-  std::vector<std::size_t> size(groups), rank(groups);
-  for (std::size_t i = 0; i < rows; ++i) ++size[codes[i]];
-  order.resize(groups);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
+namespace {
+
+// Groups by ascending size, those of one size in their own order. Sizes are counted, and only
+// the few large groups are compared.
+std::vector<std::size_t> by_size(const std::vector<std::size_t>& size) {
+  constexpr std::size_t kLarge = 1024;
+  std::vector<std::size_t> order(size.size()), next(kLarge + 2);
+  for (const std::size_t s : size) ++next[std::min(s, kLarge) + 1];
+  std::partial_sum(next.begin(), next.end(), next.begin());
+  const auto large = static_cast<std::ptrdiff_t>(next[kLarge]);
+  for (std::size_t g = 0; g < size.size(); ++g) order[next[std::min(size[g], kLarge)]++] = g;
+  std::stable_sort(order.begin() + large, order.end(),
                    [&](std::size_t a, std::size_t b) { return size[a] < size[b]; });
-  for (std::size_t g = 0; g < groups; ++g) rank[order[g]] = g;
+  return order;
+}
+
+}  // namespace
+
+Layout::Layout(const std::int32_t* codes, std::size_t n_rows, std::size_t groups) : rows(n_rows) {
+  std::vector<std::size_t> size(groups);
+  for (std::size_t i = 0; i < rows; ++i) ++size[codes[i]];
+  order = by_size(size);
   make_units(size);
-  place_rows(codes, rank);
+  place_rows(codes);
   make_slots();
 }
 
@@ -48,18 +62,22 @@ std::size_t Layout::groups_side_by_side(const std::vector<std::size_t>& size, st
   return 2 * filled > kLanes * size[order[g + groups - 1]] ? groups : 0;
 }
 
-void Layout::place_rows(const std::int32_t* codes, const std::vector<std::size_t>& rank) {
-  std::vector<std::size_t> next(order.size()), stride(order.size(), 1);
+void Layout::place_rows(const std::int32_t* codes) {
+  struct Place {
+    std::size_t next, stride;
+  };
+  std::vector<Place> place(order.size());  // by the data's numbers: one look-up for each row
   for (const Unit& unit : units)
-    for (int lane = 0; lane < unit.groups; ++lane) {
-      next[unit.group + lane] = unit.tile * kLanes + lane;
-      if (unit.groups_in_lanes) stride[unit.group + lane] = kLanes;
-    }
+    for (int lane = 0; lane < unit.groups; ++lane)
+      place[order[unit.group + lane]] = {
+          unit.tile * kLanes + lane, unit.groups_in_lanes ? std::size_t{kLanes} : std::size_t{1}};
   row.assign(tiles * kLanes, kNoRow);
+  constexpr std::size_t kAhead = 16;
   for (std::size_t i = 0; i < rows; ++i) {
-    const std::size_t g = rank[codes[i]];
-    row[next[g]] = static_cast<RowIndex>(i);
-    next[g] += stride[g];
+    if (i + kAhead < rows) __builtin_prefetch(&place[codes[i + kAhead]], 1);
+    Place& to = place[codes[i]];
+    row[to.next] = static_cast<RowIndex>(i);
+    to.next += to.stride;
   }
 }
 
@@ -74,19 +92,17 @@ void Layout::make_slots() {
   slots.push_back(units.size());
 }
 
-// Tile by tile, so that what is written is written once and in order.
-void fill_tiles(const std::vector<RowIndex>& rows, const double* const* columns, std::size_t count,
+// Column by column, so that one stays in the second cache while its rows are picked; in blocks, so
+// that what is written to a file is not written again and again.
+void fill_tiles(const std::vector<RowIndex>& row, const double* const* columns, std::size_t count,
                 vd* tiles) {
-  auto* to = reinterpret_cast<double*>(tiles);
-  for (const RowIndex* row = rows.data(); row != rows.data() + rows.size(); row += kLanes) {
-    const bool full = std::find(row, row + kLanes, kNoRow) == row + kLanes;
-    for (std::size_t k = 0; k < count; ++k, to += kLanes) {
-      const double* column = columns[k];
-      if (full)
-        for (int lane = 0; lane < kLanes; ++lane) to[lane] = column[row[lane]];
-      else
-        for (int lane = 0; lane < kLanes; ++lane)
-          to[lane] = row[lane] == kNoRow ? 0.0 : column[row[lane]];
+  constexpr std::size_t kBlock = std::size_t{1} << 17;
+  for (std::size_t first = 0; first < row.size(); first += kBlock) {
+    const std::size_t end = std::min(first + kBlock, row.size());
+    for (std::size_t k = 0; k < count; ++k) {
+      auto* to = reinterpret_cast<double*>(tiles + first / kLanes * count + k);
+      for (std::size_t i = first; i < end; i += kLanes, to += count * kLanes)
+        gather(columns[k], &row[i], to);
     }
   }
 }

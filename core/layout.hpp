@@ -38,9 +38,25 @@ struct Layout {
  private:
   void make_units(const std::vector<std::size_t>& size);
   std::size_t groups_side_by_side(const std::vector<std::size_t>& size, std::size_t g) const;
-  void place_rows(const std::int32_t* codes, const std::vector<std::size_t>& rank);
+  void place_rows(const std::int32_t* codes);
   void make_slots();
 };
+
+// Whether all lanes of a tile hold rows.
+inline bool is_full(const RowIndex* row) {
+  RowIndex all = 0;
+  for (int lane = 0; lane < kLanes; ++lane) all |= row[lane];
+  return all >= 0;  // kNoRow alone is negative
+}
+
+// A column in the lanes of a tile, one by one; 0 where there is no row.
+inline void gather(const double* column, const RowIndex* row, double* to) {
+  if (is_full(row))
+    for (int lane = 0; lane < kLanes; ++lane) to[lane] = column[row[lane]];
+  else
+    for (int lane = 0; lane < kLanes; ++lane)
+      to[lane] = row[lane] == kNoRow ? 0.0 : column[row[lane]];
+}
 
 // Columns into tiles whose lanes hold these rows: `count` registers per tile.
 void fill_tiles(const std::vector<RowIndex>& row, const double* const* columns, std::size_t count,

@@ -44,9 +44,11 @@ class ResponseTiles {
         bits_(single_ ? layout.tiles * (c_ + 1) : 0),
         y_(single_ ? 0 : layout.tiles * c_, scratch),
         n_(single_ ? 0 : layout.tiles, scratch) {
-    for (std::size_t t = 0; t < layout.tiles; ++t) {
-      for (std::size_t j = 0; j < c_; ++j) fill(layout, columns.counts[j], t, j);
-      fill(layout, columns.trials, t, c_);
+    if (single_)
+      fill_bits(layout.row, columns);
+    else {
+      fill_tiles(layout.row, columns.counts.data(), c_, y_.data());
+      fill_tiles(layout.row, &columns.trials, 1, n_.data());
     }
   }
 
@@ -75,25 +77,42 @@ class ResponseTiles {
 
  private:
   static bool single_trials(std::size_t rows, const Columns& columns) {
-    const auto is_bit = [](double x) { return x == 0.0 || x == 1.0; };
-    return std::all_of(columns.trials, columns.trials + rows, [](double n) { return n == 1.0; }) &&
-           std::all_of(columns.counts.begin(), columns.counts.end(),
-                       [&](const double* y) { return std::all_of(y, y + rows, is_bit); });
+    return all(columns.trials, rows, [](double n) { return n == 1.0; }) &&
+           std::all_of(columns.counts.begin(), columns.counts.end(), [&](const double* y) {
+             return all(y, rows, [](double x) { return x == 0.0 || x == 1.0; });
+           });
   }
 
-  // Vector j of tile t: counts of category j, or (j = C) trials.
-  void fill(const Layout& layout, const double* column, std::size_t t, std::size_t j) {
-    const RowIndex* row = &layout.row[t * kLanes];
-    vd values{};
-    std::uint8_t byte = 0;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      values[lane] = row[lane] == kNoRow ? 0.0 : column[row[lane]];
-      byte |= static_cast<std::uint8_t>((values[lane] != 0.0) << lane);
+  // In blocks: a loop that may end at any row is not vectorised.
+  template <class Test>
+  static bool all(const double* x, std::size_t rows, Test test) {
+    constexpr std::size_t kBlock = 256;
+    for (std::size_t i = 0; i < rows; i += kBlock) {
+      bool passed = true;
+      for (std::size_t j = i; j < std::min(i + kBlock, rows); ++j) passed &= test(x[j]);
+      if (!passed) return false;
     }
-    if (single_)
-      bits_[t * (c_ + 1) + j] = byte;
-    else
-      (j < c_ ? y_.data()[t * c_ + j] : n_.data()[t]) = values;
+    return true;
+  }
+
+  // A byte for each count of a tile, and one for its trials: a bit for every lane.
+  void fill_bits(const std::vector<RowIndex>& row, const Columns& columns) {
+    std::uint8_t* byte = bits_.data();
+    for (std::size_t i = 0; i < row.size(); i += kLanes) {
+      for (const double* counts : columns.counts) {
+        double count[kLanes];
+        gather(counts, &row[i], count);
+        *byte++ = bits_of([&](int lane) { return count[lane] != 0.0; });
+      }
+      *byte++ = bits_of([&](int lane) { return row[i + lane] != kNoRow; });
+    }
+  }
+
+  template <class Test>
+  static std::uint8_t bits_of(Test test) {
+    std::uint8_t byte = 0;
+    for (int lane = 0; lane < kLanes; ++lane) byte |= static_cast<std::uint8_t>(test(lane) << lane);
+    return byte;
   }
 
   std::size_t c_;
