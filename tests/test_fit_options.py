@@ -86,3 +86,21 @@ def test_one_group_needs_a_prior_for_its_variance() -> None:
     fit = ml.fit("y ~ x + (1 | g)", data, prior=ml.RelativeEntropy())
     assert fit.converged
     assert "one-level" in [d.code for d in fit.diagnostics]
+
+
+def test_a_fit_can_be_the_start_of_another() -> None:
+    data = groups()
+    formula = "y ~ x + (1 + x | g)"
+    whole = ml.fit(formula, data)
+    cut = ml.fit(formula, data, max_iterations=2)
+    again = ml.fit(formula, data, start=cut)
+    assert again.converged
+    assert again.n_iterations <= whole.n_iterations - 2
+    assert again.loglik == pytest.approx(whole.loglik, abs=1e-9)
+    with pytest.raises(ml.OptionError, match="start has 5 values"):
+        ml.fit("y ~ 1", data, start=whole)
+
+
+def test_data_before_the_formula_are_told_apart() -> None:
+    with pytest.raises(ml.FormulaError, match=r"not DataFrame. It comes first"):
+        ml.fit(groups(), "y ~ x")  # type: ignore[arg-type]

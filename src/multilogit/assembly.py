@@ -100,7 +100,7 @@ _REMEDIES = {
     ),
     Status.INTERRUPTED: (
         "The fit was interrupted.",
-        "What is reported is the last Newton iterate; it can serve as start=.",
+        "What is reported is the last Newton iterate; a fit with start= this one goes on from it.",
     ),
 }
 

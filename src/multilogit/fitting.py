@@ -19,7 +19,7 @@ from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
 from multilogit.divergence.symptoms import check_fit
-from multilogit.errors import Diagnostic, InputError, OptionError
+from multilogit.errors import Diagnostic, FormulaError, InputError, OptionError
 from multilogit.estimate import (
     Estimate,
     Options,
@@ -55,11 +55,11 @@ def fit(
     *,
     prior: Prior | BoundPrior | None = None,
     nodes: int | Literal["auto"] = 1,
-    weights: str | NDArray[np.float64] | None = None,
-    offset: str | NDArray[np.float64] | None = None,
-    trials: str | NDArray[np.float64] | None = None,
+    weights: str | NDArray[np.float64] | float | None = None,
+    offset: str | NDArray[np.float64] | float | None = None,
+    trials: str | NDArray[np.float64] | float | None = None,
     baseline: object = None,
-    start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
+    start: NDArray[np.float64] | Literal["zero", "ols"] | Fit | None = None,
     starts: int = 1,
     infinite: Literal["report", "freeze"] = "report",
     max_iterations: int = 100,
@@ -96,13 +96,14 @@ def fit(
         more and more nodes until log-likelihood and estimates stay; ``fit.options.nodes`` and a
         diagnostic say how many.
     weights, offset, trials
-        Column name, or array of shape ``(n,)``: frequency weights (2 is the row twice), known
-        part of the linear predictor, number of trials.
+        Column name, array of shape ``(n,)``, or one number for all rows: frequency weights (2 is
+        the row twice), known part of the linear predictor, number of trials.
     baseline
         Reference category of the response; default: its first level.
     start
         ``"zero"``, ``"ols"`` (linear regression), or values: the fixed effects, and for a
-        multilevel model optionally theta behind them.
+        multilevel model optionally theta behind them. A fit of a model with the same parameters
+        stands for its estimates, such as one that was interrupted.
     starts
         Search from so many starts and report the highest maximum of a multilevel model; the
         others are named in ``fit.diagnostics``.
@@ -164,6 +165,11 @@ def fit(
     True
     """
     began = time.perf_counter()
+    if not isinstance(formula, str):
+        what = f"The formula must be a text, not {type(formula).__name__}."
+        raise FormulaError(f"{what} It comes first: ml.fit('y ~ x', data).")
+    if isinstance(start, Fit):
+        start = start.solution.psi.copy()
     options = search_options(
         prior, nodes, start, starts, infinite, max_iterations, tolerance, threads, progress
     )

@@ -94,7 +94,7 @@ def separation(
     *,
     weights: str | NDArray[np.float64] | None = None,
     offset: str | NDArray[np.float64] | None = None,
-    trials: str | NDArray[np.float64] | None = None,
+    trials: str | NDArray[np.float64] | float | None = None,
     baseline: object = None,
     missing: Literal["drop", "raise"] = "drop",
 ) -> Separation:

@@ -309,3 +309,43 @@ def test_new_data_need_not_hold_the_reference_level() -> None:
     for level, row in (("b", [0.0, 0.0]), ("a", [1.0, 0.0]), ("c", [0.0, 1.0])):
         made = design.new_columns({"f": [level]}).fixed
         assert [column[0] for column in made.columns[1:]] == row
+
+
+def test_one_number_is_for_all_rows() -> None:
+    data = {"y": [1, 2, 0, 3], "x": [1.0, 2.0, 3.0, 5.0]}
+    for option in ("trials", "weights", "offset"):
+        given = {"trials": 4} | {option: 3}
+        one, _ = build_frame("y ~ x", data, **given)
+        each, _ = build_frame("y ~ x", data, **given | {option: [3, 3, 3, 3]})
+        for made in (one, each):
+            assert made.response.trials.tolist() == [given["trials"]] * 4
+        np.testing.assert_array_equal(one.response.weighted()[0], each.response.weighted()[0])
+        np.testing.assert_array_equal(one.offset, each.offset)
+
+
+def test_numbers_that_one_text_made_categories_are_pointed_out() -> None:
+    numbers: list[object] = [f"{k / 4}" for k in range(40)]
+    typed = {"y": [0, 1] * 20, "x": [*numbers[:30], "n/a", *numbers[31:]]}
+
+    def codes(formula: str, data: dict[str, Any]) -> list[str]:
+        return [d.code for d in build_frame(formula, data)[0].diagnostics]
+
+    frame, _ = build_frame("y ~ x + (x | g)", {**typed, "g": [1, 2] * 20})
+    (found,) = frame.diagnostics
+    assert found.code == "numbers-as-text"
+    assert found.facts == {"column": "x", "texts": ["n/a"], "row": 30}
+    assert codes("y ~ C(x)", typed) == []  # categories are meant
+    assert codes("y ~ x", {**typed, "x": numbers}) == []  # such as post codes
+    assert codes("y ~ x", {**typed, "x": ["0", "1", "2", "3+"] * 10}) == []
+
+
+def test_missing_rows_are_counted_where_numbers_are_text() -> None:
+    data = {"y": [0, 1] * 20, "x": [None, *map(str, range(38)), "?"]}
+    frame, _ = build_frame("y ~ x", data)
+    assert frame.diagnostics[1].facts["row"] == 39
+
+
+def test_splines_say_what_to_do_beyond_their_range() -> None:
+    _, design = build_frame("y ~ bs(x, df=4)", {"y": [0, 1] * 10, "x": np.arange(20.0)})
+    with pytest.raises(DataError, match='Write extrapolation="clip"'):
+        design.new_columns({"x": [25.0]})

@@ -136,7 +136,7 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("y", {"y": [0, 1]}, {"trials": [1, 1e16]}, "'trials' is|trials= is .*at most 1e15"),
     ("y", {"y": [0, 1]}, {"weights": [1]}, "weights= has 1 values.*2 rows"),
     ("y", {"y": [0, 1]}, {"weights": ["a", "b"]}, "not numeric"),
-    ("y", {"y": [0, 1]}, {"weights": 2}, "one number per row"),
+    ("y", {"y": [0, 1]}, {"weights": b"2"}, "one number per row"),
     ("y", {"y": [0, 1]}, {"weights": [0, 0]}, "weights are all zero"),
     ("y", {"y": [0, 1]}, {"weights": [np.inf, 0]}, "infinite at row 0"),
     ("y", {"y": [0, 1]}, {"offset": "of"}, "no such column"),

@@ -69,6 +69,8 @@ def expand(tokens: Sequence[Token], formula: str) -> tuple[list[tuple[str, ...]]
         terms = _parser().get_terms_from_ast(tree, context={}).root
     except FormulaicError as error:
         what, _, place = str(error).partition("\n\n")  # the formula, the token in ⧛...⧚
+        if what.startswith("Operator"):
+            what = "A term is missing beside this operator."
         raise FormulaError(what, formula, max(place.find("⧛"), 0)) from None
     found = [tuple(f.expr for f in term.factors if f.expr != "1") for term in terms]
     return [term for term in dict.fromkeys(found) if term], () in found

@@ -274,7 +274,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def column_or_array(value: Any, option: str, table: Table) -> Numeric:
-    """``weights=``, ``offset=``, ``trials=``: the name of a column, or one number per row.
+    """``weights=``, ``offset=``, ``trials=``: the name of a column, one number per row, or one.
 
     Raises
     ------
@@ -289,6 +289,8 @@ def column_or_array(value: Any, option: str, table: Table) -> Numeric:
             )
         column = table.column(value)
     else:
+        if np.ndim(value) == 0 and isinstance(value, (int, float, np.number)):
+            value = np.full(table.n_rows, value, dtype=np.float64)
         check_aligned(value, table.index, f"{option}=")
         column = _array_column(value, option)
         if len(column) != table.n_rows:
@@ -304,7 +306,8 @@ def _array_column(value: Any, option: str) -> Column:
     try:
         return read_table({f"{option}=": value}).column(f"{option}=")
     except DataError as error:
-        raise DataError(f"{option}= must be a column name or one number per row. {error}") from None
+        what = "must be a column name, one number per row, or one number for all rows"
+        raise DataError(f"{option}= {what}. {error}") from None
 
 
 def complete_rows(

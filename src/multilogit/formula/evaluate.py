@@ -119,4 +119,11 @@ def not_computed(variable: Variable, environment: Environment, error: BaseExcept
             return DataError(
                 f"Column {name.text!r} is categorical: {variable.name!r} cannot be computed."
             )
-    return DataError(f"{variable.name!r} cannot be computed: {error}")
+    text = str(error)
+    if "extrapolation" in text:  # formulaic's words do not say what to write
+        text = (
+            "values lie outside of the range that the spline was fitted on. Write "
+            'extrapolation="clip" among its arguments to take them at its ends, or "extend" to go '
+            "on with its polynomials."
+        )
+    return DataError(f"{variable.name!r} cannot be computed: {text}")

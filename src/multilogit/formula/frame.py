@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -145,6 +145,7 @@ def learn_frame(
         variables=_variables(spec, columns, extra, n),
         diagnostics=(
             *_unused_levels(columns, spec),
+            *_numbers_as_text(environment, spec),
             *more,
             *rare_categories(response, len(fixed.columns)),
             *warned,
@@ -359,3 +360,50 @@ def _unused_levels(columns: Mapping[str, Column], spec: FormulaSpec) -> list[Dia
                 )
             )
     return found
+
+
+_FEWEST_NUMBERS = 10
+
+
+def _numbers_as_text(environment: Environment, spec: FormulaSpec) -> list[Diagnostic]:
+    """Predictors that are categories only because a few of their many levels are no numbers.
+
+    One ``.`` or ``n/a`` makes a column text, and then each number has a coefficient. Ten numbers
+    for each other level tell that from levels such as 0, 1, 2, 3+; ``C(x)`` says they are meant.
+    """
+    found = []
+    plain = [v.columns[0].text for v in spec.right_variables() if v.kind == "column"]
+    for name in dict.fromkeys(plain):
+        column = environment.columns[name]
+        if not isinstance(column, Factor) or len(column.levels) <= _FEWEST_NUMBERS:
+            continue
+        others = [k for k, level in enumerate(column.levels) if not _is_number(level)]
+        numbers = len(column.levels) - len(others)
+        if others and numbers >= _FEWEST_NUMBERS * len(others):
+            found.append(_read_as_text(name, column, others, environment))
+    return found
+
+
+def _is_number(level: object) -> bool:
+    try:
+        float(level)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _read_as_text(
+    name: str, column: Factor, others: Sequence[int], environment: Environment
+) -> Diagnostic:
+    texts = [str(column.levels[k]) for k in others]
+    row = int(np.argmax(column.codes == others[0]))
+    row = row if environment.rows is None else int(environment.rows[row])
+    return Diagnostic(
+        "numbers-as-text",
+        "warning",
+        f"Column {name!r} is text, so that each of its {len(column.levels)} values is a category; "
+        f"all but {', '.join(map(repr, texts[:5]))} (first in row {row}) are numbers.",
+        "Correct these values or leave them empty, and make the column numeric; where categories "
+        f"are meant, write C({name}).",
+        {"column": name, "texts": texts, "row": row},
+    )

@@ -150,6 +150,7 @@ class _Reader:
         return variable
 
     def response(self, i: int, j: int) -> ResponseSpec:
+        self.no_bar_on_the_left(i, j)
         if self.is_call(i, j, "cbind"):
             parts = [self.expression(*part) for part in self.split(i + 2, j - 1, ",")]
             if len(parts) < 2:
@@ -157,6 +158,13 @@ class _Reader:
             return ResponseSpec(self.shown(i, j), tuple(parts), True)
         variable = self.expression(i, j)
         return ResponseSpec(variable.name, (variable,), False)
+
+    def no_bar_on_the_left(self, i: int, j: int) -> None:
+        """Refuse ``(1 | g)`` there; between columns ``|`` is "or"."""
+        for k in range(i, j):
+            number = self.tokens[k].is_op("(") and self.tokens[k + 1].text in ("0", "1")
+            if number and self.find(k + 1, self.closing[k], "|", "||"):
+                self.error("Random effects belong on the right-hand side, after '~'.", k)
 
     def right_side(self, i: int, j: int) -> tuple[Terms, tuple[Bar, ...], tuple[Variable, ...]]:
         if self.find(i, j, "|", "||"):

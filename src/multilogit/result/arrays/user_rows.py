@@ -38,10 +38,7 @@ def trials_of(new: object, trials: object) -> Column:
     DataError
         No such column, the wrong length, a negative number.
     """
-    table = read_table(new)
-    if np.ndim(trials) == 0 and not isinstance(trials, str):  # type: ignore[arg-type]
-        trials = np.full(table.n_rows, trials)
-    given = column_or_array(trials, "trials", table).floats()
+    given = column_or_array(trials, "trials", read_table(new)).floats()
     if (given < 0).any():
         raise DataError("trials= must not be negative.")
     return given
