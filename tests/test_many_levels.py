@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from multilogit.errors import DataError, DataNotSavedError, OptionError
 from multilogit.formula import coding
 from multilogit.likelihood.fixed import FixedLikelihood
 from multilogit.likelihood.levels import LevelsLikelihood, order_of
+from multilogit.result.fields import level_effects
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_predictions_tables_and_files(tmp_path: Path) -> None:
     columns = ["estimate", "std_error", "conf_low", "p_value"]
     np.testing.assert_allclose(without.tidy()[columns], dense.tidy()[columns], rtol=1e-6, atol=1e-9)
     assert without.test("a = 0").p_value == pytest.approx(dense.test("a = 0").p_value)
-    assert without.test_terms().loc["f", "df"] == 39
+    pd.testing.assert_frame_equal(without.test_terms(), dense.test_terms(), rtol=1e-7)
     text = str(without.summary())
     assert "fL01" not in text
     assert "(Intercept)" in text
@@ -122,6 +125,86 @@ def test_predictions_tables_and_files(tmp_path: Path) -> None:
     pd.testing.assert_series_equal(again.se, without.se)
     pd.testing.assert_series_equal(again.predict(new), without.predict(new))
     assert str(again.summary()) == text
+
+
+@pytest.mark.usefixtures("compact")
+@pytest.mark.parametrize("formula", ["y ~ a + f + b", "y ~ 0 + f + a + b"])
+def test_wald_tests_from_the_block_structure(formula: str) -> None:
+    without, dense = both(formula, simulated())
+    R = np.random.default_rng(0).normal(size=(3, len(dense.coef)))
+    asked: list[tuple[Any, ...]] = [("f = 0",), ("f = 0.5",), ("a = 0, fL05 = fL07",), (R, 0.1)]
+    asked += [("f = 0, a = b",), ("fL03 = 0, fL11 = 0",), ("fL03, b = 0",)]
+    for hypothesis in asked:
+        found, expected = without.test(*hypothesis), dense.test(*hypothesis)
+        assert found.statistic == pytest.approx(expected.statistic, rel=1e-6)
+        assert found.df == expected.df
+        pd.testing.assert_frame_equal(found.table, expected.table, rtol=1e-6, atol=1e-9)
+    pd.testing.assert_frame_equal(without.test_terms(), dense.test_terms(), rtol=1e-7)
+    names = ["b", "fL07", "a", "fL02"]
+    pd.testing.assert_frame_equal(without.vcov_of(names), dense.vcov.loc[names, names], rtol=1e-6)
+    pd.testing.assert_frame_equal(dense.vcov_of(names), dense.vcov.loc[names, names])
+    with pytest.raises(OptionError, match="no coefficient 'zz'"):
+        without.vcov_of(["a", "zz"])
+
+
+@pytest.mark.usefixtures("compact")
+def test_a_covariance_matrix_beyond_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = ml.fit("y ~ a + b + f", simulated())
+    monkeypatch.setattr(level_effects, "MOST_TOGETHER", 10)
+    with pytest.raises(OptionError, match=r"matrix of 42 coefficients .* vcov_of\(\["):
+        _ = fit.vcov
+    assert fit.test("f = 0").df == 39
+    assert fit.test_terms().loc["f", "df"] == 39
+    assert np.isfinite(fit.confint()).all(axis=None)
+    with pytest.raises(OptionError, match="41 coefficients"):
+        fit.test("f = 0, a = b")
+
+
+@pytest.mark.usefixtures("compact")
+@pytest.mark.parametrize("options", [{}, {"weights": "w", "offset": "o"}, {"trials": "n"}])
+def test_what_needs_rows_alone_has_them(options: dict[str, str]) -> None:
+    data = simulated()
+    without, dense = both("y ~ a + f + b", data, **options)
+    uses: list[Callable[[ml.Fit], Any]] = [
+        lambda fit: fit.predict(se=True),
+        lambda fit: fit.residuals("response"),
+        lambda fit: fit.residuals("deviance"),
+        lambda fit: fit.residuals("quantile", seed=3),
+        lambda fit: fit.residual_tests(by="a", n_simulations=20, seed=1).table.iloc[:, 2:],
+        lambda fit: fit.calibration().table.select_dtypes("number"),
+        lambda fit: fit.scores(),
+        lambda fit: fit.r2(),
+        lambda fit: [fit.auc, fit.brier],
+    ]
+    for use in uses:
+        np.testing.assert_allclose(use(without), use(dense), rtol=1e-6, atol=1e-8)
+    pd.testing.assert_frame_equal(without.simulate(3, seed=5), dense.simulate(3, seed=5))
+    new = data.head(50).drop(columns="y")
+    drawn = [fit.simulate(2, seed=5, new=new) for fit in (without, dense)]
+    pd.testing.assert_frame_equal(*drawn)
+
+
+@pytest.mark.usefixtures("compact")
+def test_residuals_where_a_level_has_one_outcome() -> None:
+    data = simulated()
+    data.loc[data["f"] == "L03", "y"] = 0
+    fit = ml.fit("y ~ a + b + f", data, infinite="freeze")
+    mine = data["f"] == "L03"
+    assert (fit.predict()[mine] == 0.0).all()
+    assert (fit.residuals("response")[mine] == 0.0).all()
+    assert (fit.residuals("deviance")[mine] == 0.0).all()
+    assert (fit.simulate(3, seed=1)[mine] == 0).all(axis=None)
+    with pytest.raises(OptionError, match="no finite estimate"):
+        fit.test("f = 0")
+
+
+@pytest.mark.usefixtures("compact")
+def test_reports_leave_the_levels_out(tmp_path: Path) -> None:
+    fit = ml.fit("y ~ a + b + f", simulated())
+    fit.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "but for the 40 levels of" in page
+    assert "fL07" not in page
 
 
 @pytest.mark.usefixtures("compact")
@@ -185,10 +268,9 @@ def test_what_needs_columns_is_refused() -> None:
     fit = ml.fit("y ~ a + f", data)
     with pytest.raises(OptionError, match="40 levels of 'f'"):
         fit.marginal_effects(new=data)
-    with pytest.raises(OptionError, match="40 levels of 'f'"):
-        fit.simulate(1, new=data)
-    with pytest.raises(DataNotSavedError, match="very many levels"):
-        fit.residuals()
+    for needs in (fit.bootstrap, fit.profile, fit.augment, fit.goodness_of_fit):
+        with pytest.raises(DataNotSavedError, match="very many levels"):
+            needs()
     with pytest.raises(DataError, match="'new'"):
         fit.predict(data.head(1).assign(f="new"))
     with pytest.raises(OptionError, match="start='ols'"):

@@ -1,77 +1,29 @@
 """Fits with a factor of very many levels, whose columns are never made.
 
 The coefficients of the levels are eliminated (:mod:`multilogit.likelihood.levels`); the result has
-all of them, with exact standard errors. It has no data, as a loaded model: what would need one
-column per level is refused by name.
+all of them, with exact standard errors. What needs the rows has them, with the code of the level;
+what would need one column per level is refused by name.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from multilogit.assembly import status_diagnostics
 from multilogit.data.model_frame import ModelFrame
 from multilogit.divergence.symptoms import shows_symptoms
-from multilogit.errors import DataNotSavedError, Diagnostic
+from multilogit.errors import Diagnostic
 from multilogit.estimate import Options
 from multilogit.estimate.levels import LevelsEstimate, estimate_levels
 from multilogit.formula import Design
 from multilogit.result import Fit, Spec
 from multilogit.result.fields.level_effects import LevelEffects
-from multilogit.result.fields.training import Labels, TrainingData
+from multilogit.result.fields.training import Labels, TrainingData, TrainingWithoutColumns
 
 _MOST_NAMES = 5
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingWithoutColumns:
-    """A :class:`~multilogit.result.fields.training.Training`: numbers that follow from the data.
-
-    Attributes
-    ----------
-    data
-        The response, and the columns that there are.
-    labels
-        Names of all coefficients, those of the levels among them.
-    """
-
-    data: TrainingData
-    labels: Labels
-
-    @property
-    def frame(self) -> ModelFrame:
-        raise DataNotSavedError
-
-    @property
-    def n_rows(self) -> int:
-        return self.data.n_rows
-
-    @property
-    def n_obs(self) -> int:
-        return self.data.n_obs
-
-    @property
-    def n_trials(self) -> float:
-        return self.data.n_trials
-
-    @property
-    def log_coefficient(self) -> float:
-        return self.data.log_coefficient
-
-    @property
-    def null_loglik(self) -> float:
-        return self.data.null_loglik
-
-    @property
-    def saturated_loglik(self) -> float:
-        return self.data.saturated_loglik
-
-    @property
-    def digest(self) -> str:
-        return self.data.digest
 
 
 def fit_levels(
@@ -137,8 +89,8 @@ def _kept_compact(effects: LevelEffects) -> Diagnostic:
         "many-levels",
         "info",
         f"{effects.term!r} has {n:,} levels: their coefficients were eliminated without making "
-        "columns. Estimates and standard errors are those of the whole model; what needs the "
-        "columns of the data is not available.",
+        "columns. Estimates and standard errors are those of the whole model; what needs these "
+        "columns is not available.",
         facts={"term": effects.term, "levels": n},
     )
 

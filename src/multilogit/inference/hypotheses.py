@@ -19,51 +19,92 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from multilogit.errors import FormulaError
 from multilogit.evaluation import Matrix, Vector
+
+Indices = NDArray[np.intp]
 
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _SPACE = re.compile(r"\s*")
 _WORD = re.compile(r"[^\s=,;+*/()`-]+")
 
 
+Weights = Mapping[int, float]
+"""A row of R without its zeros."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hypotheses:
-    """Rβ = r.
+    """Rβ = r, R without its zeros: a term may have thousands of coefficients.
 
     Attributes
     ----------
-    R
-        Shape ``(m, k)``.
+    rows
+        m rows of R.
     r
         Shape ``(m,)``.
     labels
         m texts, one per row.
+    size
+        k, the number of coefficients.
     """
 
-    R: Matrix
+    rows: tuple[Weights, ...]
     r: Vector
     labels: tuple[str, ...]
+    size: int
+
+    @property
+    def used(self) -> Indices:
+        """The coefficients that take part, in order."""
+        return np.array(sorted(set().union(*self.rows)), dtype=np.intp)
+
+    @property
+    def selected(self) -> Indices | None:
+        """Row by row the coefficient that it is about, if each is one, and another one."""
+        chosen = [next(iter(row)) for row in self.rows if set(row.values()) == {1.0}]
+        alone = all(len(row) == 1 for row in self.rows) and len(set(chosen)) == len(self.rows)
+        return np.array(chosen, dtype=np.intp) if alone else None
+
+    def among(self, columns: Indices) -> Matrix:
+        """These columns of R, shape ``(m, len(columns))``."""
+        place = {k: at for at, k in enumerate(columns.tolist())}
+        R = np.zeros((len(self.rows), len(place)))
+        for row, weights in zip(R, self.rows, strict=True):
+            for k, weight in weights.items():
+                row[place[k]] = weight
+        return R
+
+    @property
+    def R(self) -> Matrix:
+        """Shape ``(m, k)``."""
+        return self.among(np.arange(self.size))
 
 
 @dataclass(frozen=True, slots=True)
 class _Linear:
     """weights'β + constant; ``term``: it is a whole term of the formula, which must be 0."""
 
-    weights: Vector
+    weights: Weights
     constant: float
     term: tuple[int, ...] = ()
 
     @property
     def is_number(self) -> bool:
-        return not self.term and not self.weights.any()
+        return not self.term and not self.weights
 
     def scaled(self, by: float) -> _Linear:
-        return _Linear(by * self.weights, by * self.constant)
+        weights = {k: by * weight for k, weight in self.weights.items()} if by else {}
+        return _Linear(weights, by * self.constant)
 
     def __add__(self, other: _Linear) -> _Linear:
-        return _Linear(self.weights + other.weights, self.constant + other.constant)
+        weights = dict(self.weights)
+        for k, weight in other.weights.items():
+            weights[k] = weights.get(k, 0.0) + weight
+        left = {k: weight for k, weight in weights.items() if weight}
+        return _Linear(left, self.constant + other.constant)
 
 
 def parse(
@@ -107,9 +148,9 @@ class _Reader:
             if self.peek() == "":
                 break
             self.expect(",;", "after an equation comes a comma or the end")
-        R = np.array([row.weights for row in rows])
         r = np.array([-row.constant for row in rows])
-        return Hypotheses(R, r, tuple(labels))
+        weights = tuple(row.weights for row in rows)
+        return Hypotheses(weights, r, tuple(labels), len(self.names))
 
     # -- grammar -------------------------------------------------------------------------
 
@@ -137,13 +178,12 @@ class _Reader:
             term, other = (left, right) if left.term else (right, left)
             if not other.is_number:
                 raise self.error("a term can only be compared with a number", at)
-            unit = np.eye(len(self.names))
             return [
-                (_Linear(unit[k], -other.constant), f"{self.names[k]} = {other.constant:g}")
+                (_Linear({k: 1.0}, -other.constant), f"{self.names[k]} = {other.constant:g}")
                 for k in term.term
             ]
         row = left + right.scaled(-1.0)
-        if not row.weights.any():
+        if not row.weights:
             raise self.error("no coefficient is left in this equation", at)
         return [(row, label)]
 
@@ -238,11 +278,11 @@ class _Reader:
         """A coefficient, or a term; a term of one coefficient is that coefficient."""
         members = [self.names.index(name)] if name in self.names else list(self.terms[name])
         if len(members) > 1:
-            return _Linear(np.zeros(len(self.names)), 0.0, tuple(members))
-        return _Linear(np.eye(len(self.names))[members[0]], 0.0)
+            return _Linear({}, 0.0, tuple(members))
+        return _Linear({members[0]: 1.0}, 0.0)
 
     def number(self, value: float) -> _Linear:
-        return _Linear(np.zeros(len(self.names)), value)
+        return _Linear({}, value)
 
     def skip(self) -> int:
         """Move over white space; where that leads."""

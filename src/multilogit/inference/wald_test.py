@@ -53,14 +53,10 @@ def linear_test(beta: Vector, covariance: Matrix, R: Matrix, r: Vector) -> Linea
         If shapes do not agree, a row is 0, rows contradict each other, or a coefficient that
         takes part has no standard error.
     """
-    _check(beta, R, r)
+    check_shapes(R, r, beta.size)
     used = R.any(axis=0)
     b, V, A = beta[used], covariance[np.ix_(used, used)], R[:, used]
-    if not (np.isfinite(b).all() and np.isfinite(V).all()):
-        raise OptionError(
-            "A coefficient of the hypothesis has no finite estimate or standard error; see "
-            "fit.diagnostics."
-        )
+    _refuse_infinite(b, V)
     estimate = A @ b - r
     spread = A @ V @ A.T
     rows = _independent_rows(A, r)
@@ -71,11 +67,57 @@ def linear_test(beta: Vector, covariance: Matrix, R: Matrix, r: Vector) -> Linea
     return LinearTest(estimate, np.sqrt(spread.diagonal()), statistic, len(rows), p_value)
 
 
-def _check(beta: Vector, R: Matrix, r: Vector) -> None:
-    if R.ndim != 2 or R.shape[1] != beta.size or r.shape != (R.shape[0],) or not R.size:
+def linear_test_of_many(estimate: Vector, own: Vector, U: Matrix, K: Matrix) -> LinearTest:
+    """Test that many parameters are 0, whose covariance is diag(own) + UKU'.
+
+    By Woodbury's identity, with D = diag(own), in time and memory linear in their number m:
+
+        V⁻¹ = D⁻¹ − D⁻¹U (I + KU'D⁻¹U)⁻¹ KU'D⁻¹
+
+    Parameters
+    ----------
+    estimate, own
+        Shape ``(m,)``; ``own`` positive.
+    U, K
+        Shapes ``(m, k)`` and ``(k, k)``.
+
+    Raises
+    ------
+    OptionError
+        If a parameter has no finite estimate or standard error.
+    """
+    _refuse_infinite(estimate, own, K)
+    scaled = U / own[:, None]
+    projected = scaled.T @ estimate
+    inner = np.eye(len(K)) + K @ (U.T @ scaled)
+    statistic = float(
+        estimate @ (estimate / own) - projected @ np.linalg.solve(inner, K @ projected)
+    )
+    variance = own + np.einsum("gk,gk->g", U @ K, U)
+    m = estimate.size
+    return LinearTest(estimate, np.sqrt(variance), statistic, m, chi2_tail(statistic, m))
+
+
+def _refuse_infinite(*needed: Matrix | Vector) -> None:
+    if not all(np.isfinite(values).all() for values in needed):
+        raise OptionError(
+            "A coefficient of the hypothesis has no finite estimate or standard error; see "
+            "fit.diagnostics."
+        )
+
+
+def check_shapes(R: Matrix, r: Vector, size: int) -> None:
+    """Refuse what is no hypothesis on ``size`` coefficients.
+
+    Raises
+    ------
+    OptionError
+        See :func:`linear_test`.
+    """
+    if R.ndim != 2 or R.shape[1] != size or r.shape != (R.shape[0],) or not R.size:
         raise OptionError(
             f"A hypothesis matrix of shape {R.shape} with right-hand sides of shape {r.shape} "
-            f"does not fit {beta.size} coefficients: give shapes (m, {beta.size}) and (m,)."
+            f"does not fit {size} coefficients: give shapes (m, {size}) and (m,)."
         )
     if not (np.isfinite(R).all() and np.isfinite(r).all()):
         raise OptionError("The hypothesis contains NaN or infinite numbers.")

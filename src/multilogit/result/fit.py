@@ -23,8 +23,9 @@ class Fit(Methods):
     are copies. Whether to trust it is said by ``converged`` and ``diagnostics``.
 
     ================  ==================================================================
-    Estimates         ``coef``, ``se``, ``vcov``, ``theta``, ``variance_components``,
-                      ``random_effects()``; ``covariance`` (of β and θ, an array)
+    Estimates         ``coef``, ``se``, ``vcov``, ``vcov_of()``, ``theta``,
+                      ``variance_components``, ``random_effects()``; ``covariance`` (of β
+                      and θ, an array)
     With a prior      ``penalised``, ``log_prior``, ``effective_df``, ``se_source``,
                       ``posterior_sd``, ``posterior_covariance``, ``posterior_sample()``
     Inference         ``summary()``, ``confint()``, ``profile()``, ``tidy()``, ``glance()``,

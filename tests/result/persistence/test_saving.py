@@ -263,7 +263,11 @@ METHODS = [
     for name, _ in inspect.getmembers(ml.Fit, inspect.isfunction)
     if not name.startswith("_") and name not in ("save", "report")
 ]
-ARGUMENTS: dict[str, tuple[Any, ...]] = {"contrasts": ("kind",), "test": ("x = 0",)}
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "contrasts": ("kind",),
+    "test": ("x = 0",),
+    "vcov_of": (["x"],),
+}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -17,9 +17,13 @@ from multilogit.predict import Level as PredictionLevel
 from multilogit.predict import fixed_predictor
 from multilogit.predict.tangent import value as value_of
 from multilogit.result.arrays.prediction_model import prediction_model
-from multilogit.result.arrays.prediction_rows import columns_by_name, fitted_rows
+from multilogit.result.arrays.prediction_rows import (
+    DataRows,
+    columns_by_name,
+    fitted_rows,
+    new_rows,
+)
 from multilogit.result.arrays.user_rows import trials_of
-from multilogit.result.fields.level_effects import refuse_many_levels
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.parameter_names import effect_terms
 from multilogit.result.fields.random_effects import RandomEffects
@@ -29,12 +33,20 @@ Codes = NDArray[np.int32]
 
 def assessment_model(fit: Measures, what: str) -> Model:
     """The fitted model on its own data, which ``what`` needs."""
-    frame = fit._frame_for(what)
+    frame = fit._rows_for(what)
+    if fit.levels is not None:
+        eta = _with_levels(fit, fitted_rows(fit, "conditional"))
+        return Model(frame.response, eta)
     factors = tuple(
         _factor(fit, effects, frame.random, frame.codes[effects.group]) for effects in fit.random
     )
     n = frame.response.trials.shape[0]
     return Model(frame.response, _fixed(fit, frame.fixed, frame.offset, n), factors)
+
+
+def _with_levels(fit: Measures, data: DataRows) -> NDArray[np.float64]:
+    """Xβ̂ + offset of a fit with very many levels, their intercepts included."""
+    return value_of(prediction_model(fit), data.rows, "conditional", "link")
 
 
 def _fixed(
@@ -86,6 +98,8 @@ def simulated_model(fit: Measures) -> Model:
 
 def fitted_probabilities(fit: Measures, level: PredictionLevel) -> NDArray[np.float64]:
     """Category probabilities of the rows of the fit, shape ``(n, J)``."""
+    if fit.levels is not None:  # their intercepts are in every prediction
+        level = "conditional"
     rows = fitted_rows(fit, level).rows
     return value_of(prediction_model(fit), rows, level, "response")
 
@@ -94,7 +108,8 @@ def new_model(
     fit: Measures, new: object, level: Level, trials: object, offset: object
 ) -> tuple[Model, pd.Index]:
     """The model on new data without missing values, and the labels of its rows."""
-    refuse_many_levels(fit.levels, "A simulation for new data")
+    if fit.levels is not None:
+        return _new_model_of_levels(fit, new, trials, offset)
     made = fit.design.new_columns(new, offset=offset)
     labels = new.index if isinstance(new, pd.DataFrame) else pd.RangeIndex(made.n_rows)
     index = labels if made.rows is None else labels[made.rows]
@@ -113,13 +128,26 @@ def new_model(
                 "have no conditional modes. Use level='marginal'."
             )
         factors.append(_factor(fit, effects, made.random, codes, n_new))
-    counted = _new_trials(fit, new, trials)
-    counted = counted if made.rows is None else counted[made.rows]
-    empty = np.zeros((n, fit.labels.n_logits), order="F")
-    labels = fit.labels
-    response = Response(labels.family, labels.response, labels.categories, empty, counted)
+    response = _unknown_response(fit, _new_trials(fit, new, trials), made.rows)
     fixed = _fixed(fit, made.fixed.keep(kept), made.offset, n)
     return Model(response, fixed, tuple(factors)), index
+
+
+def _new_model_of_levels(
+    fit: Measures, new: object, trials: object, offset: object
+) -> tuple[Model, pd.Index]:
+    data = new_rows(fit, new, "conditional", "error", offset)
+    response = _unknown_response(fit, _new_trials(fit, new, trials), data.complete)
+    index = data.index if data.complete is None else data.index[data.complete]
+    return Model(response, _with_levels(fit, data)), index
+
+
+def _unknown_response(fit: Measures, trials: Column, rows: NDArray[np.int64] | None) -> Response:
+    """The response of new data, which is to be drawn; ``rows``: those without missing values."""
+    counted = trials if rows is None else trials[rows]
+    empty = np.zeros((counted.size, fit.labels.n_logits), order="F")
+    labels = fit.labels
+    return Response(labels.family, labels.response, labels.categories, empty, counted)
 
 
 def _new_trials(fit: Measures, new: object, trials: object) -> Column:

@@ -53,7 +53,7 @@ class DataRows:
 
 def fitted_rows(fit: Measures, level: Level) -> DataRows:
     """The rows that the fit was made from."""
-    frame = fit._frame_for("A prediction without new data", "Pass new data.")
+    frame = fit._rows_for("A prediction without new data", "Pass new data.")
     n = frame.response.trials.shape[0]
     made = assembled(fit, frame.fixed, frame.random, frame.codes, frame.offset, n, level)
     return DataRows(made, row_index(frame), None)

@@ -17,6 +17,7 @@ from multilogit.result.description.estimates import Estimates
 
 def augment(fit: Estimates) -> pd.DataFrame:
     """The table that :meth:`multilogit.Fit.augment` describes."""
+    frame = fit._frame_for("augment()")
     model = assessment_model(fit, "augment()")
     columns = _data(fit, model)
     eta = model.eta()
@@ -33,7 +34,7 @@ def augment(fit: Estimates) -> pd.DataFrame:
     if not fit.random:
         table = influence(fit, None).table
         columns |= {".hat": table["hat"].to_numpy(), ".cooksd": table["cooks_distance"].to_numpy()}
-    return pd.DataFrame(columns, index=row_index(fit.frame))
+    return pd.DataFrame(columns, index=row_index(frame))
 
 
 def _data(fit: Estimates, model: Model) -> dict[str, NDArray[np.generic]]:

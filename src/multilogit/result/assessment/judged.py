@@ -69,7 +69,7 @@ class Judged:
 def judged(fit: Measures, level: Level, what: str) -> Judged:
     """The fit's probabilities of its own rows, and their response."""
     check_choice("level", level, get_args(Level))
-    response = fit._frame_for(what).response
+    response = fit._rows_for(what).response
     counts = all_counts(response, weighted=True)
     # Given their random effects all rows are independent; averaged over these, groups are.
     averaged = fit.random and level != "conditional"

@@ -42,7 +42,7 @@ def residuals(
     check_choice("kind", kind, ("response", "pearson", "deviance", "quantile"))
     check_choice("level", level, get_args(PredictionLevel))
     check_whole("seed", seed, 0)
-    model, index = assessment_model(fit, "residuals()"), row_index(fit.frame)
+    model, index = assessment_model(fit, "residuals()"), row_index(fit._rows_for("residuals()"))
     if kind == "quantile":
         if level == "population" and model.factors:
             raise OptionError(
@@ -85,7 +85,7 @@ def residual_tests(
     found = _tested(model, level, seed, n_simulations, bins)
     return ResidualTests(
         table=_test_table(found, list(fit.n_groups)),
-        residuals=_residual_table(found, model, row_index(fit.frame)[rows]),
+        residuals=_residual_table(found, model, row_index(fit._rows_for("residual_tests()"))[rows]),
         level=level,
         n_simulations=n_simulations,
         seed=seed,
@@ -148,13 +148,14 @@ def _variable(fit: Measures, by: object) -> NDArray[np.float64] | None:
     """A column of the design by its name, or one number per row of the fit."""
     if by is None:
         return None
-    fixed, n = fit.frame.fixed, fit.training.n_rows
+    frame = fit._rows_for("residual_tests()")
+    fixed, n = frame.fixed, fit.training.n_rows
     if isinstance(by, str):
         if by not in fixed.names:
             known = ", ".join(fixed.names)
             raise OptionError(f"by={by!r} is not a column of the design; it has: {known}.")
         return fixed.columns[fixed.names.index(by)]
-    given = of_used_rows(fit.frame, by, "by=")
+    given = of_used_rows(frame, by, "by=")
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):

@@ -35,7 +35,7 @@ def simulate(
         model, index = new_model(fit, new, level, trials, offset)
     elif trials is None and offset is None:
         model = simulated_model(fit)
-        index = row_index(fit.frame)
+        index = row_index(fit._rows_for("simulate()"))
     else:
         raise OptionError("trials= and offset= belong to new data; give them as new=.")
     draws = simulation.simulate(model, range(n), seed, level)

@@ -30,7 +30,14 @@ class Estimates(Measures):
 
     @property
     def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of β̂: the β block of :attr:`covariance`."""
+        """Covariance matrix of β̂: the β block of :attr:`covariance`.
+
+        Raises
+        ------
+        OptionError
+            A factor of very many levels has more than 5 000 coefficients; :meth:`vcov_of` gives
+            the matrix of some.
+        """
         names = coefficient_names(self.labels)
         k = len(names)
         return pd.DataFrame(self.covariance[:k, :k], index=names, columns=names, copy=True)

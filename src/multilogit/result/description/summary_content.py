@@ -144,7 +144,7 @@ def _without_levels(
 ) -> Equation:
     """All coefficients but those of very many levels."""
     n = levels.places.size - levels.contrasts
-    shown = np.union1d(levels.others, levels.places[: int(levels.contrasts)])
+    shown = levels.shown
     heading = f"Coefficients (fit.coef has the {n:,} of {levels.term} as well):"
     values = [tuple(map(float, column[shown])) for column in columns]
     return Equation(heading, tuple(terms[k] for k in shown), *values)

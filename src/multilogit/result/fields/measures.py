@@ -17,7 +17,13 @@ from multilogit.evaluation import Evaluation
 from multilogit.newton import Solution
 from multilogit.result.fields.random_effects import RandomEffects
 from multilogit.result.fields.spec import Spec
-from multilogit.result.fields.training import Labels, Training, TrainingData, TrainingFiles
+from multilogit.result.fields.training import (
+    Labels,
+    Training,
+    TrainingData,
+    TrainingFiles,
+    TrainingWithoutColumns,
+)
 
 if TYPE_CHECKING:
     from multilogit.evidence.strength import EvidenceCurve
@@ -25,6 +31,11 @@ if TYPE_CHECKING:
     from multilogit.predict.modes import ModeUncertainty
     from multilogit.result.fields.level_effects import LevelEffects
     from multilogit.result.fields.robust_covariance import RobustCovariance
+
+_BEFORE_SAVING = (
+    "Ask the fit itself before it is saved, or fit the model again with the data in memory: a "
+    "table, without memory= and client=."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,13 +93,18 @@ class Measures:
             raise DataNotSavedError(what, remedy or self._way_to_data)
         return self.frame
 
+    def _rows_for(self, what: str, remedy: str = "") -> ModelFrame:
+        """The same for what does with the codes of very many levels, and needs no columns."""
+        if isinstance(self.training, TrainingWithoutColumns):
+            return self.training.data.frame
+        if not self.has_data:
+            raise DataNotSavedError(what, remedy or _BEFORE_SAVING)
+        return self.frame
+
     @property
     def _way_to_data(self) -> str:
         if self.levels is None:
-            return (
-                "Ask the fit itself before it is saved, or fit the model again with the data in "
-                "memory: a table, without memory= and client=."
-            )
+            return _BEFORE_SAVING
         return "A model with random effects in place of the factor, (1 | column), has it."
 
     # ------------------------------------------------------------------ covariances
@@ -143,6 +159,12 @@ class Measures:
         if self.levels is None:
             return information_inverse(there.hessian, ~self.boundary)
         return self.levels.covariance(self._of_others)
+
+    def _covariance_of(self, chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The block of :attr:`covariance` that belongs to some parameters."""
+        if self.levels is not None:
+            return self.levels.covariance(self._of_others, chosen)
+        return self.covariance[np.ix_(chosen, chosen)]
 
     @cached_property
     def _of_others(self) -> NDArray[np.float64]:

@@ -161,6 +161,54 @@ class TrainingData:
         return response_digest(response).text(categories)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingWithoutColumns:
+    """The data of a fit with a factor of very many levels, which has codes and no columns.
+
+    Attributes
+    ----------
+    data
+        The response, the codes, and the columns that there are.
+    labels
+        Names of all coefficients, those of the levels among them.
+    """
+
+    data: TrainingData
+    labels: Labels
+
+    @property
+    def frame(self) -> ModelFrame:
+        raise DataNotSavedError
+
+    @property
+    def n_rows(self) -> int:
+        return self.data.n_rows
+
+    @property
+    def n_obs(self) -> int:
+        return self.data.n_obs
+
+    @property
+    def n_trials(self) -> float:
+        return self.data.n_trials
+
+    @property
+    def log_coefficient(self) -> float:
+        return self.data.log_coefficient
+
+    @property
+    def null_loglik(self) -> float:
+        return self.data.null_loglik
+
+    @property
+    def saturated_loglik(self) -> float:
+        return self.data.saturated_loglik
+
+    @property
+    def digest(self) -> str:
+        return self.data.digest
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
     """What a saved model keeps of its data: the attributes of :class:`Training`, no rows."""

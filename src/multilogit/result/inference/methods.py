@@ -169,6 +169,26 @@ class Inferred(Tables):
         """
         return later.wald_tests.test_terms(self)
 
+    def vcov_of(self, names: Sequence[str]) -> pd.DataFrame:
+        """Covariance matrix of some coefficients: a block of :attr:`vcov`, which is not formed.
+
+        Parameters
+        ----------
+        names
+            As in :attr:`coef`.
+
+        Returns
+        -------
+        DataFrame
+            Rows and columns in the order of ``names``.
+
+        Raises
+        ------
+        OptionError
+            There is no such coefficient, or there are too many for a matrix.
+        """
+        return later.wald_tests.covariance_of(self, names)
+
     def with_vcov(self, kind: str = "cluster", groups: object = None) -> Self:
         """The same fit with another covariance of its estimates.
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from multilogit.errors import OptionError
-from multilogit.inference.hypotheses import Hypotheses, parse
+from multilogit.inference.hypotheses import Hypotheses, Weights, parse
 from multilogit.inference.wald import p_values, z_values
-from multilogit.inference.wald_test import LinearTest, linear_test
+from multilogit.inference.wald_test import (
+    LinearTest,
+    check_shapes,
+    linear_test,
+    linear_test_of_many,
+)
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import coefficient_names
 
@@ -40,11 +46,31 @@ class WaldTest:
         return f"{self.table.to_string(float_format='{:.4g}'.format)}\n\nJoint Wald test: {joint}"
 
 
+def covariance_of(fit: Estimates, names: Sequence[str]) -> pd.DataFrame:
+    """The matrix that :meth:`multilogit.result.Fit.vcov_of` describes."""
+    place = {name: k for k, name in enumerate(coefficient_names(fit.labels))}
+    asked = [names] if isinstance(names, str) else list(names)
+    unknown = [name for name in asked if name not in place]
+    if unknown:
+        raise OptionError(f"There is no coefficient {unknown[0]!r}; see fit.coef.")
+    chosen = np.array([place[name] for name in asked], dtype=np.intp)
+    return pd.DataFrame(fit._covariance_of(chosen), index=asked, columns=asked)
+
+
 def wald_test(fit: Estimates, hypothesis: object, value: object) -> WaldTest:
     """The test as :meth:`multilogit.result.Fit.test` describes it."""
     asked = _hypotheses(fit, hypothesis, value)
-    tested = linear_test(fit.coef.to_numpy(), fit.vcov.to_numpy(), asked.R, asked.r)
+    tested = _tested(fit, asked)
     return WaldTest(_rows(tested, asked), tested.statistic, tested.df, tested.p_value)
+
+
+def _tested(fit: Estimates, asked: Hypotheses) -> LinearTest:
+    """The test; of coefficients of very many levels without their covariance matrix."""
+    beta, selected, used = fit.solution.psi, asked.selected, asked.used
+    if fit.levels is not None and selected is not None and fit.levels.are_levels(selected):
+        own, U, K = fit.levels.arrow(fit._of_others, selected)
+        return linear_test_of_many(beta[selected] - asked.r, own, U, K)
+    return linear_test(beta[used], fit._covariance_of(used), asked.among(used), asked.r)
 
 
 def _rows(tested: LinearTest, asked: Hypotheses) -> pd.DataFrame:
@@ -68,17 +94,18 @@ def _hypotheses(fit: Estimates, hypothesis: object, value: object) -> Hypotheses
             f"The hypothesis {hypothesis!r} is neither text such as 'x = 0' nor a matrix."
         ) from None
     r = np.broadcast_to(r, R.shape[:1]) if r.ndim == 0 else r
-    labels = tuple(_written(row, names, at) for row, at in zip(R, np.ravel(r), strict=False))
-    return Hypotheses(R, r, labels)
+    check_shapes(R, r, len(names))
+    rows = tuple({k: float(row[k]) for k in np.flatnonzero(row).tolist()} for row in R)
+    labels = tuple(_written(row, names, at) for row, at in zip(rows, r.tolist(), strict=True))
+    return Hypotheses(rows, r, labels, len(names))
 
 
-def _written(row: np.ndarray, names: list[str], value: float) -> str:
+def _written(row: Weights, names: list[str], value: float) -> str:
     """A row of R as people write it."""
     parts = []
-    for weight, name in zip(row, names, strict=False):
-        if weight:
-            size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*"
-            parts.append(f"{'-' if weight < 0 else '+'} {size}{name}")
+    for k, weight in row.items():
+        size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*"
+        parts.append(f"{'-' if weight < 0 else '+'} {size}{names[k]}")
     return f"{' '.join(parts).removeprefix('+ ')} = {value:g}"
 
 
@@ -95,10 +122,10 @@ def terms_of(fit: Estimates) -> dict[str, list[int]]:
 
 def test_terms(fit: Estimates) -> pd.DataFrame:
     """The table as :meth:`multilogit.result.Fit.test_terms` describes it."""
-    beta, covariance = fit.coef.to_numpy(), fit.vcov.to_numpy()
-    identity = np.eye(beta.size)
+    size = len(coefficient_names(fit.labels))
     rows = {}
     for term, members in terms_of(fit).items():
-        tested = linear_test(beta, covariance, identity[members], np.zeros(len(members)))
+        zero = np.zeros(len(members))
+        tested = _tested(fit, Hypotheses(tuple({k: 1.0} for k in members), zero, (), size))
         rows[term] = {"chisq": tested.statistic, "df": tested.df, "p_value": tested.p_value}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("term").astype({"df": int})

@@ -59,6 +59,8 @@ class Plots:
     ) -> Any:
         """Forest plot: fixed effects with Wald intervals, and the numbers.
 
+        Those of a factor of very many levels are left out.
+
         Parameters
         ----------
         path
@@ -73,6 +75,8 @@ class Plots:
         table = self.fit.tidy(level)
         if "effect" in table:
             table = table[table["effect"] == "fixed"]
+        if self.fit.levels is not None:
+            table = table.iloc[self.fit.levels.shown]
         return _plot_module().forest(
             table, level, self._about(), path, odds_ratios=odds_ratios, intercepts=intercepts
         )

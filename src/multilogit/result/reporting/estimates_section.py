@@ -49,6 +49,8 @@ def _coefficients(report: Reporter) -> Iterator[Table]:
     first = fit.labels.categories[0]
     for logit in logit_names(fit.labels):
         rows = made.index if not logit else made.index[made["y_level"] == logit]
+        if fit.levels is not None:
+            rows = rows[fit.levels.shown]
         part, ratio = made.loc[rows], ratios.loc[rows]
         estimate, error = numbers.estimates(part["estimate"].tolist(), part["std_error"].tolist())
         columns = [
@@ -60,7 +62,11 @@ def _coefficients(report: Reporter) -> Iterator[Table]:
             [_range(low, high) for low, high in ratio[["conf_low", "conf_high"]].to_numpy()],
         ]
         of = logit or fit.labels.categories[1]
-        yield table(header, columns, caption=f"Log odds of {code(of)} against {code(first)}")
+        caption = f"Log odds of {code(of)} against {code(first)}"
+        if fit.levels is not None:
+            left = f"{fit.levels.places.size:,} levels of {code(fit.levels.term)}"
+            caption += f", but for the {left}, which are in the model"
+        yield table(header, columns, caption=caption)
 
 
 def _short(x: float) -> str:
