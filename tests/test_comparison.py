@@ -246,3 +246,14 @@ def test_what_depends_on_the_baseline_is_not_compared_across() -> None:
         for formula, baseline in (("y ~ 1 + (1 | g)", "a"), ("y ~ x + (1 + x | g)", "b"))
     ]
     assert _not_nested(*full) == ""
+
+
+def test_fits_are_called_as_asked_for() -> None:
+    data = {"y": [0, 1, 0, 1, 1, 0], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}
+    large, small = ml.fit("y ~ x", data), ml.fit("y ~ 1", data)
+    found = ml.compare(large, small, names=["with x", "without"])
+    assert found.table.index.tolist() == ["without", "with x"]
+    assert found.formulas == {"without": "y ~ 1", "with x": "y ~ x"}
+    for names in (["one"], ["one", "one"], "ab"):
+        with pytest.raises(OptionError, match="give 2 different names"):
+            ml.compare(large, small, names=names)

@@ -61,7 +61,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("outofcore",),
     ("distributed",),
     ("fitting",),
-    ("refit", "sensitivity_analysis", "comparison"),
+    ("refit", "sensitivity_analysis", "comparison", "dropped_terms"),
     ("matrix",),
     ("demo",),
     ("study",),

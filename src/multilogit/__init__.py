@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multilogit._version import __version__
     from multilogit.comparison import Comparison, compare
+    from multilogit.dropped_terms import drop_terms
     from multilogit.errors import (
         CheckpointError,
         DataError,
@@ -74,6 +75,7 @@ _HOME = {
     "WorkersLostError": "errors",
     "__version__": "_version",
     "compare": "comparison",
+    "drop_terms": "dropped_terms",
     "fit": "fitting",
     "load": "result",
     "sensitivity": "sensitivity_analysis",
@@ -109,6 +111,7 @@ __all__ = [
     "WorkersLostError",
     "__version__",
     "compare",
+    "drop_terms",
     "fit",
     "load",
     "sensitivity",

@@ -36,9 +36,9 @@ class Comparison:
     Attributes
     ----------
     table
-        One row per fit, named ``fit0``, ``fit1``, … in the order given: ``npar``, ``aic``,
-        ``bic``, ``loglik``, ``deviance`` (−2 log-likelihood), and of the test against the row
-        above: ``chisq``, ``df``, ``p_value``, ``reference`` (the distribution behind it), and
+        One row per fit, called as asked for (``fit0``, ``fit1``, … in the order given): ``npar``,
+        ``aic``, ``bic``, ``loglik``, ``deviance`` (−2 log-likelihood), and of the test against the
+        row above: ``chisq``, ``df``, ``p_value``, ``reference`` (the distribution behind it), and
         ``p_bootstrap`` where one was asked for.
     formulas
         For each row its formula.
@@ -64,6 +64,7 @@ class Comparison:
 
 def compare(
     *fits: Fit,
+    names: Sequence[str] | None = None,
     test: bool = True,
     boundary: bool = True,
     bootstrap: int = 0,
@@ -78,6 +79,8 @@ def compare(
     *fits
         Two or more; they are sorted by the number of parameters, and each is tested against
         the one before it. They may differ in the baseline where the model does not depend on it.
+    names
+        What the fits are called in the table, in the order given; default: fit0, fit1, …
     test
         False: no tests, only the criteria; then models need not be nested, and may have priors.
     boundary
@@ -109,7 +112,7 @@ def compare(
     >>> ml.compare(ml.fit("y ~ 1", data), ml.fit("y ~ x", data)).table["df"].tolist()
     [<NA>, 1]
     """
-    named = _named(fits)
+    named = _named(fits, names)
     _check_same_data(named)
     _check_nodes(named)
     if test and bootstrap:
@@ -144,7 +147,7 @@ def _note_bootstrap(name: str, drawn: Ratios, asked: int, notes: list[str]) -> N
         )
 
 
-def _named(fits: Sequence[Fit]) -> dict[str, Fit]:
+def _named(fits: Sequence[Fit], names: Sequence[str] | None) -> dict[str, Fit]:
     for k, fit in enumerate(fits):
         if not isinstance(fit, Fit):
             raise OptionError(
@@ -152,7 +155,11 @@ def _named(fits: Sequence[Fit]) -> dict[str, Fit]:
             )
     if len(fits) < 2:
         raise OptionError("compare() needs at least two fits.")
-    return {f"fit{k}": fit for k, fit in enumerate(fits)}
+    if names is None:
+        names = [f"fit{k}" for k in range(len(fits))]
+    if isinstance(names, str) or len({*map(str, names)}) != len(fits) or len(names) != len(fits):
+        raise OptionError(f"names={names!r}: give {len(fits)} different names, one for each fit.")
+    return dict(zip(map(str, names), fits, strict=True))
 
 
 # ---------------------------------------------------------------------- may they be compared?
