@@ -15,15 +15,17 @@ from scipy.special import expit
 
 import multilogit as ml
 from multilogit import assembly, newton
-from multilogit.data import populations
+from multilogit.data import csv_file, populations
 from multilogit.divergence import symptoms
 from multilogit.estimate import accuracy, boundary, search, starts
 from multilogit.estimate.options import Options
 from multilogit.formula import limits
 from multilogit.likelihood import nested
 from multilogit.margins.adjust import range_tail
+from multilogit.outofcore import choice, model
 from multilogit.plot.caterpillar import MAX_LABELS
 from multilogit.predict import integrate
+from multilogit.result.fields import level_effects
 from multilogit.result.inference import robust_covariance
 from multilogit.storage import arrays
 
@@ -63,6 +65,13 @@ CONSTANTS: list[tuple[str, str, float]] = [
     ("mathematics", r"brought into \$\[([\d.]+)\^2", starts._LEAST_START),
     ("mathematics", r"brought into \$\[[\d.]+\^2, ([\d.]+)\^2", starts._LARGEST_START),
     ("mathematics", r"at least (\d+) rows", populations.MIN_ROWS),
+    ("scale", r"refused above ([\d ]+) coefficients", level_effects.MOST_TOGETHER),
+    ("scale", r"coefficients \((\d+) MB\)", 8e-6 * level_effects.MOST_TOGETHER**2),
+    ("scale", r"from (\d+) levels and", limits.MANY_LEVELS),
+    ("scale", r"levels and ([\d ]+) rows × levels on", limits.MANY_CELLS),
+    ("scale", r"Its first ([\d ]+) rows tell", csv_file._FIRST),
+    ("scale", r"about (\d+) bytes of each", model._PER_GROUP),
+    ("scale", r"Large Parquet files \(from (\d+) MB on\)", choice._LARGE / 1e6),
 ]
 
 
