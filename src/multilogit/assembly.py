@@ -43,7 +43,7 @@ def _on_logits(frame: ModelFrame, effects: FactorEffects) -> str:
 
 
 def _refuse_single_levels(frame: ModelFrame) -> None:
-    for group, grouping in (frame.groupings or {}).items():
+    for group, grouping in frame.groupings.items():
         if len(grouping.levels) < 2:
             raise DataError(
                 f"The grouping factor {group!r} has only one level; remove its bar from the "

@@ -105,7 +105,7 @@ def model_frame(
         response.weights,
     )
     n = data.features.shape[0]
-    frame = ModelFrame(named, fixed, random, groupings or None, n_input_rows=n)
+    frame = ModelFrame(named, fixed, random, groupings, n_input_rows=n)
     return frame, Design(spec, Learnt({}, learnt))
 
 

@@ -142,7 +142,7 @@ def _open_part(prior: Specification) -> RelativeEntropy | ShannonEntropy:
 
 def _check_one_factor(frame: ModelFrame) -> None:
     """Whole groups are left out: that needs groups that share no random effect."""
-    factors = list(frame.groupings or {})
+    factors = list(frame.groupings)
     if len(factors) > 1:
         raise OptionError(
             f"strength='cv' leaves out one group after the other, but random effects are grouped "

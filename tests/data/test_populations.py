@@ -33,7 +33,6 @@ def example(seed: int, n: int = 60, weights: bool = True) -> ModelFrame:
 
 def loglik_without_constant(frame: ModelFrame, beta: np.ndarray, b: np.ndarray) -> float:
     """Σ w [Σ_j y_j η_j − n log(1 + Σ_j exp η_j)], written out."""
-    assert frame.groupings is not None
     assert frame.offset is not None
     base = frame.offset + b[frame.groupings["g"].codes]
     eta = frame.fixed.matrix() @ beta + base[:, None]
@@ -59,7 +58,6 @@ def test_likelihood_is_kept(seed: int) -> None:
 
 
 def rows_of(frame: ModelFrame) -> np.ndarray:
-    assert frame.groupings is not None
     assert frame.offset is not None
     return np.column_stack([frame.fixed.matrix(), frame.groupings["g"].codes, frame.offset])
 

@@ -35,7 +35,6 @@ def test_rows_with_missing_values_are_dropped_and_reported() -> None:
     assert frame.rows.tolist() == [0, 3, 4]
     assert frame.n_input_rows == 6
     assert frame.fixed.columns[1].tolist() == [1.0, 3.0, 5.0]
-    assert frame.groupings is not None
     assert frame.groupings["g"].levels.tolist() == [1, 2, 3]
     (dropped, *rest) = frame.diagnostics
     assert dropped.code == "rows-dropped"
@@ -109,14 +108,12 @@ def test_blocks() -> None:
     assert [b.names for b in frame.random] == [("(Intercept)",), ("x",)]
     frame, _ = build_frame("y ~ 1 + (1 | g) + (0 + f | g)", CLEAN)
     assert [b.names for b in frame.random] == [("(Intercept)",), ("fa", "fb", "fc")]
-    assert frame.groupings is not None
     assert list(frame.groupings) == ["g"]
 
 
 def test_nested_groups() -> None:
     frame, _ = build_frame("y ~ 1 + (1 | g/h)", CLEAN)
     assert [b.group for b in frame.random] == ["g", "g:h"]
-    assert frame.groupings is not None
     assert frame.groupings["g:h"].levels.tolist() == ["1:u", "1:v", "2:u", "2:v", "3:u", "3:v"]
     assert frame.groupings["g:h"].codes.tolist() == [0, 1, 2, 3, 4, 5]
     assert [d.code for d in frame.diagnostics] == ["one-row-per-group"]
@@ -165,7 +162,6 @@ def test_training_data_rebuild_themselves() -> None:
     new = design.new_columns(CLEAN.drop(columns="y"))
     assert new.fixed.names == frame.fixed.names
     np.testing.assert_array_equal(new.fixed.matrix(), frame.fixed.matrix())
-    assert frame.groupings is not None
     for name, grouping in frame.groupings.items():
         np.testing.assert_array_equal(new.groupings[name].codes, grouping.codes)
     np.testing.assert_array_equal(new.offset, frame.offset)

@@ -36,7 +36,6 @@ def test_contraception() -> None:
     np.testing.assert_array_equal(frame.fixed.matrix(), np.column_stack(expected))
     assert frame.response.categories == ("N", "Y")
     assert frame.response.counts[:, 0].sum() == (source["use"] == "Y").sum()
-    assert frame.groupings is not None
     district = frame.groupings["district"]
     assert district.levels.tolist() == [k for k in range(1, 62) if k != 54]
     np.testing.assert_array_equal(district.levels[district.codes], source["district"])
@@ -51,7 +50,6 @@ def test_cbpp() -> None:
     assert frame.fixed.names == ("(Intercept)", "period2", "period3", "period4")
     np.testing.assert_array_equal(frame.response.counts[:, 0], source["incidence"])
     np.testing.assert_array_equal(frame.response.trials, source["size"])
-    assert frame.groupings is not None
     assert frame.groupings["herd"].levels.tolist() == list(range(1, 16))
     other, _ = build_frame("incidence ~ factor(period) + (1 | herd)", source, trials="size")
     np.testing.assert_array_equal(other.fixed.matrix(), frame.fixed.matrix())
@@ -100,5 +98,4 @@ def test_verbagg() -> None:
     assert frame.fixed.names == (
         *("(Intercept)", "Anger", "GenderM", "btypescold", "btypeshout", "situself", "modewant"),
     )
-    assert frame.groupings is not None
     assert frame.groupings["id"].levels.shape == (316,)

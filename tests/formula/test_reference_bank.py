@@ -75,5 +75,4 @@ def test_names_of_multilevel_models(fit: str, reference_data: Path) -> None:
     result, data = load(fit, reference_data)
     frame, _ = build_frame(result["formula"], data)
     assert list(frame.fixed.names) == list(result["beta"])
-    assert frame.groupings is not None
     assert set(frame.groupings) == {name.split(".")[0] for name in result["varcomp"]}

@@ -110,7 +110,7 @@ def test_frames_of_parts_are_parts_of_the_frame(name, data):
         _same(np.concatenate([f.response.weights for f in frames]), whole.response.weights)
     if whole.offset is not None:
         _same(np.concatenate([frame.offset for frame in frames]), whole.offset)
-    for factor, grouping in (whole.groupings or {}).items():
+    for factor, grouping in whole.groupings.items():
         own = [frame.groupings[factor] for frame in frames]
         labels = np.concatenate([part.levels[part.codes] for part in own])
         assert labels.tolist() == grouping.levels[grouping.codes].tolist()

@@ -176,7 +176,7 @@ def single_level(frame: ModelFrame) -> FixedLikelihood:
 
 
 def mixed(frame: ModelFrame, nodes: int = 1) -> GroupedLikelihood:
-    (grouping,) = (frame.groupings or {}).values()
+    (grouping,) = frame.groupings.values()
     return GroupedLikelihood(
         frame.fixed.columns,
         [column for block in frame.random for column in block.columns],

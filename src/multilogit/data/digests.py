@@ -75,7 +75,7 @@ def model_digest(frame: ModelFrame, columns: NDArray[np.float64]) -> RowDigest:
     response = frame.response
     found = [*response.counts.T, response.trials, *columns]
     found += [array for array in (response.weights, frame.offset) if array is not None]
-    for grouping in (frame.groupings or {}).values():
+    for grouping in frame.groupings.values():
         found.append(_label_hashes(grouping.levels)[grouping.codes])
     return RowDigest.of(found, response.trials.size)
 

@@ -6,8 +6,8 @@ float64, integer group codes, names. It is built by :func:`multilogit.formula.bu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -205,7 +205,7 @@ class ModelFrame:
     response: Response
     fixed: FixedColumns
     random: tuple[RandomBlock, ...] = ()
-    groupings: dict[str, Grouping] | None = None
+    groupings: Mapping[str, Grouping] = field(default_factory=dict)
     offset: Column | None = None
     rows: NDArray[np.int64] | None = None
     n_input_rows: int = 0
@@ -216,7 +216,7 @@ class ModelFrame:
     @property
     def codes(self) -> dict[str, NDArray[np.int32]]:
         """Level of every row by grouping factor, each of shape ``(n,)``."""
-        return {name: grouping.codes for name, grouping in (self.groupings or {}).items()}
+        return {name: grouping.codes for name, grouping in self.groupings.items()}
 
     def with_response(self, response: Response) -> ModelFrame:
         """The same design with a new response."""

@@ -94,12 +94,10 @@ def collapse(frame: ModelFrame) -> tuple[ModelFrame, Index]:
     response = _summed(frame.response, population, first.shape[0])
     fixed = FixedColumns(_at(frame.fixed.columns, first), frame.fixed.names, frame.fixed.terms)
     random = tuple(replace(block, columns=_at(block.columns, first)) for block in frame.random)
-    groupings = None
-    if frame.groupings is not None:
-        groupings = {
-            name: replace(grouping, codes=grouping.codes[first])
-            for name, grouping in frame.groupings.items()
-        }
+    groupings = {
+        name: replace(grouping, codes=grouping.codes[first])
+        for name, grouping in frame.groupings.items()
+    }
     collapsed = replace(
         frame,
         response=response,
@@ -141,8 +139,7 @@ def _covariates(frame: ModelFrame) -> Iterator[NDArray[Any]]:
     arrays: list[NDArray[Any]] = [*frame.fixed.columns]
     for block in frame.random:
         arrays += block.columns
-    if frame.groupings is not None:
-        arrays += [grouping.codes for grouping in frame.groupings.values()]
+    arrays += [grouping.codes for grouping in frame.groupings.values()]
     if frame.offset is not None:
         arrays.append(frame.offset)
     for name, array in zip([*frame.fixed.names, *[""] * len(arrays)], arrays, strict=False):

@@ -210,7 +210,7 @@ def _grouped(layout: Layout, cells: Cells | None) -> tuple[ModelFrame, dict[str,
     random = sorted(
         layout.shown.random, key=lambda block: (-sizes[block.group], place[block.group])
     )
-    return replace(layout.shown, groupings=groupings or None, random=tuple(random)), levels
+    return replace(layout.shown, groupings=groupings, random=tuple(random)), levels
 
 
 def _check_groups(frame: ModelFrame, options: Options) -> None:

@@ -77,7 +77,7 @@ class Model:
     @classmethod
     def of(cls, layout: Layout, frame: ModelFrame) -> Model:
         """The model of a frame that stands for all rows; it is small, whatever the data are."""
-        small = replace(frame, groupings=None, variables=None)
+        small = replace(frame, groupings={}, variables=None)
         return cls(layout, small, Packing.of(small))
 
     def rows(self, partition: pd.DataFrame) -> tuple[ModelFrame, dict[str, GroupLevels]]:

@@ -100,7 +100,7 @@ def _telling(frame: ModelFrame, groups: Collection[str]) -> _Telling | None:
     counts, trials = frame.response.weighted()
     observed = np.column_stack([trials - counts.sum(axis=1), counts]) > 1e-12 * trials[:, None]
     for group in groups:
-        grouping = (frame.groupings or {})[group]
+        grouping = frame.groupings[group]
         seen = np.zeros((len(grouping.levels), observed.shape[1]), dtype=bool)
         np.logical_or.at(seen, grouping.codes, observed)
         if 2 * len(grouping.levels) <= trials.sum() and (seen.sum(axis=1) <= 1).all():

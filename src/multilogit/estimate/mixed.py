@@ -92,7 +92,7 @@ def arranged(frame: ModelFrame) -> ModelFrame:
     of a factor stand together, the factor of most levels first (as lme4).
     """
     frame = _identified(frame)
-    groupings = frame.groupings or {}
+    groupings = frame.groupings
     order = {name: k for k, name in enumerate(groupings)}
     random = sorted(
         frame.random,
@@ -123,11 +123,11 @@ def _identified(frame: ModelFrame) -> ModelFrame:
     if not noticed:
         return frame
     left = {block.group for block in blocks}
-    groupings = {name: g for name, g in (frame.groupings or {}).items() if name in left}
+    groupings = {name: g for name, g in frame.groupings.items() if name in left}
     return replace(
         frame,
         random=tuple(blocks),
-        groupings=groupings or None,
+        groupings=groupings,
         diagnostics=(*frame.diagnostics, *noticed),
     )
 

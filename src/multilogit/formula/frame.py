@@ -138,7 +138,7 @@ def learn_frame(
         response=response,
         fixed=fixed,
         random=random,
-        groupings=groupings or None,
+        groupings=groupings,
         offset=total_offset(spec.offsets, environment, extra),
         rows=rows,
         n_input_rows=n_rows,

@@ -157,7 +157,7 @@ class Layout:
             response=response,
             fixed=fixed,
             random=random,
-            groupings=groupings or None,
+            groupings=groupings,
             offset=total_offset(self.spec.offsets, environment, extra),
             n_input_rows=table.n_rows,
         )

@@ -131,10 +131,8 @@ def like_the_model(frame: ModelFrame, model: ModelFrame) -> ModelFrame:
         )
         random.append(block.keep([block.names.index(name) for name in wanted.names]))
     used = {block.group for block in random}
-    left = {name: g for name, g in (frame.groupings or {}).items() if name in used}
-    return replace(
-        frame, fixed=frame.fixed.keep(keep), random=tuple(random), groupings=left or None
-    )
+    left = {name: g for name, g in frame.groupings.items() if name in used}
+    return replace(frame, fixed=frame.fixed.keep(keep), random=tuple(random), groupings=left)
 
 
 def identified(
@@ -221,7 +219,7 @@ def assembled(
         np.atleast_1d(totals.offset_counts),
     )
     found = rare_categories(totals.as_response(model.response), len(model.fixed.columns))
-    for name, grouping in (model.groupings or {}).items():
+    for name, grouping in model.groupings.items():
         n_levels = len(grouping.levels)
         found += group_diagnostics(name, n_levels, totals.n_rows, totals.largest)
     frame = replace(model, diagnostics=(*model.diagnostics, *found, *noticed))

@@ -211,7 +211,7 @@ def _learn(
             groupings[bar.group.name], levels[bar.group.name] = group(
                 bar.group.name, names, columns
             )
-    shown = replace(layout.shown, groupings=groupings or None)
+    shown = replace(layout.shown, groupings=groupings)
     sizes = {name: len(found.levels) for name, found in groupings.items()}
     place = {name: k for k, name in enumerate(sizes)}
     random = sorted(shown.random, key=lambda block: (-sizes[block.group], place[block.group]))
@@ -220,7 +220,7 @@ def _learn(
 
 def _check_groups(learnt: _Learnt, options: Options) -> None:
     """Refuse crossed factors, quadrature that there is not, and a start that needs rows."""
-    groupings = learnt.shown.groupings or {}
+    groupings = learnt.shown.groupings
     for lower, upper in pairwise(learnt.order):
         if not is_nested(groupings[lower].codes, groupings[upper].codes):
             raise OptionError(
@@ -280,7 +280,7 @@ class _Spill:
         rows = learnt.budget.part // (8 * packing.width)
         part_of_group = None
         if model.random:
-            roots = (model.groupings or {})[model.random[-1].group]
+            roots = model.groupings[model.random[-1].group]
             sizes = rows_by_code(roots.codes, learnt.cell_rows)
             part_of_group = parts_of_groups(sizes, rows)
             expected = rows_by_code(part_of_group.astype(np.int32), sizes)
@@ -310,7 +310,7 @@ class _Spill:
             frame, levels = made
             frame = like_the_model(frame, self.model)
             codes = {
-                name: coder.codes(levels[name])[(frame.groupings or {})[name].codes]
+                name: coder.codes(levels[name])[frame.groupings[name].codes]
                 for name, coder in coders.items()
             }
             self.totals.add(frame, self.packing.columns(frame), done)
@@ -341,10 +341,7 @@ class _Spill:
             likelihood.release()  # type: ignore[attr-defined]
             self.mixed.append(likelihood)
             self.levels.append(
-                [
-                    np.asarray((frame.groupings or {})[name].levels, dtype=np.intp)
-                    for name in self.order
-                ]
+                [np.asarray(frame.groupings[name].levels, dtype=np.intp) for name in self.order]
             )
         if not frame.random or evaluates_rows(self.options.prior):
             self.singles.append(self._single(frame))

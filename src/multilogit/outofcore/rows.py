@@ -75,7 +75,7 @@ class Packing:
             tuple(random),
             frame.response.counts.shape[1],
             frame.offset is not None,
-            tuple(frame.groupings or {}),
+            tuple(frame.groupings),
         )
 
     @property
@@ -127,7 +127,7 @@ class Packing:
                 RandomBlock(z.group, tuple(block[k] for k in places), z.names, z.correlated)
                 for z, places in zip(like.random, self.random, strict=True)
             ),
-            groupings=groupings or None,
+            groupings=groupings,
             offset=block[end + 1] if self.offset else None,
         )
 

@@ -145,7 +145,7 @@ def digest_of(frame: ModelFrame) -> str:
     """SHA-256 of everything in a frame that a search depends on."""
     found = hashlib.sha256()
     response = frame.response
-    groups = {name: len(g.levels) for name, g in (frame.groupings or {}).items()}
+    groups = {name: len(g.levels) for name, g in frame.groupings.items()}
     blocks = [(block.group, block.names, block.correlated) for block in frame.random]
     names = (response.family, response.categories, frame.fixed.names, blocks, groups)
     found.update(repr(names).encode("utf-8", "backslashreplace"))
@@ -167,7 +167,7 @@ def _arrays(frame: ModelFrame) -> Iterator[NDArray[Any]]:
     for optional in (response.weights, frame.offset):
         if optional is not None:
             yield optional
-    for grouping in (frame.groupings or {}).values():
+    for grouping in frame.groupings.values():
         yield grouping.codes
 
 

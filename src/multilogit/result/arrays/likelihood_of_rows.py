@@ -53,7 +53,7 @@ def subset(frame: ModelFrame, rows: Rows) -> ModelFrame:
             replace(block, columns=tuple(column[rows] for column in block.columns))
             for block in frame.random
         ),
-        groupings={name: _levels(g, rows) for name, g in (frame.groupings or {}).items()},
+        groupings={name: _levels(g, rows) for name, g in frame.groupings.items()},
         offset=None if frame.offset is None else frame.offset[rows],
         rows=None,
     )

@@ -52,7 +52,7 @@ def _data(fit: Estimates, model: Model) -> dict[str, NDArray[np.generic]]:
         columns[".trials"] = response.trials
     if response.weights is not None:
         columns[".weights"] = response.weights
-    for name, grouping in (fit.frame.groupings or {}).items():
+    for name, grouping in fit.frame.groupings.items():
         free = name if name not in columns else f"{name} (group)"
         columns[free] = grouping.levels[grouping.codes]
     return columns

@@ -57,7 +57,6 @@ def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], st
     """What is left out: code of every row, labels, and what they are called."""
     if group is None or isinstance(group, str):
         name = effects_of(fit.random, group).group
-        assert fit.frame.groupings is not None
         grouping = fit.frame.groupings[name]
         return grouping.codes.astype(np.int64), grouping.levels, name
     labels = of_used_rows(fit.frame, group, "group=")

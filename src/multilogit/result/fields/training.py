@@ -53,7 +53,7 @@ class Labels:
     def of(cls, frame: ModelFrame) -> Labels:
         """The labels of a frame."""
         response, fixed = frame.response, frame.fixed
-        levels = {name: grouping.levels for name, grouping in (frame.groupings or {}).items()}
+        levels = {name: grouping.levels for name, grouping in frame.groupings.items()}
         return cls(
             response.family, response.name, response.categories, fixed.names, fixed.terms, levels
         )

@@ -149,7 +149,7 @@ def _mixed_scores(fit: Measures, frame: ModelFrame, codes: NDArray[np.int64], na
 
 def _clusters(fit: Measures, frame: ModelFrame, groups: object) -> tuple[NDArray[np.int64], str]:
     """Cluster of every row, from 0, and what clusters are called."""
-    groupings = frame.groupings or {}
+    groupings = frame.groupings
     if groups is None:
         name = _topmost(frame)
         return groupings[name].codes.astype(np.int64), name
@@ -176,7 +176,7 @@ def _clusters(fit: Measures, frame: ModelFrame, groups: object) -> tuple[NDArray
 def _topmost(frame: ModelFrame) -> str:
     """The factor within whose levels everything depends on each other."""
     names = list(dict.fromkeys(block.group for block in frame.random))
-    groupings = frame.groupings or {}
+    groupings = frame.groupings
     if not names:
         raise OptionError(
             "A single-level model does not say what its clusters are: give groups=, a column of "

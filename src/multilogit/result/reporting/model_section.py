@@ -60,7 +60,7 @@ def _groups(report: Reporter) -> Iterator[tuple[str, str]]:
     fit = report.fit
     for name, n in fit.n_groups.items():
         text = f"{count(n)} levels"
-        if fit.has_data and fit.frame.groupings:
+        if fit.has_data:
             sizes = np.bincount(fit.frame.groupings[name].codes, minlength=n)
             low, middle, high = np.quantile(sizes, [0.0, 0.5, 1.0])
             text += f", of {low:g} to {high:g} rows (median {middle:g})"
