@@ -104,3 +104,11 @@ def test_a_fit_can_be_the_start_of_another() -> None:
 def test_data_before_the_formula_are_told_apart() -> None:
     with pytest.raises(ml.FormulaError, match=r"not DataFrame. It comes first"):
         ml.fit(groups(), "y ~ x")  # type: ignore[arg-type]
+
+
+def test_a_fit_that_is_not_to_be_trusted_says_why_in_one_line() -> None:
+    data = {"y": [0, 0, 0, 1, 1, 1] * 6, "x": np.arange(36) % 5, "g": list("aaabbb") * 6}
+    assert repr(ml.fit("y ~ x + (1 | g)", data)).endswith("NOT converged (joint-separation)>")
+    cut = ml.fit("y ~ x", groups(), max_iterations=1)
+    assert repr(cut).endswith("NOT converged (max_iterations)>")
+    assert "adjusted_predictions()" in repr(cut.plot)

@@ -24,6 +24,7 @@ def test_every_public_name_exists() -> None:
     for name in ml.__all__:
         assert getattr(ml, name) is not None
     assert set(ml.__all__) <= set(dir(ml))
+    assert not {"importlib", "Any", "fitting"} & set(dir(ml))  # what completion should not offer
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):
         ml.fitt  # noqa: B018
 

@@ -309,3 +309,17 @@ def test_posterior_draws_of_mixed_models_keep_standard_deviations_positive() -> 
     assert sample.weights[sample.draws[:, -1] <= 0.0].sum() == 0.0
     assert sample.quantile(0.001)[0, -1] > 0.0
     close(sample.mean[:4], fit.coef, 0.2)
+
+
+def test_posterior_draws_are_shown_by_name() -> None:
+    rng = np.random.default_rng(1)
+    data = {"y": rng.integers(0, 2, 90), "x": rng.normal(size=90), "g": np.repeat(range(9), 10)}
+    sample = ml.fit("y ~ x + (1 | g)", data, prior=ml.RelativeEntropy()).posterior_sample(200)
+    table = sample.table()
+    assert table.index.tolist() == ["(Intercept)", "x", "g.(Intercept)"]
+    np.testing.assert_array_equal(table["mean"], sample.mean)
+    np.testing.assert_array_equal(table["50%"], sample.quantile(0.5)[0])
+    head, columns, *rows = repr(sample).splitlines()
+    assert head.startswith("Posterior sample: 200 weighted draws, worth")
+    assert columns.split() == table.columns.tolist()
+    assert [row.split()[0] for row in rows] == table.index.tolist()

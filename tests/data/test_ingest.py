@@ -111,8 +111,8 @@ def test_polars_categorical_is_sorted() -> None:
         ({"x": []}, "no rows"),
         (pd.DataFrame({"x": []}), "no rows"),
         ({"x": [1, 2], "y": [1]}, "different lengths"),
-        ({"x": 1.0}, "single value"),
-        ({"x": "abc"}, "single value"),
+        ({"x": None}, "single value"),
+        ({"x": b"abc"}, "single value"),
         ({"x": np.zeros((2, 2))}, "2 dimensions"),
         (pd.DataFrame([[1, 2]], columns=["x", "x"]), "'x'"),
         ("/no/such/file.csv", "no file"),
@@ -217,3 +217,12 @@ def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     FRAME.to_parquet(path)
     assert described(read_table(path).column("s")) == ["b", "a", None, "b"]
+
+
+def test_one_value_of_a_dict_is_for_all_rows() -> None:
+    table = read_table({"f": "a", "x": [1.0, 2.0], "z": 3, "t": True})
+    assert (table.names, table.n_rows) == (("f", "x", "z", "t"), 2)
+    assert table.column("f").labels() == ("a",)  # type: ignore[union-attr]
+    assert table.column("z").values.tolist() == [3, 3]  # type: ignore[union-attr]
+    assert table.column("t").boolean  # type: ignore[union-attr]
+    assert read_table({"x": 1.5, "f": "a"}).n_rows == 1

@@ -122,7 +122,7 @@ def csv_layout(path: Path) -> CsvLayout:
         with open_text(path) as file:
             lines = list(islice(file, SAMPLE_ROWS + 1))
     except (OSError, UnicodeError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
+        raise _not_text(path, error) from None
     if not any(line.strip() for line in lines):
         raise DataError(f"{str(path)!r} is empty.")
     separator = _separator(lines)
@@ -143,7 +143,7 @@ def _reading(path: Path, separator: str) -> Iterator[None]:
     except pd.errors.ParserError:
         raise _ragged(path, separator) from None
     except (OSError, UnicodeError, EOFError) as error:
-        raise DataError(f"{str(path)!r} cannot be read as UTF-8 text: {error}") from None
+        raise _not_text(path, error) from None
 
 
 def csv_chunks(
@@ -213,6 +213,16 @@ def _check_ragged(path: Path, separator: str) -> None:
                     f"{str(path)!r}, line {reader.line_num}: {len(row)} fields where the header "
                     f"has {n_header} (separator {separator!r}). Correct or remove the line."
                 )
+
+
+def _not_text(path: Path, error: Exception) -> DataError:
+    what = f"{str(path)!r} cannot be read as UTF-8 text: {error}"
+    if isinstance(error, UnicodeError):
+        what += (
+            ". Save it as UTF-8, or read it yourself: "
+            f"pandas.read_csv({path.name!r}, encoding='latin-1')."
+        )
+    return DataError(what)
 
 
 def _ragged(path: Path, separator: str) -> DataError:

@@ -70,8 +70,9 @@ def read_table(data: Any) -> Table:
     ----------
     data
         A pandas, polars or pyarrow table, any frame that narwhals supports, a mapping from
-        names to one-dimensional arrays, or the path (``str`` or ``Path``) of a CSV or Parquet
-        file. See :func:`multilogit.data.files.read_csv` for how CSV files are read.
+        names to one-dimensional arrays (or to one value for all rows), or the path (``str`` or
+        ``Path``) of a CSV or Parquet file. See :func:`multilogit.data.files.read_csv` for how CSV
+        files are read.
 
     Returns
     -------
@@ -146,20 +147,26 @@ def _from_pandas(frame: pd.DataFrame) -> Table:
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Table:
-    arrays: dict[str, Any] = {}
-    lengths: dict[str, int] = {}
-    for key, value in data.items():
-        name = str(key)
-        arrays[name] = value = _one_dimensional(value, name)
-        lengths[name] = len(value)
+    named = {str(key): value for key, value in data.items()}
+    single = {name: v for name, v in named.items() if isinstance(v, (str, int, float, np.generic))}
+    arrays = {name: _one_dimensional(v, name) for name, v in named.items() if name not in single}
+    lengths = {name: len(value) for name, value in arrays.items()}
     if len(set(lengths.values())) > 1:
         text = ", ".join(f"{name!r}: {n}" for name, n in lengths.items())
         raise DataError(f"The columns have different lengths ({text}).")
+    n_rows = next(iter(lengths.values()), len(single) and 1)
+    arrays |= {name: _repeated(value, n_rows) for name, value in single.items()}
+    arrays = {name: arrays[name] for name in named}  # in the order given
     values = tuple(arrays.values())
     index = next((value.index for value in values if isinstance(value, pd.Series)), None)
     for name, value in arrays.items():
         check_aligned(value, index, f"Column {name!r}")
-    return _table(list(arrays), next(iter(lengths.values()), 0), lambda k: values[k], index)
+    return _table(list(arrays), n_rows, lambda k: values[k], index)
+
+
+def _repeated(value: Any, n: int) -> np.ndarray[Any, Any]:
+    """One value for all rows."""
+    return np.full(n, value, dtype=object if isinstance(value, str) else None)
 
 
 def _one_dimensional(value: Any, name: str) -> Any:

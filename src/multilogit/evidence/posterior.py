@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.errors import Diagnostic, OptionError, Status
@@ -33,7 +34,7 @@ _UNRELIABLE = 0.7
 """Tail shape above which averages over the draws cannot be trusted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PosteriorSample:
     """Weighted draws from exp Q.
 
@@ -51,6 +52,8 @@ class PosteriorSample:
         log ∫ exp Q, from the same draws (weights not smoothed).
     diagnostics
         A warning where the sample is poor.
+    names
+        Of the d parameters: fixed effects as in ``fit.coef``, then those of ``fit.theta``.
     """
 
     draws: Matrix
@@ -59,6 +62,21 @@ class PosteriorSample:
     pareto_k: float
     log_evidence: LogMean
     diagnostics: tuple[Diagnostic, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:
+        """Means, standard deviations and quantiles: a row per parameter."""
+        quantiles = self.quantile(np.array([0.025, 0.5, 0.975]))
+        columns = dict(zip(("2.5%", "50%", "97.5%"), quantiles, strict=True))
+        sd = np.sqrt(self.covariance.diagonal())
+        names = self.names or range(self.draws.shape[1])
+        return pd.DataFrame({"mean": self.mean, "sd": sd, **columns}, index=list(names))
+
+    def __repr__(self) -> str:
+        """How many draws, what they are worth, and the table."""
+        worth = f"worth {self.ess:.0f}, pareto_k = {self.pareto_k:.2f}"
+        head = f"Posterior sample: {self.weights.size} weighted draws, {worth}"
+        return f"{head}\n{self.table().to_string(float_format='{:.4g}'.format)}"
 
     @property
     def mean(self) -> Vector:

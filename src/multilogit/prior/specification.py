@@ -195,8 +195,9 @@ def bind(prior: Prior | BoundPrior, context: PriorContext) -> BoundPrior:
 def check_prior(prior: object) -> None:
     """Raise ``OptionError`` unless ``prior`` is a specification or has ``evaluate``."""
     if isinstance(prior, type) or not isinstance(prior, Prior | BoundPrior):
+        shown = f"the class {prior.__name__}" if isinstance(prior, type) else repr(prior)
         raise OptionError(
-            f"prior={prior!r}: give a prior such as RelativeEntropy(), a sum of priors, or an "
+            f"prior={shown}: give a prior such as RelativeEntropy(), a sum of priors, or an "
             "object with evaluate(psi)."
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from multilogit.errors import Status
 from multilogit.result import later
 from multilogit.result.methods import Methods
 
@@ -173,7 +174,9 @@ class Fit(Methods):
     def __repr__(self) -> str:
         """One line: formula, size, log-likelihood, how it ended."""
         groups = "".join(f", {n} {name}" for name, n in self.n_groups.items())
-        ending = "converged" if self.converged else f"NOT converged ({self.status.value})"
+        errors = [d.code for d in self.diagnostics if d.severity == "error"]
+        why = self.status.value if self.status is not Status.CONVERGED else ", ".join(errors)
+        ending = "converged" if self.converged else f"NOT converged ({why})"
         return (
             f"<Fit {self.spec.formula!r}: {self.n_obs} obs{groups}, "
             f"logLik {self.loglik:.4f}, AIC {self.aic:.2f}, {ending}>"

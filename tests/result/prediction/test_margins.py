@@ -301,6 +301,7 @@ def test_what_there_is_not_is_named() -> None:
         (lambda: fit.marginal_effects("ages"), "no variable 'ages'; it reads 'age'"),
         (lambda: fit.marginal_effects({"livch": ["0", "9"]}), "'9' is not a level of 'livch'"),
         (lambda: fit.marginal_effects(at={"age": "old"}), "'age' is numeric; give a number"),
+        (lambda: fit.marginal_effects("district"), "'district' is a grouping factor"),
         (lambda: fit.adjusted_predictions("age"), "'age' is numeric: give its values"),
         (lambda: fit.contrasts({"age": [1.0]}), "one value: there is nothing to compare"),
         (lambda: fit.contrasts(["age"]), "between values of one variable"),

@@ -74,6 +74,8 @@ def effects_of(random: Sequence[RandomEffects], group: str | None) -> RandomEffe
     if group in known:
         return random[known.index(group)]
     named = ", ".join(map(repr, known)) or "none: this is a single-level model"
+    if group is None and known:
+        raise OptionError(f"Name one grouping factor of {named}, as in group={known[0]!r}.")
     asked = "Name one grouping factor" if group is None else f"No grouping factor {group!r}"
     raise OptionError(f"{asked}; this fit has {named}.")
 

@@ -289,8 +289,8 @@ class Inferred(Tables):
         Returns
         -------
         PosteriorSample
-            ``draws`` of ψ = (β, θ), ``weights``, ``ess``, ``pareto_k``; ``mean``,
-            ``covariance``, ``quantile()``.
+            ``draws`` of ψ = (β, θ), ``weights``, ``names``, ``ess``, ``pareto_k``; ``table()``,
+            ``mean``, ``covariance``, ``quantile()``.
 
         Raises
         ------

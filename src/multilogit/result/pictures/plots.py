@@ -49,6 +49,11 @@ class Plots:
 
     fit: Methods
 
+    def __repr__(self) -> str:
+        """Which pictures there are."""
+        pictures = [name for name in vars(type(self)) if not name.startswith("_") and name != "fit"]
+        return f"<Pictures of {self.fit!r}: {', '.join(f'{name}()' for name in pictures)}>"
+
     def coefficients(
         self,
         path: Path | None = None,

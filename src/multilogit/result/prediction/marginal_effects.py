@@ -78,6 +78,12 @@ def _effects(
     """The derivative of a number; changes against the first level, or between given values."""
     levels = levels_in(margins.fit.design, margins.data, name)
     if values is None and levels is None:
+        if name in {column.text for column in margins.fit.design.spec.group_columns()}:
+            raise OptionError(
+                f"{name!r} is a grouping factor, and what its levels differ by is random: see "
+                "fit.random_effects(), or compare two levels in "
+                f"fit.marginal_effects({{{name!r}: [..., ...]}}, level='conditional')."
+            )
         if not varies_smoothly(margins.fit.design, name):
             raise OptionError(
                 f"{name!r} enters the model only in comparisons, and has no slope: give values to "
