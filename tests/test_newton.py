@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.newton import TraceRow, maximise, newton_direction
+from multilogit.newton import TraceRow, longest_step, maximise, newton_direction
 
 NAN = math.nan
 
@@ -489,7 +489,7 @@ def test_caps_follow_a_restated_objective() -> None:
     maximise(
         plain,
         np.zeros(3),
-        max_change=lambda _: caps[order] if seen else caps,
+        max_change=lambda _, p: longest_step(p, caps[order] if seen else caps),
         recondition=swap_once,
     )
     steps = np.diff([seen[0][order], *seen[1:]], axis=0)

@@ -386,10 +386,17 @@ def assemble(
             *status_diagnostics(estimate, frame),
         ),
         seconds=time.perf_counter() - began,
-        options=replace(options, nodes=estimate.nodes, checkpoint=None),
+        options=_settled(options, estimate.nodes),
         far=estimate.far,
         evidence=evidence,
     )
+
+
+def _settled(options: Options, nodes: int) -> Options:
+    """The options that a result remembers: so many nodes were used, and no file is kept."""
+    if options.nodes == nodes and options.checkpoint is None:
+        return options
+    return replace(options, nodes=nodes, checkpoint=None)
 
 
 def search_options(

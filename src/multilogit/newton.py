@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import truediv
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ _FLAT_RIDGE = _MIN_RIDGE + 1e-12
 """Largest ridge of a −H that is singular to rounding, not indefinite."""
 
 Recondition = Callable[[Vector], tuple[Objective, Vector] | None]
-Caps = Vector | Callable[[Vector], Vector] | None
+Caps = Vector | Callable[[Vector, Vector], float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ def maximise(
         max |g| below which no more steps are taken once ``λ <= tolerance``.
     max_change
         Shape ``(d,)``: caps on |Δψ_k| of one step (``inf``: none). The step is shortened,
-        not bent. A function is called with ψ before every step.
+        not bent. A function is called with ψ and p before every step, and returns the longest t.
     recondition
         Called with ψ after every accepted step. It may state the same objective in better
         coordinates by returning ``(objective, psi)``; then, and only then, it is evaluated
@@ -282,6 +283,11 @@ class Direction(NamedTuple):
     curvature: float
 
 
+def longest_step(p: Vector, caps: Vector) -> float:
+    """1, or the t at which tp meets the first of the caps on |Δψ_k|."""
+    return 1.0 / max(1.0, _max_abs(p / caps))
+
+
 def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
     """Solve (−H + ρD) p = g, with ρ = 0 where −H is positive definite to rounding.
 
@@ -301,8 +307,8 @@ def newton_direction(gradient: Vector, hessian: Matrix) -> Direction:
 
 def _well_above_rounding(pivots: Vector, matrix: Matrix) -> bool:
     """Whether the squared pivots of a Cholesky factor are more than what rounding leaves."""
-    diagonal = matrix.diagonal().tolist()
-    return all(c > _SINGULAR * m for c, m in zip(pivots.tolist(), diagonal, strict=True))
+    left = map(truediv, pivots.tolist(), matrix.diagonal().tolist())
+    return bool(min(left) > _SINGULAR)
 
 
 def _ridge_direction(gradient: Vector, negative: Matrix) -> Direction:
@@ -344,7 +350,7 @@ def _usable(evaluation: Evaluation) -> bool:
         evaluation.status is Status.OK
         and math.isfinite(evaluation.value)
         and math.isfinite(sum(evaluation.gradient.tolist()))
-        and math.isfinite(evaluation.hessian.sum())
+        and math.isfinite(np.add.reduce(evaluation.hessian, axis=None))
     )
 
 
@@ -486,10 +492,9 @@ class _Climb:
 
     def _accept(self, direction: Direction, norm: float, t: float, trial: _Point) -> None:
         """Move to ``trial`` and write the row of the point that is left."""
-        change = t * direction.p
-        self.last_change = _max_abs(change * self.unit)
+        self.last_change = t * _max_abs(direction.p * self.unit)
         left, self.point = self.point, trial
-        self._row(left.evaluation.value, norm, direction, t, _max_abs(change))
+        self._row(left.evaluation.value, norm, direction, t, t * _max_abs(direction.p))
 
     def _restate(self, recondition: Recondition) -> Status | None:
         """Let the caller change coordinates. The status, if that ends the run."""
@@ -582,8 +587,9 @@ class _Climb:
         """1, or the t at which the first cap is met."""
         if self.caps is None:
             return 1.0
-        caps = self.caps(self.point.psi) if callable(self.caps) else self.caps
-        return 1.0 / max(1.0, _max_abs(p / caps))
+        if callable(self.caps):
+            return self.caps(self.point.psi, p)
+        return longest_step(p, self.caps)
 
     def _unit(self) -> Vector:
         """sqrt|H_kk|: the fixed metric in which lengths of steps are compared."""

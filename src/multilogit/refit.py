@@ -75,7 +75,8 @@ def _checked(counts: ArrayLike, response: Response) -> Response:
             f"The new response has shape {np.shape(counts)}; this fit needs {rows} rows"
             + (f" and {logits} columns of counts." if logits > 1 else ".")
         )
-    valid = (new >= 0) & (new == np.floor(new)) & (new.sum(axis=1) <= response.trials)[:, None]
+    total = new[:, 0] if new.shape[1] == 1 else new.sum(axis=1)
+    valid = (new >= 0) & (new == np.floor(new)) & (total <= response.trials)[:, None]
     if not valid.all():
         row = int(np.flatnonzero(~valid.all(axis=1))[0])
         raise DataError(

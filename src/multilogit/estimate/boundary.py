@@ -41,11 +41,12 @@ def snap(likelihood: MixedLikelihood, psi: Vector) -> Vector:
     """
     p, structure = likelihood.p, likelihood.structure
     scale = likelihood.scale
-    Lambda = structure.Lambda(psi[p:])
     if max(structure.blocks) == 1:
-        visible = np.abs(Lambda.diagonal()) * scale >= _ZERO_SD
-        kept = np.where(visible, psi[p:], 0.0)
-        return psi if visible.all() else np.concatenate([psi[:p], kept])
+        visible = np.abs(psi[p:]) * scale >= _ZERO_SD
+        if visible.all():
+            return psi
+        return np.concatenate([psi[:p], np.where(visible, psi[p:], 0.0)])
+    Lambda = structure.Lambda(psi[p:])
     scaled = (Lambda @ Lambda.T) * np.outer(scale, scale)
     rounded = False
     for block in structure.slices():

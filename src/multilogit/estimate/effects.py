@@ -50,11 +50,11 @@ class FactorEffects:
 
 def factor_effects(frame: ModelFrame) -> tuple[FactorEffects, ...]:
     """The effects of each grouping factor, in the order of the bar terms."""
-    groupings = frame.groupings or {}
+    groupings = frame.groupings
+    prefixes = logit_prefixes(frame)
     found = []
     for group in dict.fromkeys(block.group for block in frame.random):
         mine = [block for block in frame.random if block.group == group]
-        prefixes = logit_prefixes(frame)
         effects = [effect for block in mine for effect in _expand(block, prefixes)]
         columns, logits, names = zip(*effects, strict=True)
         blocks = tuple(size for block in mine for size in _sizes(block, len(prefixes)))

@@ -79,19 +79,21 @@ def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:
 
     NaN everywhere if −H is not positive definite: then there is no maximum to speak of.
     """
-    size = hessian.shape[0]
-    out = np.full((size, size), np.nan)
-    index = np.flatnonzero(free)
-    information = -hessian[np.ix_(index, index)]
-    if not index.size or not np.isfinite(information).all():
+    if not free.all():
+        index = np.flatnonzero(free)
+        out = np.full(hessian.shape, np.nan)
+        inside = np.ix_(index, index)
+        out[inside] = information_inverse(hessian[inside], free[index])
         return out
+    information, nothing = -hessian, np.full(hessian.shape, np.nan)
+    if not free.size or not np.isfinite(information).all():
+        return nothing
     root = np.sqrt(np.abs(information.diagonal()))
     root[root == 0.0] = 1.0
     factor, failed = dpotrf(information / np.outer(root, root), lower=1)
     if failed:
-        return out
+        return nothing
     # Column by column: a matrix on the right would wake every thread of the BLAS.
-    columns = [dpotrs(factor, e, lower=1)[0] for e in np.eye(index.size)]
-    inverse = np.array(columns)
-    out[np.ix_(index, index)] = 0.5 * (inverse + inverse.T) / np.outer(root, root)
-    return out
+    inverse = np.array([dpotrs(factor, e, lower=1)[0] for e in np.eye(len(root))])
+    symmetric: Matrix = 0.5 * (inverse + inverse.T) / np.outer(root, root)
+    return symmetric

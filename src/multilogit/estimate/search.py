@@ -22,8 +22,8 @@ from multilogit.estimate.estimate import Estimate, FactorEstimate
 from multilogit.estimate.options import Options
 from multilogit.evaluation import Evaluation, Matrix, Objective, Vector
 from multilogit.likelihood.covariance import cholesky
-from multilogit.likelihood.mixed import MixedLikelihood, Order, WithInformation, WithOrder
-from multilogit.newton import Solution
+from multilogit.likelihood.mixed import MixedLikelihood, Order, WithInformation
+from multilogit.newton import Solution, longest_step
 from multilogit.objective import Penalised
 from multilogit.prior import BoundPrior, depends_on_order
 
@@ -74,13 +74,20 @@ class Target:
             return False
         return self.prior is None or not depends_on_order(self.prior)
 
-    def caps(self, psi: Vector) -> Vector:
-        """Caps on the change of ψ in one step: standard deviations by 2, or a quarter."""
-        p, structure, scale = self.likelihood.p, self.likelihood.structure, self.likelihood.scale
-        sd = np.sqrt((structure.Lambda(psi[p:]) ** 2).sum(axis=1))
+    @cached_property
+    def _within_every_cap(self) -> float:
+        """A change of θ that is never too long."""
+        return _LONGEST / float(self.likelihood.z_scale.max())
+
+    def longest_step(self, psi: Vector, step: Vector) -> float:
+        """How much of a step may be taken: it may change standard deviations by 2, or a quarter."""
+        likelihood, p = self.likelihood, self.likelihood.p
+        if self.longest is None and max(map(abs, step[p:].tolist())) <= self._within_every_cap:
+            return 1.0
+        sd = np.sqrt((likelihood.structure.Lambda(psi[p:]) ** 2).sum(axis=1))
         beta = np.full(p, np.inf) if self.longest is None else self.longest
-        theta = np.maximum(_GROWTH * sd, _LONGEST / scale)[structure.rows]
-        return np.concatenate([beta, theta])
+        theta = np.maximum(_GROWTH * sd, _LONGEST / likelihood.scale)[likelihood.structure.rows]
+        return longest_step(step, np.concatenate([beta, theta]))
 
     def permute(self, psi: Vector, order: NDArray[np.intp]) -> Vector:
         """ψ with the effects reordered, and the likelihood with them."""
@@ -130,15 +137,14 @@ def _climb(target: Target, start: Vector, options: Options) -> Solution:
     """Newton–Raphson from ``start``, in the order of the effects that suits it best."""
     solution = _steps(target, start, options, target.may_reorder)
     likelihood = target.likelihood
-    fixed = isinstance(likelihood, WithOrder) and likelihood.depends_on_order
-    if not (fixed and solution.converged) or likelihood.order == _users_order(likelihood):
+    if not (likelihood.depends_on_order and solution.converged) or _in_users_order(likelihood):
         return solution
     back = target.permute(solution.psi, np.argsort(likelihood.order))
     return _joined(solution, _steps(target, back, options, reorder=False))
 
 
-def _users_order(likelihood: MixedLikelihood) -> tuple[int, ...]:
-    return tuple(range(likelihood.structure.q))
+def _in_users_order(likelihood: MixedLikelihood) -> bool:
+    return likelihood.order == tuple(range(likelihood.structure.q))
 
 
 def _joined(first: Solution, then: Solution) -> Solution:
@@ -155,7 +161,7 @@ def _steps(target: Target, start: Vector, options: Options, reorder: bool) -> So
         target.objective,
         start,
         options,
-        max_change=target.caps,
+        max_change=target.longest_step,
         recondition=_Coordinates(target).recondition if reorder else None,
         order=lambda: target.likelihood.order,
         restore=target.restore,
@@ -223,25 +229,28 @@ def _finish(target: Target, solution: Solution, psi: Vector) -> Estimate:
     likelihood = target.likelihood
     p, structure = likelihood.p, likelihood.structure
     moved = psi is not solution.psi
-    if likelihood.order != _users_order(likelihood):
+    if not _in_users_order(likelihood):
         psi = target.permute(psi, np.argsort(likelihood.order))
         moved = True
     evaluation = target.objective.evaluate(psi) if moved else solution.evaluation
     likelihood_there = target.likelihood_at(psi, evaluation)
-    if isinstance(likelihood, WithInformation):  # searched with an approximate Hessian
+    if not likelihood.whole_hessian:
+        assert isinstance(likelihood, WithInformation)
         exact = likelihood.information(psi)
         correction = exact.hessian - likelihood_there.hessian
         evaluation = replace(evaluation, hessian=evaluation.hessian + correction)
         likelihood_there = replace(likelihood_there, hessian=exact.hessian)
     Lambda = structure.Lambda(psi[p:])
     factors = _factor_estimates(likelihood, Lambda)
-    if min(Lambda.diagonal().tolist()) < 0.0:
+    pivots = Lambda.diagonal().tolist()
+    if min(pivots) < 0.0:
         sign = np.where(Lambda.diagonal() < 0.0, -1.0, 1.0)
         flip = np.concatenate([np.ones(p), sign[structure.columns]])
         psi, Lambda = psi * flip, Lambda * sign
         evaluation, likelihood_there = _flipped(evaluation, flip), _flipped(likelihood_there, flip)
     on_boundary = np.zeros(psi.size, dtype=bool)
-    on_boundary[p:] = np.count_nonzero(Lambda, axis=0)[structure.columns] == 0
+    if not all(pivots):
+        on_boundary[p:] = np.count_nonzero(Lambda, axis=0)[structure.columns] == 0
     return Estimate(
         Solution(psi, evaluation, solution.status, solution.trace, solution.n_evaluations + moved),
         likelihood_there,
@@ -273,9 +282,11 @@ def _flipped(evaluation: Evaluation, flip: Vector) -> Evaluation:
 
 def _diagnose(status: Status, Lambda: Matrix) -> tuple[Diagnostic, ...]:
     """A singular Σ is worth knowing."""
+    if status is not Status.CONVERGED or all(Lambda.diagonal().tolist()):
+        return ()
     rank = int(np.count_nonzero(Lambda.any(axis=0)))
     q = Lambda.shape[0]
-    if status is not Status.CONVERGED or rank == q:
+    if rank == q:
         return ()
     return (
         Diagnostic(

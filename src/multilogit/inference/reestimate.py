@@ -8,7 +8,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import ModelFrame
+from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.estimate import Estimate, Options, estimate_single, fixed_likelihood
 from multilogit.estimate.mixed import counts_and_trials, mixed_likelihood
@@ -49,36 +49,35 @@ class Reestimator:
         self._start = np.where(np.isfinite(psi), psi, 0.0)
         self.options = replace(options, start=self._start, threads=threads, callback=None)
         if frame.random:
-            self._likelihood = mixed_likelihood(self._compact, self.options)
-            self._start = _inside(self._start, self._likelihood)
+            self._target = Target(mixed_likelihood(self._compact, self.options))
+            self._start = _inside(self._start, self._target.likelihood)
 
     def __call__(self, counts: Matrix) -> Estimate:
         """The estimate from counts of shape ``(n, J − 1)``, of the rows of the frame."""
-        compact = self._collapsed(counts)
-        options = self.options
-        if not compact.random:
+        options, response = self.options, self._response(counts)
+        if not self._compact.random:
+            compact = self._compact.with_response(response)
             return estimate_single(compact, fixed_likelihood(compact, options.threads), options)
-        likelihood = self._likelihood
-        # A prior may depend on the response: it is bound anew.
-        prior = bind_prior(options.prior, compact, likelihood, options)
+        target, likelihood = self._target, self._target.likelihood
+        if options.prior is not None:  # it may depend on the response: it is bound anew
+            compact = self._compact.with_response(response)
+            target = Target(likelihood, bind_prior(options.prior, compact, likelihood, options))
         with self._lock:
-            likelihood.set_response(*counts_and_trials(compact.response))
+            likelihood.set_response(*counts_and_trials(response))
             likelihood.restart()
-            estimate = search(Target(likelihood, prior), self._start, options)
+            estimate = search(target, self._start, options)
         nodes = options.nodes
         assert nodes != "auto", "a fit has settled it"
-        return replace(estimate, nodes=nodes)
+        return estimate if nodes == estimate.nodes else replace(estimate, nodes=nodes)
 
-    def _collapsed(self, counts: Matrix) -> ModelFrame:
-        """The frame of distinct rows with the counts of those that they stand for."""
-        compact = self._compact
+    def _response(self, counts: Matrix) -> Response:
+        """The response of the distinct rows: the counts of all rows that they stand for."""
         if self._population is not None:
-            n, w = compact.response.trials.size, self._weights
+            n, w = self._compact.response.trials.size, self._weights
             weighted = counts if w is None else counts * w[:, None]
             sums = [np.bincount(self._population, column, n) for column in weighted.T]
             counts = np.array(sums, dtype=np.float64).T
-        counts = np.asfortranarray(counts)
-        return compact.with_response(replace(compact.response, counts=counts))
+        return replace(self._compact.response, counts=np.asfortranarray(counts))
 
 
 def _inside(psi: Vector, likelihood: MixedLikelihood) -> Vector:

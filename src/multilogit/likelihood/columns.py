@@ -58,7 +58,7 @@ def unpack_symmetric(packed: Matrix, q: int) -> NDArray[np.float64]:
 
     The triangles are packed row by row.
     """
-    return packed[:, _packed_index(q)]
+    return packed[:, :, None] if q == 1 else packed[:, _packed_index(q)]
 
 
 @cache

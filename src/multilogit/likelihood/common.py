@@ -19,13 +19,15 @@ class OrderedEffects(ABC):
 
     Attributes
     ----------
-    structure, order, z_scale
+    structure, order, z_scale, depends_on_order, whole_hessian
         See :class:`~multilogit.likelihood.mixed.MixedLikelihood`.
     """
 
     structure: CovarianceStructure
     order: Order
     z_scale: Vector
+    depends_on_order: bool = False
+    whole_hessian: bool = True
 
     @abstractmethod
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:

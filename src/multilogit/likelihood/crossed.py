@@ -81,6 +81,8 @@ class CrossedLaplace(OrderedEffects):
     different ways.
     """
 
+    whole_hessian = False
+
     def __init__(
         self,
         x: Sequence[Column],

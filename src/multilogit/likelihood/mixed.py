@@ -27,12 +27,19 @@ class MixedLikelihood(Protocol):
         Row a of Λ belongs to effect ``order[a]`` of the user at present.
     z_scale
         Shape ``(q,)``: root mean square of each column of Z, in the user's order.
+    depends_on_order
+        Whether ℓ changes, if only by the error of a rule, when effects are reordered.
+    whole_hessian
+        Whether ``evaluate`` returns all of the Hessian; if not, it is a
+        :class:`WithInformation`.
     """
 
     p: int
     structure: CovarianceStructure
     order: Order
     z_scale: Vector
+    depends_on_order: bool
+    whole_hessian: bool
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """ℓ, gradient, Hessian; the modes found are where the next evaluation starts."""
@@ -69,16 +76,6 @@ class MixedLikelihood(Protocol):
 
     def moments(self, beta: Vector) -> tuple[tuple[Matrix, NDArray[np.float64]], ...]:
         """Per factor Z'r, shape ``(levels, q_f)``, and Z'WZ, ``(levels, q_f, q_f)``, at b = 0."""
-        ...
-
-
-@runtime_checkable
-class WithOrder(Protocol):
-    """A likelihood that may depend on the order of the effects, as a quadrature rule does."""
-
-    @property
-    def depends_on_order(self) -> bool:
-        """Whether ℓ changes, if only by the error of a rule, when effects are reordered."""
         ...
 
 

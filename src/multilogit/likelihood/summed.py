@@ -119,7 +119,7 @@ class SummedMixed:
         self.structure = CovarianceStructure.of_blocks(shape.blocks)
         self.z_scale = shape.z_scale
         self.order: Order = tuple(range(self.structure.q))
-        self.depends_on_order = False
+        self.depends_on_order, self.whole_hessian = False, True
         self.nodes = 1
         self._levels = levels
 

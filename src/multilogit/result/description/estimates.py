@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +25,7 @@ class Estimates(Measures):
     @property
     def coef(self) -> pd.Series:
         """Fixed effects β̂, named as R names them, on the logit scale (a new Series each time)."""
-        names = coefficient_names(self.labels)
+        names = _index(tuple(coefficient_names(self.labels)))
         return pd.Series(self.solution.psi[: len(names)], index=names, name="coef", copy=True)
 
     @property
@@ -38,14 +38,14 @@ class Estimates(Measures):
             A factor of very many levels has more than 5 000 coefficients; :meth:`vcov_of` gives
             the matrix of some.
         """
-        names = coefficient_names(self.labels)
+        names = _index(tuple(coefficient_names(self.labels)))
         k = len(names)
         return pd.DataFrame(self.covariance[:k, :k], index=names, columns=names, copy=True)
 
     @property
     def se(self) -> pd.Series:
         """Standard errors of β̂, from :attr:`vcov`: see :attr:`se_source`."""
-        names = coefficient_names(self.labels)
+        names = _index(tuple(coefficient_names(self.labels)))
         variance = self._variances[: len(names)]
         return pd.Series(np.sqrt(variance), index=names, name="se")
 
@@ -145,6 +145,16 @@ class Estimates(Measures):
     def _wide_modes(self, effects: RandomEffects) -> pd.DataFrame:
         index = pd.Index(self._levels(effects.group), name=effects.group)
         return pd.DataFrame(effects.modes, index=index, columns=list(effects.names), copy=True)
+
+
+def _index(names: tuple[str, ...]) -> pd.Index:
+    """An index of names, its own object: the refits of a bootstrap have the same names."""
+    return _made_index(names).view()
+
+
+@lru_cache(maxsize=16)
+def _made_index(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)
 
 
 def _long_modes(effects: RandomEffects, levels: NDArray[np.object_]) -> pd.DataFrame:
