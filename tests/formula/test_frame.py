@@ -248,6 +248,7 @@ def test_what_was_learnt_is_plain() -> None:
 
 def test_a_design_survives_json() -> None:
     formula = FORMULA + " + I(scale(o)^2) + cr(x, df=3, constraints='center') + I(o > 0):h"
+    formula += " + ns(o, df=3)"
     frame, design = build_frame(formula, CLEAN)
     states = json.loads(json.dumps(design.learnt.states))
     revived = Design(parse(design.formula), Learnt(states, design.learnt.groups))
@@ -280,13 +281,26 @@ def test_plain_columns_need_no_formulaic() -> None:
 import sys
 from multilogit.formula import build_frame
 data = {"y": [0, 1, 0, 1], "n": [2, 2, 2, 2], "x": [1.0, 2, 4, 3], "g": [1, 1, 2, 2]}
-for formula in ("y ~ x - 1", "cbind(y, n - y) ~ x + (1 + x || g) + offset(log(x))", "y ~ . - g"):
+data["f"] = ["a", "b", "c", "b"]
+for formula in ("y ~ x - 1", "cbind(y, n - y) ~ x + (1 + x || g) + offset(log(x))", "y ~ . - g",
+                "y ~ I(x > 2)", "y ~ f - 1", "y ~ factor(g) + f + (0 + f | g)"):
     build_frame(formula, data)[1].new_columns(data)
 assert "formulaic" not in sys.modules
-build_frame("y ~ I(x > 2)", data)
+build_frame("y ~ f:x", data)
 assert "formulaic" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("formula", ["y ~ {}", "y ~ {} - 1", "y ~ x + {}", "y ~ h + {} - 1"])
+def test_factors_are_coded_as_formulaic_codes_them(formula: str) -> None:
+    data = {"y": [0, 1, 0, 1], "x": [1.0, 2, 4, 3], "f": list("bacb"), "h": list("uvuv")}
+    own, _ = build_frame(formula.format("f"), data)
+    theirs, _ = build_frame(formula.format("C(f, contr.treatment)"), data)
+    assert np.array_equal(own.fixed.matrix(), theirs.fixed.matrix())
+    assert [name.replace("C(f, contr.treatment)", "f") for name in theirs.fixed.names] == list(
+        own.fixed.names
+    )
 
 
 def test_wide_formulas_take_no_time() -> None:

@@ -24,6 +24,7 @@ from multilogit.errors import DataError, FormulaError
 from multilogit.formula.evaluate import COMPUTING, Environment, as_value, not_computed
 from multilogit.formula.functions import FACTORS, NAMESPACE
 from multilogit.formula.limits import MAX_TERMS, MAX_WORDS
+from multilogit.formula.natural_splines import ns
 from multilogit.formula.safety import alias
 from multilogit.formula.spec import Variable
 from multilogit.formula.tokens import Token
@@ -108,13 +109,15 @@ def _bounded(symbol: str, make: Callable[..., Any], *terms: Any, context: Any = 
 class Coded(NamedTuple):
     """How a variable is handed to formulaic: as the expression ``text``.
 
-    ``value`` is that of a column, or of a factor, which goes by ``name`` in ``text``.
+    ``value`` is that of a column, or of a factor, which goes by ``name`` in ``text``; ``full``:
+    a column for every level of it, not contrasts.
     """
 
     variable: Variable
     text: str
     value: Column | None = None
     name: str = ""
+    full: bool = False
 
 
 def materialize(terms: Sequence[tuple[Coded, ...]], environment: Environment) -> list[Columns]:
@@ -161,7 +164,7 @@ def materialize(terms: Sequence[tuple[Coded, ...]], environment: Environment) ->
 
 def _data(coded: Iterable[Coded], environment: Environment) -> pd.DataFrame:
     data: dict[str, Any] = {}
-    for variable, _, value, name in coded:
+    for variable, _, value, name, _ in coded:
         if isinstance(value, Factor):
             data[name] = as_value(value)
         else:
@@ -195,7 +198,7 @@ def _context() -> dict[str, Any]:
         by_level = matrix.to_numpy(np.float64)[data.cat.codes]
         return dict(zip(names, by_level.T, strict=True))
 
-    own = {"coded": coded, "poly": stateful_transform(poly)}
+    own = {"coded": coded, "poly": stateful_transform(poly), "ns": stateful_transform(ns)}
     return {name: f for name, f in NAMESPACE.items() if name not in FACTORS} | own
 
 

@@ -24,7 +24,8 @@ def build_columns(
 ) -> FixedColumns:
     """All columns of a sum of terms.
 
-    Plain numeric columns are the user's own memory; the rest is made by formulaic.
+    Plain numeric columns are the user's own memory, factors alone are indicators of levels; the
+    rest is made by formulaic.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def build_columns(
     """
     products = coded_products(terms, environment, compact=compact)
     without = next((k for k, p in enumerate(products) if _compact(p, environment)), None)
-    rest = [p for k, p in enumerate(products) if k != without and not _plain(p)]
+    own = [None if k == without else _without_formulaic(p) for k, p in enumerate(products)]
+    rest = [p for k, p in enumerate(products) if k != without and own[k] is None]
     made = iter(materialize(rest, environment) if rest else ())
     columns = [ones] * terms.intercept
     names = [INTERCEPT] * terms.intercept
@@ -57,9 +59,9 @@ def build_columns(
         if k == without:
             levels = _levels(owner, product[0], terms.intercept, len(columns))
             continue
-        column = _plain(product)
-        found = [(owner, column.floats())] if column else next(made)
-        if not column:
+        found = own[k]
+        if found is None:
+            found = next(made)
             _check_finite(owner, term, found, environment)
         names += [name for name, _ in found]
         columns += [column for _, column in found]
@@ -111,10 +113,18 @@ def coded_products(
     return _contrasts(terms, coded, environment)
 
 
-def _plain(product: Product) -> Numeric | None:
-    """The column, where a term is nothing but a numeric column."""
-    value = product[0].value
-    return value if len(product) == 1 and isinstance(value, Numeric) else None
+def _without_formulaic(product: Product) -> Columns | None:
+    """Names and columns of a term that is a numeric column, or a factor without own contrasts."""
+    piece = product[0]
+    variable, value = piece.variable, piece.value
+    if len(product) > 1 or value is None or variable.contrast:
+        return None
+    if isinstance(value, Numeric):
+        return [(variable.name, value.floats())]
+    levels = list(enumerate(value.levels))[0 if piece.full else 1 :]
+    return [
+        (f"{variable.name}{level}", (value.codes == k).astype(np.float64)) for k, level in levels
+    ]
 
 
 def _coded(variable: Variable, name: str, environment: Environment) -> Coded:
@@ -171,7 +181,7 @@ def _contrasts(
                 full, factor_seen = not (marginal and factor_seen), True
                 text = f"coded({piece.name}, {variable.contrast or 'contr.treatment()'}, {full})"
                 n_columns = len(piece.value.levels) - 1 + full
-                piece = piece._replace(text=text)
+                piece = piece._replace(text=text, full=full)
             columns *= n_columns
             product.append(piece)
         width += 0 if _compact(tuple(product), environment) else columns
