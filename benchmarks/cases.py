@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -261,17 +262,17 @@ TARGETED = (
 
 # ------------------------------------------------------------------ ladders
 
+_step = partial(Case, rounds=3, limit=40.0)
+
 
 def rows_ladder() -> Iterator[Case]:
     """Random intercepts of groups of 20 rows."""
     for rows in (1_000, 10_000, 100_000, 1_000_000):
-        yield Case(
+        yield _step(
             f"rows_{rows}",
             f"y ~ {names(3)} + (1 | g)",
             lambda rows=rows: make.grouped(rows, rows // 20, 3, 1.0, 20),
             ALL,
-            rounds=3,
-            limit=40.0,
             ladder="rows",
             size=rows,
         )
@@ -280,47 +281,39 @@ def rows_ladder() -> Iterator[Case]:
 def groups_ladder() -> Iterator[Case]:
     """Random intercepts of 100 000 rows; 2 000 000 for the last step."""
     for groups in (10, 100, 1_000, 10_000, 50_000):
-        yield Case(
+        yield _step(
             f"groups_{groups}",
             f"y ~ {names(3)} + (1 | g)",
             lambda groups=groups: make.grouped(100_000, groups, 3, 1.0, 21),
             ALL,
-            rounds=3,
-            limit=40.0,
             ladder="groups",
             size=groups,
         )
-    yield Case(
+    yield _step(
         "grouped_2m_1m",
         f"y ~ {names(3)} + (1 | g)",
         lambda: make.grouped(2_000_000, 1_000_000, 3, 1.0, 22),
         FAST,
-        rounds=3,
-        limit=40.0,
     )
 
 
 def columns_ladders() -> Iterator[Case]:
     """100 000 rows without groups; 20 000 rows in 500 groups."""
     for p in (2, 10, 50, 100, 200):
-        yield Case(
+        yield _step(
             f"columns_{p}",
             f"y ~ {names(p)}",
             lambda p=p: make.single(100_000, p, 23),
             ("glum", "sklearn", "statsmodels"),
-            rounds=3,
-            limit=40.0,
             ladder="columns",
             size=p,
         )
     for p in (2, 10, 50, 100, 200):
-        yield Case(
+        yield _step(
             f"grouped_columns_{p}",
             f"y ~ {names(p)} + (1 | g)",
             lambda p=p: make.grouped(20_000, 500, p, 1.0, 24),
             ALL,
-            rounds=3,
-            limit=40.0,
             ladder="columns, grouped",
             size=p,
         )
@@ -330,13 +323,11 @@ def effects_ladder() -> Iterator[Case]:
     """Correlated random effects of 20 000 rows in 1 000 groups."""
     for q in (1, 2, 3, 4):
         terms = " + ".join(["1", *(f"x{k}" for k in range(1, q))])
-        yield Case(
+        yield _step(
             f"effects_{q}",
             f"y ~ {names(4)} + ({terms} | g)",
             lambda: make.slopes(20_000, 1_000, 4, 4, 25),
             ("glmm", "mixedlm", "lme4", "glmmTMB"),
-            rounds=3,
-            limit=40.0,
             ladder="random effects",
             size=q,
             data_of="effects",
@@ -346,13 +337,11 @@ def effects_ladder() -> Iterator[Case]:
 def categories_ladder() -> Iterator[Case]:
     """100 000 rows × 5 columns without groups."""
     for categories in (3, 5, 10):
-        yield Case(
+        yield _step(
             f"categories_{categories}",
             f"y ~ {names(5)}",
             lambda categories=categories: make.categorical(100_000, categories, 5, 26),
             ("statsmodels", "sklearn", "nnet"),
-            rounds=3,
-            limit=40.0,
             ladder="categories",
             size=categories,
         )

@@ -366,8 +366,8 @@ def _published(summaries: dict[str, Summary]) -> dict[str, str]:
         }
         lines.append({"estimator": title_of(estimator), **pairs})
     facts["birthweight"] = markdown(pd.DataFrame(lines))
-    facts["variance"] = _variance(summaries["sk-variance"])
-    facts["separation"] = _separation(summaries["sk-separation"])
+    facts["variance"] = _unusable(summaries["sk-variance"], "log σ", boundary=True)
+    facts["separation"] = _unusable(summaries["sk-separation"], "λ")
     for name, key in (("ml-20", "ours"), ("lme4-20", "lme4")):
         rate = _rates(summaries["sk-variance"], "unusable", name, "sterzinger-kosmidis-50").iloc[-1]
         facts[f"variance_{key}"] = f"{100 * rate:.0f}"
@@ -396,32 +396,19 @@ def _published_rates(summary: Summary, panel: str) -> list[str]:
     ]
 
 
-def _separation(summary: Summary) -> str:
-    """The row that everybody quotes: maximum likelihood, 50 rows."""
-    panel = "sterzinger-kosmidis-50"
-    rows = {"ML, published": _published_rates(summary, panel)}
-    for name in ("ml-20", "lme4-20", "soft-penalty-20", _OURS):
-        values = _rates(summary, "unusable", name, panel)
-        rows[title_of(name)] = [f"{100 * value:.0f}" for value in values]
-    return _transposed(rows, "λ", _rates(summary, "unusable", "ml-20", panel).index)
-
-
-def _variance(summary: Summary) -> str:
-    """Maximum likelihood at 50 rows, with the boundary apart."""
+def _unusable(summary: Summary, varies: str, boundary: bool = False) -> str:
+    """Percent of unusable estimates at 50 rows; with ``boundary`` those on it in parentheses."""
     panel = "sterzinger-kosmidis-50"
     rows = {"ML, published": _published_rates(summary, panel)}
     for name in ("ml-20", "lme4-20", "soft-penalty-20", _OURS):
         every = _rates(summary, "unusable", name, panel)
-        zero = _rates(summary, "unusable_boundary", name, panel)
-        rows[title_of(name)] = [
-            f"{100 * value:.0f} ({100 * at:.0f})" for value, at in zip(every, zero, strict=True)
-        ]
-    return _transposed(rows, "log σ", _rates(summary, "unusable", "ml-20", panel).index)
-
-
-def _transposed(rows: dict[str, list[str]], name: str, at: pd.Index) -> str:
-    table = pd.DataFrame(rows, index=[f"{value:g}" for value in at]).T
-    return markdown(table.rename_axis(name).reset_index())
+        shown = [f"{100 * value:.0f}" for value in every]
+        if boundary:
+            zero = _rates(summary, "unusable_boundary", name, panel)
+            shown = [f"{value} ({100 * at:.0f})" for value, at in zip(shown, zero, strict=True)]
+        rows[title_of(name)] = shown
+    table = pd.DataFrame(rows, index=[f"{value:g}" for value in every.index]).T
+    return markdown(table.rename_axis(varies).reset_index())
 
 
 def _ranks(summaries: dict[str, Summary]) -> dict[str, str]:

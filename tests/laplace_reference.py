@@ -5,6 +5,8 @@ Shares no code with the package. Derivatives are taken by finite differences of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,17 +81,17 @@ def laplace_factors(
     return laplace_group(X @ beta + offset, np.hstack(A), y, n)
 
 
-def central_differences(function, point: Array, step: float = 1e-5) -> Array:
-    """Fourth-order central differences of a scalar or array function; derivative index first."""
+def central_differences(
+    function: Callable[[Array], float | Array], point: Array, step: float = 1e-3
+) -> Array:
+    """Sixth-order central differences of a scalar or array function; derivative index first."""
     rows = []
     for k in range(point.size):
         e = np.zeros_like(point)
         e[k] = step
-        rows.append(
-            (
-                8.0 * (np.asarray(function(point + e)) - np.asarray(function(point - e)))
-                - (np.asarray(function(point + 2 * e)) - np.asarray(function(point - 2 * e)))
-            )
-            / (12.0 * step)
-        )
+        differences = [
+            weight * (np.asarray(function(point + m * e)) - np.asarray(function(point - m * e)))
+            for m, weight in ((1, 45.0), (2, -9.0), (3, 1.0))
+        ]
+        rows.append(np.sum(differences, axis=0) / (60.0 * step))
     return np.array(rows)

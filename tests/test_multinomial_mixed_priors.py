@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from categorical_data import simulate
-from likelihood.reference_multinomial import Factor, central_differences, grouped
+from laplace_reference import central_differences
+from likelihood.reference_multinomial import Factor, grouped
 from numpy.typing import NDArray
 
 import multilogit as ml

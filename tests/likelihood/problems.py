@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -123,12 +123,10 @@ class Evaluates(Protocol):
     def evaluate(self, psi: Array) -> Evaluation: ...
 
 
-def differences(
-    likelihood: Evaluates, psi: Array, scheme: Callable[..., Array] = central_differences
-) -> tuple[Array, Array]:
+def differences(likelihood: Evaluates, psi: Array) -> tuple[Array, Array]:
     """Gradient and Hessian by finite differences of the value and of the gradient."""
-    gradient = scheme(lambda at: likelihood.evaluate(at).value, psi, 1e-3)
-    return gradient, scheme(lambda at: likelihood.evaluate(at).gradient, psi, 1e-3)
+    gradient = central_differences(lambda at: likelihood.evaluate(at).value, psi)
+    return gradient, central_differences(lambda at: likelihood.evaluate(at).gradient, psi)
 
 
 def assert_derivatives(
@@ -136,10 +134,9 @@ def assert_derivatives(
     likelihood: Evaluates,
     psi: Array,
     tolerance: float = 1e-6,
-    scheme: Callable[..., Array] = central_differences,
 ) -> None:
     """``at`` holds the derivatives at ψ, to ``tolerance`` of the largest of them or of 1."""
     assert at.status is Status.OK
-    gradient, hessian = differences(likelihood, psi, scheme)
+    gradient, hessian = differences(likelihood, psi)
     assert np.abs(at.gradient - gradient).max() <= tolerance * max(np.abs(gradient).max(), 1.0)
     assert np.abs(at.hessian - hessian).max() <= tolerance * max(np.abs(hessian).max(), 1.0)

@@ -11,7 +11,7 @@ Binomial models are C = 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -192,20 +192,3 @@ def laplace(
     eta0 = fixed_predictor(X, beta, offset, y.shape[1])
     A = np.concatenate([factor.dense(y.shape[1]) for factor in factors], axis=2)
     return laplace_integral(eta0, A, y, n)
-
-
-def central_differences(
-    function: Callable[[Array], float | Array], point: Array, step: float = 1e-3
-) -> Array:
-    """Sixth-order central differences; index of the derivative first."""
-    weights = ((1, 45.0), (2, -9.0), (3, 1.0))
-    rows = []
-    for k in range(point.size):
-        e = np.zeros_like(point)
-        e[k] = step
-        differences = [
-            w * (np.asarray(function(point + m * e)) - np.asarray(function(point - m * e)))
-            for m, w in weights
-        ]
-        rows.append(np.sum(differences, axis=0) / (60.0 * step))
-    return np.array(rows)

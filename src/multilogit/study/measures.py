@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from multilogit.assess.p_values import kolmogorov_smirnov
 from multilogit.evaluation import Vector
 from multilogit.study.designs import INTERVALS
 from multilogit.study.store import Results
@@ -282,8 +283,5 @@ def paired(labelled: pd.DataFrame, column: str, estimator: str, other: str) -> p
 
 def uniformity(values: Vector) -> tuple[float, float]:
     """Kolmogorov–Smirnov distance of probabilities from uniform, and √n times it."""
-    ordered = np.sort(values)
-    n = ordered.size
-    steps = np.arange(1, n + 1) / n
-    distance = float(max((steps - ordered).max(), (ordered - steps + 1.0 / n).max()))
-    return distance, distance * float(np.sqrt(n))
+    distance, _ = kolmogorov_smirnov(values)
+    return distance, distance * float(np.sqrt(values.size))

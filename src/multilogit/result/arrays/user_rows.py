@@ -30,6 +30,29 @@ def of_used_rows(frame: ModelFrame, given: Any, what: str) -> NDArray[Any]:
     return values
 
 
+def coded_rows(
+    frame: ModelFrame, given: Any, what: str
+) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """One label for every row, as codes from 0, shape ``(n,)``, and the labels, sorted.
+
+    Raises
+    ------
+    DataError
+        The wrong length, a missing label, or a pandas Series with another index than the data.
+    """
+    labels = of_used_rows(frame, given, what)
+    n = frame.response.trials.size
+    if labels.shape != (n,):
+        raise DataError(
+            f"{what} has shape {labels.shape}; give one label for each of the "
+            f"{frame.n_input_rows or n} rows of the data."
+        )
+    codes, levels = pd.factorize(labels, sort=True)
+    if (codes < 0).any():
+        raise DataError(f"{what} has no label in row {int(np.argmax(codes < 0))}.")
+    return codes.astype(np.int64), np.asarray(levels, dtype=object)
+
+
 def trials_of(new: object, trials: object) -> Column:
     """Trials of new data: a column name, one number, or one per row; shape ``(n,)``.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multilogit.assess.clusters import clusters_of
 from multilogit.assess.influence import change_without, cooks_distance, row_influence
-from multilogit.errors import OptionError, Status
+from multilogit.errors import Status
 from multilogit.evaluation import Evaluation
 from multilogit.inference.variance import positions
 from multilogit.progress import Progress, Show
@@ -20,7 +20,7 @@ from multilogit.result.arrays.likelihood_of_rows import (
     evaluate_rows,
     rows_of_codes,
 )
-from multilogit.result.arrays.user_rows import of_used_rows, row_index
+from multilogit.result.arrays.user_rows import coded_rows, row_index
 from multilogit.result.assessment.findings import Influence
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import coefficient_names
@@ -59,16 +59,8 @@ def _units(fit: Estimates, group: object) -> tuple[Rows, NDArray[np.object_], st
         name = effects_of(fit.random, group).group
         grouping = fit.frame.groupings[name]
         return grouping.codes.astype(np.int64), grouping.levels, name
-    labels = of_used_rows(fit.frame, group, "group=")
-    if labels.shape != (n := fit.training.n_rows,):
-        raise OptionError(
-            f"group= must be a grouping factor of the model or {n} labels, one per row of the fit "
-            "(or of its data)."
-        )
-    codes, levels = pd.factorize(labels, sort=True)
-    if (codes < 0).any():
-        raise OptionError("group= has missing labels; give every row one.")
-    return codes.astype(np.int64), np.asarray(levels, dtype=object), "group"
+    codes, levels = coded_rows(fit.frame, group, "group=")
+    return codes, levels, "group"
 
 
 # ------------------------------------------------------------------ parts of the likelihood

@@ -234,7 +234,9 @@ class Assessed(Tables):
         Raises
         ------
         OptionError
-            No such grouping factor, or a choice of several; labels of the wrong length.
+            No such grouping factor, or a choice of several.
+        DataError
+            Labels of the wrong length; rows without one.
         DataNotSavedError
             If the fit was loaded from a file.
         """

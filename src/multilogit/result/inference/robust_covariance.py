@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame
@@ -18,7 +17,7 @@ from multilogit.result.arrays.likelihood_of_rows import (
     evaluate_rows,
     rows_of_codes,
 )
-from multilogit.result.arrays.user_rows import of_used_rows
+from multilogit.result.arrays.user_rows import coded_rows
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.robust_covariance import RobustCovariance
 
@@ -160,17 +159,8 @@ def _clusters(fit: Measures, frame: ModelFrame, groups: object) -> tuple[NDArray
             f"{groups!r} is no grouping factor of this fit, which keeps no other columns: pass "
             f"the column itself, groups=data[{groups!r}]."
         )
-    labels = of_used_rows(frame, groups, "groups=")
-    n = frame.response.trials.size
-    if labels.shape != (n,):
-        raise DataError(
-            f"groups= has shape {labels.shape}; give one label for each of the "
-            f"{frame.n_input_rows or n} rows of the data."
-        )
-    codes, _ = pd.factorize(labels)
-    if (codes < 0).any():
-        raise DataError(f"groups= has no label in row {int(np.argmax(codes < 0))}.")
-    return codes.astype(np.int64), str(getattr(groups, "name", None) or "groups")
+    codes, _ = coded_rows(frame, groups, "groups=")
+    return codes, str(getattr(groups, "name", None) or "groups")
 
 
 def _topmost(frame: ModelFrame) -> str:
