@@ -226,3 +226,9 @@ def test_one_value_of_a_dict_is_for_all_rows() -> None:
     assert table.column("z").values.tolist() == [3, 3]  # type: ignore[union-attr]
     assert table.column("t").boolean  # type: ignore[union-attr]
     assert read_table({"x": 1.5, "f": "a"}).n_rows == 1
+
+
+def test_what_is_masked_is_missing() -> None:
+    masked = np.ma.array([1.5, 2.0, 3.0], mask=[False, True, False])
+    column = read_table({"x": masked}).column("x")
+    np.testing.assert_array_equal(column.values, [1.5, np.nan, 3.0])  # type: ignore[union-attr]

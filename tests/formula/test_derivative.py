@@ -25,6 +25,7 @@ EXPRESSIONS = [
     "poly(x, 2, raw=True):f",
     "bs(x, df=6)",
     "bs(log(x), df=5)",
+    "ns(x, df=5)",
     "cr(x, df=5)",
     "cc(x, df=5)",
     "scale(x) + I(scale(log(x))**2)",

@@ -248,7 +248,7 @@ def test_what_was_learnt_is_plain() -> None:
 
 def test_a_design_survives_json() -> None:
     formula = FORMULA + " + I(scale(o)^2) + cr(x, df=3, constraints='center') + I(o > 0):h"
-    formula += " + ns(o, df=3)"
+    formula += " + ns(x, df=3)"
     frame, design = build_frame(formula, CLEAN)
     states = json.loads(json.dumps(design.learnt.states))
     revived = Design(parse(design.formula), Learnt(states, design.learnt.groups))

@@ -69,6 +69,7 @@ FORMULAS = {
     "scaled": ("y ~ scale(x) + center(log(k)) + standardize(x * k, center=False)", {}),
     "scaled to numbers": ("y ~ scale(x, center=0.5, scale=False) + scale(k, scale=2)", {}),
     "splines": ("y ~ bs(x, knots=[-0.5, 0.5]) + cr(x * 2, knots=[-1, 0, 1])", {}),
+    "natural splines": ("y ~ ns(x, knots=[-0.5, 0.5])", {}),
     "raw polynomial": ("y ~ poly(x, 2, raw=True)", {}),
     "offsets": ("y ~ x + offset(0.1 * k)", {"offset": "off"}),
     "weights": ("y ~ x", {"weights": "w"}),

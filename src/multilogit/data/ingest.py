@@ -179,6 +179,8 @@ def _one_dimensional(value: Any, name: str) -> Any:
         value = _array_of(value)
     if value.ndim != 1:
         raise DataError(f"Column {name!r} has {value.ndim} dimensions; it must have one.")
+    if isinstance(value, np.ma.MaskedArray):
+        return value.astype(object).filled(None)
     return value
 
 

@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 
 from multilogit.data.columns import Factor, Numeric, as_column, factor_of, label
 from multilogit.errors import DataError
+from multilogit.formula.natural_splines import ns
 
 _BARE = (
     *("log", "log10", "log2", "log1p", "exp", "exp2", "expm1", "sqrt", "abs", "sign"),
@@ -41,9 +42,9 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 """Functions of columns, element by element."""
 ARITY = {name: getattr(f, "nin", 3 if f is np.where else 1) for name, f in ARITHMETIC.items()}
 ARITY["I"] = 1
-LEARNING = ("poly", "bs", "cr", "cs", "cc", "scale", "standardize", "center")
-"""Functions of one column that learn from the training data: formulaic's."""
-BLOCKS = ("poly", "bs", "cr", "cs", "cc")
+LEARNING = ("poly", "bs", "ns", "cr", "cs", "cc", "scale", "standardize", "center")
+"""Functions of one column that learn from the training data: formulaic's, and ``ns``."""
+BLOCKS = ("poly", "bs", "ns", "cr", "cs", "cc")
 """Those that make several columns."""
 CONTRASTS = (
     *(f"contr.{kind}" for kind in ("treatment", "SAS", "sum", "helmert", "poly", "diff")),
@@ -93,6 +94,8 @@ def signature(name: str) -> inspect.Signature:
     """The arguments that a function which takes options may be given."""
     if name in FACTORS:
         return inspect.signature(FACTORS[name])
+    if name == "ns":
+        return inspect.signature(ns)
     from formulaic.transforms import TRANSFORMS  # deferred: 0.25 s that most models never pay
 
     first, _, rest = name.partition(".")

@@ -19,7 +19,7 @@ from multilogit.formula.spec import FormulaSpec, Variable
 
 _CENTRED = ("center", "scale", "standardize")
 """Transforms that learn a mean, and perhaps a standard deviation."""
-_KNOTTED = ("bs", "cr", "cs", "cc")
+_KNOTTED = ("bs", "ns", "cr", "cs", "cc")
 """Transforms that learn their range where their knots are given."""
 
 
