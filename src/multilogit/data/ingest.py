@@ -180,7 +180,9 @@ def _one_dimensional(value: Any, name: str) -> Any:
     if value.ndim != 1:
         raise DataError(f"Column {name!r} has {value.ndim} dimensions; it must have one.")
     if isinstance(value, np.ma.MaskedArray):
-        return value.astype(object).filled(None)
+        known = np.array(value.data, dtype=object)
+        known[np.ma.getmaskarray(value)] = None
+        return known
     return value
 
 
