@@ -35,7 +35,6 @@ from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
 from multilogit.result.fields.training import Training, TrainingData, TrainingFiles
-from multilogit.strength import resolve_strength
 
 if TYPE_CHECKING:
     from multilogit.data.csv_file import CsvFile
@@ -228,7 +227,7 @@ def _fit_files(
     began: float,
 ) -> Fit:
     """The fit to files that are read in chunks."""
-    outofcore.refuse_in_chunks(options)
+    outofcore.refusals.refuse_in_chunks(options)
     streamed = outofcore.model.stream(
         files, spec.formula, dict(spec.options), options, memory, show
     )
@@ -251,7 +250,7 @@ def _fit_parts(
     """
     given = dict(spec.options)
     try:
-        outofcore.refuse_in_chunks(options)
+        outofcore.refusals.refuse_in_chunks(options)
         streamed = outofcore.model.stream(files, spec.formula, given, options, None, show)
     except InputError:
         return None
@@ -275,7 +274,7 @@ def _fit_on_cluster(
     began: float,
 ) -> Fit:
     """The fit by the workers of a Dask cluster."""
-    outofcore.refuse_in_chunks(options)
+    outofcore.refusals.refuse_in_chunks(options)
     client = connected(client)
     frame = dask_frame(data, client)
     model = distributed.model.distribute(client, frame, spec.formula, dict(spec.options), options)
@@ -332,7 +331,7 @@ def fit_frame(frame: ModelFrame, design: Design, spec: Spec, options: Options, b
         fixed = fixed_likelihood(compact, options.threads)
     curve = None
     if needs_strength(options.prior):
-        resolved = resolve_strength(compact, fixed, options)
+        resolved = later.strength.resolve_strength(compact, fixed, options)
         options, estimate, curve = resolved.options, resolved.estimate, resolved.curve
     else:
         estimate = _estimate(compact, fixed, options)

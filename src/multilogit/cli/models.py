@@ -17,6 +17,7 @@ from multilogit.cli.document import (
     report_document,
     to_json,
 )
+from multilogit.cli.options import AsJson
 from multilogit.cli.priors import number_or_word
 from multilogit.comparison import Comparison
 from multilogit.comparison import compare as compare_fits
@@ -27,7 +28,6 @@ from multilogit.result import Fit, load
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Model that 'multilogit fit --output' has written.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def show(model: Model, as_json: AsJson = False) -> None:

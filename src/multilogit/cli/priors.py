@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from multilogit.cli import later
 from multilogit.errors import OptionError
 from multilogit.prior import Specification
-from multilogit.prior.names import PRIORS
 
 
 class PriorName(StrEnum):
@@ -86,7 +86,7 @@ class PriorOptions:
             return None
         if name is PriorName.STUDENT_T and self.df is None:
             raise OptionError("--prior student-t needs its degrees of freedom: give --prior-df.")
-        return PRIORS[name.value](**arguments)
+        return later.names.PRIORS[name.value](**arguments)
 
 
 def number_or_word(text: str) -> float | str:

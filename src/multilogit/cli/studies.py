@@ -15,6 +15,8 @@ from multilogit.study.runner import plan, run
 from multilogit.study.summary import summary_of
 
 study = typer.Typer(
+    name="study",
+    add_completion=False,
     help="Simulation studies of estimators: designs, runs, reports.",
     no_args_is_help=True,
     rich_markup_mode=None,

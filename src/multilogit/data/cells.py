@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Factor, factor_of, sorted_levels
 from multilogit.data.grouping import GroupLevels
+from multilogit.lazy import pd
 
 _ROWS = "\0rows"
 

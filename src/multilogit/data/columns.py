@@ -6,15 +6,15 @@ values stay in the user's memory where they can, or a :class:`Factor`: codes and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.errors import DataError
+from multilogit.lazy import pd, was_imported
 
 Rows = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -147,6 +147,14 @@ def factorize(values: Any, order: Sequence[Any] | None = None) -> Factor:
     return Factor(rank[codes], tuple(levels))
 
 
+def factor_of_text(texts: Sequence[str], missing: Collection[str]) -> Factor:
+    """A factor from texts, some of which mark missing values; levels sorted."""
+    levels = sorted(set(texts).difference(missing))
+    position = {level: k for k, level in enumerate(levels)}
+    codes = np.fromiter((position.get(text, -1) for text in texts), np.int32, len(texts))
+    return Factor(codes, tuple(levels))
+
+
 def factor_of(column: Column) -> Factor:
     """A column as a factor: distinct numbers become levels in increasing order."""
     if isinstance(column, Factor):
@@ -187,18 +195,27 @@ def distinct_integers(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
 
 
 def as_column(raw: Any, name: str) -> Column:
-    """One raw column (NumPy array, pandas or narwhals series) in internal form.
+    """One raw column (NumPy array, pandas or narwhals series) in internal form; one that is stays.
 
     Raises
     ------
     DataError
         The column's type is neither numeric nor categorical (dates, lists, bytes, ...).
     """
+    if isinstance(raw, Numeric | Factor):
+        return raw
     if isinstance(raw, np.ndarray):
         return _from_numpy(raw, name)
-    if isinstance(raw, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+    if is_pandas_column(raw):
         return _from_pandas(raw, name)
     return _from_narwhals(raw, name)
+
+
+def is_pandas_column(raw: object) -> bool:
+    """Whether this is a column of pandas, which is not imported for the question."""
+    return was_imported("pandas") and isinstance(
+        raw, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+    )
 
 
 def _from_numpy(values: NDArray[Any], name: str) -> Column:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
-from multilogit.data.files import CsvLayout, csv_chunks, csv_layout, read_csv
+from multilogit.data.csv_layout import CsvLayout, csv_layout
+from multilogit.data.files import csv_chunks, read_csv
 from multilogit.data.ingest import Table, read_table
 from multilogit.errors import DataError
+from multilogit.lazy import pd
 
 Kind = Literal["numbers", "truth values", "text"]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.model_frame import ModelFrame, Response
+from multilogit.lazy import pd
 
 Hashes = NDArray[np.uint64]
 

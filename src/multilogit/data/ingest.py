@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from multilogit.data.columns import Column, as_column
+from multilogit.data.columns import Column, Factor, Numeric, as_column, is_pandas_column
 from multilogit.data.files import read_file
 from multilogit.errors import DataError
+from multilogit.lazy import pd, was_imported
 
 ACCEPTED = (
     "a pandas, polars or pyarrow table (or any frame that narwhals knows), a dict of arrays, "
@@ -90,7 +89,7 @@ def read_table(data: Any) -> Table:
         if data == "":
             raise DataError("The path of the data is empty.")
         data = read_file(Path(data))
-    if isinstance(data, pd.DataFrame):
+    if was_imported("pandas") and isinstance(data, pd.DataFrame):
         return _from_pandas(data)
     if isinstance(data, Mapping):
         return _from_mapping(data)
@@ -158,7 +157,8 @@ def _from_mapping(data: Mapping[Any, Any]) -> Table:
     arrays |= {name: _repeated(value, n_rows) for name, value in single.items()}
     arrays = {name: arrays[name] for name in named}  # in the order given
     values = tuple(arrays.values())
-    index = next((value.index for value in values if isinstance(value, pd.Series)), None)
+    labelled = filter(is_pandas_column, values)
+    index = next((value.index for value in labelled if isinstance(value, pd.Series)), None)
     for name, value in arrays.items():
         check_aligned(value, index, f"Column {name!r}")
     return _table(list(arrays), n_rows, lambda k: values[k], index)
@@ -170,8 +170,8 @@ def _repeated(value: Any, n: int) -> np.ndarray[Any, Any]:
 
 
 def _one_dimensional(value: Any, name: str) -> Any:
-    """A pandas column or a NumPy array; lists of mixed values become objects, not text."""
-    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+    """A column that is one, or a NumPy array; lists of mixed values become objects, not text."""
+    if isinstance(value, Numeric | Factor) or is_pandas_column(value):
         return value
     if not isinstance(value, np.ndarray):
         if isinstance(value, (str, bytes)) or not hasattr(value, "__len__"):
@@ -198,7 +198,9 @@ def _array_of(value: Any) -> np.ndarray[Any, Any]:
 def _from_narwhals(data: Any) -> Table:
     # A frame of a library that was never imported cannot exist; so before importing narwhals
     # (50 ms) make sure that the object at least looks like a table.
-    if isinstance(data, (int, float, list, tuple, set, np.ndarray, pd.Series)) or data is None:
+    if data is None or isinstance(data, (int, float, list, tuple, set, np.ndarray)):
+        raise _unsupported(data)
+    if is_pandas_column(data):
         raise _unsupported(data)
     import narwhals as nw
 
@@ -209,7 +211,7 @@ def _from_narwhals(data: Any) -> Table:
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     names = [str(name) for name in frame.columns]
-    if "pandas" in str(frame.implementation).lower() and "pandas" in sys.modules:
+    if "pandas" in str(frame.implementation).lower() and was_imported("pandas"):
         native = frame.to_native()
         if isinstance(native, pd.DataFrame):
             return _from_pandas(native)

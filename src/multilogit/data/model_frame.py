@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilogit.errors import Diagnostic
+from multilogit.lazy import pd
 
 if TYPE_CHECKING:
     import pandas as pd

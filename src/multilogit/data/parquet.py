@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from multilogit.data.files import PARQUET
 from multilogit.data.ingest import Table, read_table
 from multilogit.errors import DataError
+from multilogit.lazy import pd
 
 _BUFFER = 1 << 22
 """Bytes of a column that are read from a file at once."""

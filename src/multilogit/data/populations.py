@@ -13,11 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from multilogit.data.model_frame import FixedColumns, ModelFrame, Response
+from multilogit.lazy import pd, special
 
 Index = NDArray[np.int64]
 
@@ -45,13 +44,13 @@ def log_coefficient(response: Response) -> float:
     trials = response.trials
     if trials.size == 0 or float(trials.max()) <= 1.0:
         return 0.0  # log Γ(1) = log Γ(2) = 0
-    terms = gammaln(trials + 1.0)
+    terms = special.gammaln(trials + 1.0)
     baseline = trials.copy()
     for k in range(response.counts.shape[1]):
         column = response.counts[:, k]
-        terms -= gammaln(column + 1.0)
+        terms -= special.gammaln(column + 1.0)
         baseline -= column
-    terms -= gammaln(baseline + 1.0)
+    terms -= special.gammaln(baseline + 1.0)
     return float(terms.sum() if response.weights is None else terms @ response.weights)
 
 
@@ -189,7 +188,7 @@ def _codes(key: NDArray[Any]) -> tuple[Index, Index]:
 
 
 def _n_distinct(values: NDArray[np.uint64]) -> int:
-    return int(pd.unique(values).shape[0])
+    return int(np.unique(values).shape[0])
 
 
 def _populations(distinct: int, sampled: int) -> float:

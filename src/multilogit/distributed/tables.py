@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from multilogit.data.files import PARQUET
 from multilogit.data.ingest import Table, read_table
 from multilogit.errors import DataError, OptionError
 from multilogit.extras import require
+from multilogit.lazy import pd
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from multilogit.errors import Diagnostic
 from multilogit.evaluation import Evaluation, Matrix, Vector
@@ -90,10 +89,9 @@ def information_inverse(hessian: Matrix, free: NDArray[np.bool_]) -> Matrix:
         return nothing
     root = np.sqrt(np.abs(information.diagonal()))
     root[root == 0.0] = 1.0
-    factor, failed = dpotrf(information / np.outer(root, root), lower=1)
-    if failed:
+    try:
+        inverse_root = np.linalg.inv(np.linalg.cholesky(information / np.outer(root, root)))
+    except np.linalg.LinAlgError:
         return nothing
-    # Column by column: a matrix on the right would wake every thread of the BLAS.
-    inverse = np.array([dpotrs(factor, e, lower=1)[0] for e in np.eye(len(root))])
-    symmetric: Matrix = 0.5 * (inverse + inverse.T) / np.outer(root, root)
-    return symmetric
+    inverse: Matrix = inverse_root.T @ inverse_root / np.outer(root, root)
+    return inverse

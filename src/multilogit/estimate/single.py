@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
 
 from multilogit.data.model_frame import ModelFrame, Response
 from multilogit.errors import OptionError
@@ -124,7 +123,7 @@ def constant_loglik(response: Response) -> float:
     totals = response.counts.sum(axis=0) if w is None else w @ response.counts
     n = float(response.trials.sum() if w is None else w @ response.trials)
     every = np.append(totals, n - totals.sum())
-    return float(xlogy(every, every / n).sum())
+    return float(_x_log(every, every / n).sum())
 
 
 def saturated_loglik(response: Response) -> float:
@@ -134,7 +133,12 @@ def saturated_loglik(response: Response) -> float:
         return 0.0  # the fitted probability of every observation is 1
     rest = trials - response.counts.sum(axis=1)
     n = np.where(trials > 0, trials, 1.0)
-    rows = xlogy(rest, np.maximum(rest, 0.0) / n)
+    rows = _x_log(rest, rest / n)
     for j in range(response.counts.shape[1]):
-        rows += xlogy(response.counts[:, j], response.counts[:, j] / n)
+        rows += _x_log(response.counts[:, j], response.counts[:, j] / n)
     return float(rows.sum() if response.weights is None else response.weights @ rows)
+
+
+def _x_log(x: Vector, y: Vector) -> Vector:
+    """x log y; 0 where there is nothing."""
+    return x * np.log(np.where(y > 0.0, y, 1.0))

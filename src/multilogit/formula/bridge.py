@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Factor, label
@@ -28,6 +27,7 @@ from multilogit.formula.natural_splines import ns
 from multilogit.formula.safety import alias
 from multilogit.formula.spec import Variable
 from multilogit.formula.tokens import Token
+from multilogit.lazy import pd
 
 Columns = list[tuple[str, NDArray[np.float64]]]
 

@@ -14,8 +14,8 @@ from multilogit.data.grouping import GroupLevels, NewGrouping, match_levels
 from multilogit.data.ingest import Table, check_aligned, read_table
 from multilogit.data.model_frame import FixedColumns, RandomBlock
 from multilogit.errors import DataError, FormulaError
+from multilogit.formula import later
 from multilogit.formula.coding import build_columns
-from multilogit.formula.derivative import differentiate, expression_slope
 from multilogit.formula.evaluate import Environment, State, numbers
 from multilogit.formula.functions import FACTORS
 from multilogit.formula.safety import suggestion
@@ -208,11 +208,12 @@ class Design:
             A derivative is not finite.
         """
         environment = self._environment(variables)
-        fixed = differentiate(self.spec.fixed, environment, column)
+        slopes = later.derivative
+        fixed = slopes.differentiate(self.spec.fixed, environment, column)
         blocks: list[RandomBlock] = []
         for bar in self.spec.bars if random else ():
-            blocks += _blocks(bar, differentiate(bar.terms, environment, column))
-        moved = [expression_slope(o, environment, column) for o in self.spec.offsets]
+            blocks += _blocks(bar, slopes.differentiate(bar.terms, environment, column))
+        moved = [slopes.expression_slope(o, environment, column) for o in self.spec.offsets]
         total = np.sum(moved, axis=0) if moved else None
         return NewColumns(fixed, tuple(blocks), {}, total, variables.n_rows, variables.rows)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.data.columns import Column, Factor, Numeric
@@ -15,6 +14,7 @@ from multilogit.errors import DataError
 from multilogit.formula.functions import FACTORS, NAMESPACE, OF_NEW_DATA
 from multilogit.formula.safety import alias
 from multilogit.formula.spec import Variable
+from multilogit.lazy import pd
 
 Floats = NDArray[np.float64]
 State = dict[str, Any]

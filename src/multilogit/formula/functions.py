@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from multilogit.data.columns import Factor, Numeric, as_column, factor_of, label
 from multilogit.errors import DataError
 from multilogit.formula.natural_splines import ns
+from multilogit.lazy import special
 
 _BARE = (
     *("log", "log10", "log2", "log1p", "exp", "exp2", "expm1", "sqrt", "abs", "sign"),
@@ -27,6 +27,16 @@ _NUMPY = (
     *("maximum", "minimum", "power", "arctan2", "hypot", "where"),
 )
 _LOGICAL = ("logical_and", "logical_or", "logical_not")
+
+
+def _logit(x: Any) -> Any:
+    return special.logit(x)
+
+
+def _expit(x: Any) -> Any:
+    return special.expit(x)
+
+
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in _BARE},
     **{f"np.{name}": getattr(np, name) for name in _NUMPY},
@@ -34,10 +44,10 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "ceiling": np.ceil,
     "pmax": np.maximum,
     "pmin": np.minimum,
-    "logit": logit,
-    "qlogis": logit,
-    "expit": expit,
-    "plogis": expit,
+    "logit": _logit,
+    "qlogis": _logit,
+    "expit": _expit,
+    "plogis": _expit,
 }
 """Functions of columns, element by element."""
 ARITY = {name: getattr(f, "nin", 3 if f is np.where else 1) for name, f in ARITHMETIC.items()}

@@ -7,18 +7,21 @@ a standard deviation, Fisher's z = atanh ρ for a correlation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erfc, ndtri
 
 from multilogit.errors import OptionError
+from multilogit.lazy import special
 
 Vector = NDArray[np.float64]
 ScaleName = Literal["identity", "log", "fisher"]
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def z_values(estimate: ArrayLike, std_error: ArrayLike) -> Vector:
 
 def p_values(z: ArrayLike) -> Vector:
     """Two-sided p-values 2Φ(−|z|) = erfc(|z|/√2), accurate far into the tails."""
-    return np.asarray(erfc(np.abs(np.asarray(z, float)) / np.sqrt(2.0)), float)
+    return np.asarray(_erfc(np.abs(np.asarray(z, float)) / math.sqrt(2.0)), float)
 
 
 def critical_value(level: float) -> float:
@@ -68,7 +71,7 @@ def critical_value(level: float) -> float:
         raise OptionError(
             f"The confidence level is {level!r}; give a number between 0 and 1, such as 0.95."
         )
-    return float(-ndtri((1.0 - level) / 2.0))
+    return float(-special.ndtri((1.0 - level) / 2.0))
 
 
 def interval(

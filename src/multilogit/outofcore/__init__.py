@@ -9,12 +9,13 @@ every part into scratch files as the core reads it. From then on the model is a 
 from typing import TYPE_CHECKING
 
 from multilogit.lazy import modules_of
-from multilogit.outofcore.choice import chosen_files, refuse_in_chunks
+from multilogit.outofcore.choice import chosen_files
 
 if TYPE_CHECKING:
     from multilogit.outofcore import elsewhere as elsewhere
     from multilogit.outofcore import model as model
+    from multilogit.outofcore import refusals as refusals
 
-__getattr__ = modules_of("multilogit.outofcore", {"elsewhere", "model"})
+__getattr__ = modules_of("multilogit.outofcore", {"elsewhere", "model", "refusals"})
 
-__all__ = ["chosen_files", "refuse_in_chunks"]
+__all__ = ["chosen_files"]

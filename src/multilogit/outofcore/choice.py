@@ -1,4 +1,4 @@
-"""Whether data are read in chunks, and what cannot be done then."""
+"""Whether data are read in chunks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from multilogit.data.csv_file import CsvFile
 from multilogit.data.files import TEXT
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
-from multilogit.estimate import Options
 from multilogit.outofcore.memory import LIBRARIES, parse_memory, physical_memory
-from multilogit.prior import Jeffreys, ShannonEntropy, SoftPenalty, SumPrior, needs_strength
 
 _LARGE = 200_000_000
 """Bytes of data in memory that are read straight into parts, and not kept as columns."""
@@ -79,35 +77,3 @@ def _files(data: object, limited: bool) -> ParquetFiles | CsvFile | None:
     path = Path(data)
     worthwhile = limited or (path.is_file() and path.stat().st_size > _LARGE_CSV)
     return CsvFile.opened(path) if worthwhile else None
-
-
-def _looks_at_rows(prior: object) -> str | None:
-    """The prior, or the part of a sum, that looks at every row."""
-    for part in prior.parts if isinstance(prior, SumPrior) else (prior,):
-        if isinstance(part, Jeffreys | SoftPenalty | ShannonEntropy):
-            return type(part).__name__
-    return None
-
-
-def refuse_in_chunks(options: Options) -> None:
-    """Refuse what needs all rows in memory.
-
-    Raises
-    ------
-    OptionError
-        A strength that is to be chosen from the data, a prior that looks at every row, or
-        infinite estimates to be frozen.
-    """
-    looking = _looks_at_rows(options.prior)
-    if looking:
-        raise OptionError(
-            f"{looking} looks at every row, and the data are not in memory: use "
-            "prior=ml.RelativeEntropy() or ml.Normal(), or fit in memory."
-        )
-    if needs_strength(options.prior):
-        raise OptionError(
-            "strength='auto' and strength='cv' need the data in memory; give a number, such as one "
-            "found from a sample of the groups."
-        )
-    if options.infinite == "freeze":
-        raise OptionError("infinite='freeze' needs the data in memory; use a prior.")

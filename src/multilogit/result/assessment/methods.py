@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
-
 from multilogit.checks import check_whole
 from multilogit.errors import OptionError
 from multilogit.result.assessment import later
 from multilogit.result.description.tables import Tables
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from multilogit.assess.simulation import Level as SimulationLevel
     from multilogit.predict import Level as PredictionLevel
     from multilogit.predict import NewGroups

@@ -6,10 +6,10 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from multilogit.inference.variance import VarianceComponents, positions, variance_components
+from multilogit.lazy import pd
 from multilogit.result.arrays import later
 from multilogit.result.fields.measures import Measures
 from multilogit.result.fields.parameter_names import coefficient_names, theta_names
@@ -26,7 +26,7 @@ class Estimates(Measures):
     def coef(self) -> pd.Series:
         """Fixed effects β̂, named as R names them, on the logit scale (a new Series each time)."""
         names = _index(tuple(coefficient_names(self.labels)))
-        return pd.Series(self.solution.psi[: len(names)], index=names, name="coef", copy=True)
+        return pd.Series(self._fixed_effects, index=names, name="coef", copy=True)
 
     @property
     def vcov(self) -> pd.DataFrame:
@@ -46,8 +46,18 @@ class Estimates(Measures):
     def se(self) -> pd.Series:
         """Standard errors of β̂, from :attr:`vcov`: see :attr:`se_source`."""
         names = _index(tuple(coefficient_names(self.labels)))
-        variance = self._variances[: len(names)]
-        return pd.Series(np.sqrt(variance), index=names, name="se")
+        return pd.Series(self._fixed_errors, index=names, name="se")
+
+    @property
+    def _fixed_effects(self) -> NDArray[np.float64]:
+        """The array behind :attr:`coef`."""
+        return self.solution.psi[: len(coefficient_names(self.labels))]
+
+    @property
+    def _fixed_errors(self) -> NDArray[np.float64]:
+        """The array behind :attr:`se`."""
+        errors: NDArray[np.float64] = np.sqrt(self._variances[: len(self._fixed_effects)])
+        return errors
 
     @property
     def posterior_sd(self) -> pd.Series:

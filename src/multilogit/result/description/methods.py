@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from multilogit.lazy import pd
 from multilogit.result.description import later
 from multilogit.result.description.tables import Tables
 

@@ -123,7 +123,7 @@ def _counts(fit: Tables) -> str:
 def _equations(fit: Tables) -> tuple[Equation, ...]:
     terms = fit.labels.columns
     p = len(terms)
-    estimate, error = fit.coef.to_numpy(), fit.se.to_numpy()
+    estimate, error = fit._fixed_effects, fit._fixed_errors
     z = z_values(estimate, error)
     columns = (estimate, error, z, p_values(z))
     if fit.levels is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 
 import numpy as np
-import pandas as pd
 
 from multilogit.inference.variance import VarianceComponents
 from multilogit.inference.wald import ScaleName, interval, p_values, z_values
+from multilogit.lazy import pd
 from multilogit.newton import TraceRow
 from multilogit.result.description.estimates import Estimates
 from multilogit.result.fields.parameter_names import coefficient_names, logit_names

@@ -7,14 +7,14 @@ from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
-import pandas as pd
-
 from multilogit.errors import OptionError
 from multilogit.inference.wald import critical_value
 from multilogit.result.description.tables import Tables
 from multilogit.result.inference import later
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from multilogit.evidence.posterior import PosteriorSample
     from multilogit.progress import Show
     from multilogit.result.inference.bootstrap import Bootstrap

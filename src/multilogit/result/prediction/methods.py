@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from multilogit.result.description.tables import Tables
 from multilogit.result.prediction import later
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from multilogit.margins.adjust import Adjustment
     from multilogit.margins.grid import Others
     from multilogit.predict import Kind, Level, NewGroups
