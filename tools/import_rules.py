@@ -55,7 +55,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("result.pictures",),
     ("result.reporting",),
     ("result",),  # what is left: the class Fit
-    ("assembly",),
+    ("assembly", "search_options"),
     ("many_levels",),
     ("later",),
     ("outofcore",),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilogit import distributed, later, outofcore, storage
 from multilogit.assembly import check_supported, random_effects, status_diagnostics
-from multilogit.checks import check_whole
 from multilogit.data.model_frame import ModelFrame
 from multilogit.data.populations import collapse, collapse_pays
 from multilogit.distributed.tables import connected, dask_frame, is_dask
@@ -31,10 +29,10 @@ from multilogit.estimate import (
 )
 from multilogit.formula import Design, build_frame
 from multilogit.likelihood.fixed import FixedLikelihood
-from multilogit.newton import TraceRow
 from multilogit.prior import BoundPrior, Prior, needs_strength
 from multilogit.result import Fit, Spec
 from multilogit.result.fields.training import Training, TrainingData, TrainingFiles
+from multilogit.search_options import Progress, search_options
 
 if TYPE_CHECKING:
     from multilogit.data.csv_file import CsvFile
@@ -42,10 +40,6 @@ if TYPE_CHECKING:
     from multilogit.evidence.strength import EvidenceCurve
     from multilogit.outofcore.elsewhere import Streamed
     from multilogit.storage.checkpoints import CheckpointFile
-
-Progress = bool | Callable[[TraceRow], None]
-
-_MOST_NODES = 151
 
 
 def fit(
@@ -198,23 +192,27 @@ def fit(
             return made
     if files is not None:
         data = files.files.whole()
-    frame, design = build_frame(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        trials=trials,
-        baseline=baseline,
-        missing=missing,
-        compact=prior is None,
-    )
+    return _fit_in_memory(data, spec, options, file, began)
+
+
+def _fit_in_memory(
+    data: Any, spec: Spec, options: Options, file: CheckpointFile | None, began: float
+) -> Fit:
+    """The fit to a table."""
+    compact = options.prior is None
+    frame, design = build_frame(spec.formula, data, compact=compact, **_of_frame(spec))
     if file is not None:
-        of_fit = file.of(
-            storage.checkpoints.identity(formula, options, storage.checkpoints.digest_of(frame))
-        )
+        digest = storage.checkpoints.digest_of(frame)
+        of_fit = file.of(storage.checkpoints.identity(spec.formula, options, digest))
         options = replace(options, checkpoint=of_fit)
         frame = replace(frame, diagnostics=(*frame.diagnostics, *_resumed(file)))
     return fit_frame(frame, design, spec, options, began)
+
+
+def _of_frame(spec: Spec) -> dict[str, Any]:
+    """The keywords that a frame is built with, as far as they were given."""
+    keywords = ("weights", "offset", "trials", "baseline", "missing")
+    return {name: spec.options[name] for name in keywords if name in spec.options}
 
 
 def _fit_files(
@@ -248,18 +246,17 @@ def _fit_parts(
     asked for its data, the files are read again. What is wrong with the data or the formula is
     found again, and said, by the fit to columns.
     """
-    given = dict(spec.options)
     try:
         outofcore.refusals.refuse_in_chunks(options)
-        streamed = outofcore.model.stream(files, spec.formula, given, options, None, show)
+        streamed = outofcore.model.stream(
+            files, spec.formula, dict(spec.options), options, None, show
+        )
     except InputError:
         return None
-    keywords = ("weights", "offset", "trials", "baseline", "missing")
-    asked = {name: given[name] for name in keywords if name in given}
     model = streamed.frame
 
     def read() -> ModelFrame:
-        frame, _ = build_frame(spec.formula, files.whole(), **asked)
+        frame, _ = build_frame(spec.formula, files.whole(), **_of_frame(spec))
         return outofcore.elsewhere.like_the_model(frame, model)
 
     return _fit_elsewhere(streamed, spec, options, file, began, read)
@@ -398,45 +395,6 @@ def _settled(options: Options, nodes: int) -> Options:
     return replace(options, nodes=nodes, checkpoint=None)
 
 
-def search_options(
-    prior: Prior | BoundPrior | None = None,
-    nodes: int | Literal["auto"] = 1,
-    start: NDArray[np.float64] | Literal["zero", "ols"] | None = None,
-    starts: int = 1,
-    infinite: Literal["report", "freeze"] = "report",
-    max_iterations: int = 100,
-    tolerance: float = 1e-8,
-    threads: int | None = None,
-    progress: Progress = False,
-) -> Options:
-    """The options of the search, checked, as :func:`fit` describes them.
-
-    Raises
-    ------
-    OptionError
-        If one has a value that cannot be used.
-    """
-    if infinite not in ("report", "freeze"):
-        raise OptionError(f"infinite={infinite!r}: use 'report' or 'freeze'.")
-    if infinite == "freeze" and prior is not None:
-        raise OptionError("infinite='freeze' is for maximum likelihood; leave it out with prior=.")
-    if not (isinstance(progress, bool) or callable(progress)):
-        raise OptionError(f"progress={progress!r}: give True, False or a function.")
-    return Options(
-        start=_checked_start(start),
-        max_iterations=check_whole("max_iterations", max_iterations, 0),
-        tolerance=_checked_tolerance(tolerance),
-        threads=_processors()
-        if threads is None
-        else check_whole("threads", threads, other="None for all"),
-        nodes="auto" if nodes == "auto" else check_whole("nodes", nodes, 1, _MOST_NODES, "'auto'"),
-        starts=check_whole("starts", starts),
-        infinite=infinite,
-        prior=prior,
-        callback=_print_row if progress is True else (progress or None),
-    )
-
-
 def _checkpoint_file(
     path: str | os.PathLike[str] | None, resume: bool, options: Options
 ) -> CheckpointFile | None:
@@ -462,43 +420,6 @@ def _resumed(file: CheckpointFile) -> tuple[Diagnostic, ...]:
             f"{'iteration' if done == 1 else 'iterations'}.",
             facts={"path": str(file.path), "iterations": done},
         ),
-    )
-
-
-def _checked_tolerance(tolerance: object) -> float:
-    if isinstance(tolerance, (int, float, np.floating)) and 0.0 < tolerance < 1.0:
-        return float(tolerance)
-    raise OptionError(f"tolerance={tolerance!r}: give a number between 0 and 1.")
-
-
-def _checked_start(start: object) -> NDArray[np.float64] | Literal["zero", "ols"] | None:
-    if start is None:
-        return None
-    if isinstance(start, str):
-        if start in ("zero", "ols"):
-            return cast('Literal["zero", "ols"]', start)
-        raise OptionError(f"start={start!r}: use 'zero', 'ols', or an array of values.")
-    try:
-        values = np.ascontiguousarray(start, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise OptionError(f"start={start!r}: give one vector of numbers.") from None
-    if values.ndim != 1 or not np.isfinite(values).all():
-        raise OptionError("start must be one vector of finite numbers.")
-    return values
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _print_row(row: TraceRow) -> None:
-    print(
-        f"iteration {row.iteration:3d}  objective {row.objective:.6f}  "
-        f"decrement {row.decrement:.2e}  step {row.step:.3g}",
-        file=sys.stderr,
     )
 
 

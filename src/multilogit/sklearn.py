@@ -21,7 +21,7 @@ from multilogit.data.ingest import read_table
 from multilogit.data.model_frame import Family, Response
 from multilogit.errors import DataError, OptionError
 from multilogit.extras import require
-from multilogit.fitting import fit_frame, search_options
+from multilogit.fitting import fit_frame
 from multilogit.formula.spec import INTERCEPT
 from multilogit.matrix import Columns, model_frame, new_rows
 from multilogit.predict.modes import FactorRows
@@ -31,6 +31,7 @@ from multilogit.prior.names import PRIORS
 from multilogit.prior.options import Strength
 from multilogit.result import Fit, Spec
 from multilogit.result.arrays.prediction_model import prediction_model
+from multilogit.search_options import search_options
 
 require("sklearn", needs="sklearn", extra="sklearn", purpose="MultilevelLogisticRegression")
 

@@ -19,11 +19,11 @@ from multilogit.errors import (
     OptionError,
 )
 from multilogit.estimate import Estimate
-from multilogit.fitting import search_options
 from multilogit.outofcore import memory
 from multilogit.outofcore.elsewhere import Streamed
 from multilogit.outofcore.memory import Budget, parse_memory
 from multilogit.outofcore.model import stream
+from multilogit.search_options import search_options
 
 pytest.importorskip("pyarrow")
 

@@ -12,6 +12,7 @@ may use the order in which Newton's steps are best. Without that word it is take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -19,7 +20,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.errors import OptionError
+from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Matrix, Vector
 from multilogit.likelihood.fixed import SingleLevel
 
@@ -181,6 +182,12 @@ def depends_on_order(bound: BoundPrior) -> bool:
     True for an object that does not say: a user's own function of ψ means the user's order.
     """
     return bool(getattr(bound, "depends_on_order", True))
+
+
+def impossible(size: int) -> Evaluation:
+    """What a log prior is where it is −∞."""
+    nowhere = np.full(size, np.nan)
+    return Evaluation(-math.inf, nowhere, np.diag(nowhere), Status.NOT_FINITE)
 
 
 def embed(evaluation: Evaluation, size: int, first: int = 0) -> Evaluation:

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.errors import OptionError, Status
+from multilogit.errors import OptionError
 from multilogit.evaluation import Evaluation, Matrix, Vector
-from multilogit.prior.base import BoundPrior, PriorContext, embed
+from multilogit.prior.base import BoundPrior, PriorContext, embed, impossible
 from multilogit.prior.options import positive
 from multilogit.prior.specification import BoundSum, Specification
 
@@ -196,9 +196,7 @@ class BoundCovariance:
         """log π(θ); −∞ where an element of the diagonal is 0."""
         theta = psi[self.first :]
         if not theta[self.diagonal].all():
-            nowhere = np.full(theta.size, np.nan)
-            impossible = Evaluation(-math.inf, nowhere, np.diag(nowhere), Status.NOT_FINITE)
-            return embed(impossible, self.size, self.first)
+            return embed(impossible(theta.size), self.size, self.first)
         l = np.where(self.diagonal, theta, 1.0)  # noqa: E741  # the letter of the equation
         pull = self.quadratic @ theta
         value = self.powers @ np.log(np.abs(l)) - 0.5 * (theta @ pull)

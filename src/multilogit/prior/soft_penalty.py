@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from multilogit.errors import Status
 from multilogit.evaluation import Evaluation, Vector
-from multilogit.prior.base import BoundPrior, PriorContext, embed
+from multilogit.prior.base import BoundPrior, PriorContext, embed, impossible
 from multilogit.prior.jeffreys import BoundJeffreys
 from multilogit.prior.specification import BoundSum, Specification
 
@@ -75,9 +74,7 @@ class BoundHuber:
         """The penalty; −∞ where an element of the diagonal is 0."""
         theta = psi[self.first :]
         if not theta[self.diagonal].all():
-            nowhere = np.full(theta.size, np.nan)
-            impossible = Evaluation(-math.inf, nowhere, np.diag(nowhere), Status.NOT_FINITE)
-            return embed(impossible, self.size, self.first)
+            return embed(impossible(theta.size), self.size, self.first)
         l = np.where(self.diagonal, theta, 1.0)  # noqa: E741  # the letter of the equation
         x = np.where(self.diagonal, np.log(np.abs(l)), theta)
         inside = np.abs(x) <= 1.0
