@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "binomial.hpp"
+#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
@@ -30,22 +31,39 @@ class BinomialRows : public UnitRows<Q> {
     }
   }
 
-  // Z'r and Z'WZ (packed) at b.
-  void sums(const vd* b, vd* Rz, vd* Wzz) const {
+  // Z'r and Z'WZ (packed) at b; keeps the third and fourth derivatives of every row.
+  void sums(const vd* b, vd* Rz, vd* Wzz) {
     vd rz[kMaxQ] = {}, wzz[kMaxS] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialScore row = binomial_score(predictor(t, b), rows_.y[t], rows_.n[t]);
+      const BinomialTerms row = binomial_terms(predictor(t, b), rows_.y[t], rows_.n[t]);
+      w3_[t] = row.w3;
+      w4_[t] = row.w4;
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
   }
 
-  // The same; keeps the derivatives of every row at b and returns the sum of l.
-  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
-    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+  // By how much Z'r will change beyond -Z'WZ d if b changes by d, to fourth order:
+  // r(eta + delta) = r - w delta - w3 delta^2 / 2 - w4 delta^3 / 6 - ...
+  void remainder(const vd* d, vd* Rz) const {
+    vd rz[kMaxQ] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
-      value += row.value;
+      vd delta{};
+      for (int a = 0; a < q(); ++a) delta += z(t, a) * d[a];
+      const vd rest = (-1.0 / 6.0) * (delta * delta) * (3.0 * w3_[t] + w4_[t] * delta);
+      for (int a = 0; a < q(); ++a) rz[a] += rest * z(t, a);
+    }
+    for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);
+  }
+
+  // Z'r and Z'WZ; keeps all derivatives of every row at b and returns the sum of l.
+  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
+    vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    SumOfLogs logs(rows_.single_trials);
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const BinomialTerms row = binomial_terms(predictor(t, b), rows_.y[t], rows_.n[t]);
+      linear += row.linear;
+      logs.add(rows_.n[t], row.t, log1p_unit);
       r_[t] = row.r;
       w_[t] = row.w;
       w3_[t] = row.w3;
@@ -53,7 +71,7 @@ class BinomialRows : public UnitRows<Q> {
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(value);
+    return this->over_rows(linear - logs.total());
   }
 
   // sum w3 h z with h = z'Kz, K = Lambda G Lambda' (row-major, leading dimension kMaxQ).
@@ -115,16 +133,18 @@ class BinomialRows : public UnitRows<Q> {
       r_nodes_.resize(rows_.tiles * nodes);
       w_nodes_.resize(rows_.tiles * nodes);
     }
-    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
+    SumOfLogs logs(rows_.single_trials);
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      const BinomialRow row = binomial_row(predictor(t, b), rows_.y[t], rows_.n[t]);
-      value += row.value;
+      const BinomialTerms row = binomial_terms(predictor(t, b), rows_.y[t], rows_.n[t]);
+      linear += row.linear;
+      logs.add(rows_.n[t], row.t, log1p_unit);
       r_nodes_[t * nodes + j] = row.r;
       w_nodes_[t * nodes + j] = row.w;
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(value);
+    return this->over_rows(linear - logs.total());
   }
 
   // Row by row: rbar = sum p_j r_j, wbar = sum p_j w_j, w1_a = sum p_j w_j x_ja.

@@ -27,7 +27,6 @@ namespace multilogit {
 // log(1 + t) for t >= 0: t = rest when the sum 1 + rest is below 2, which keeps all digits of a
 // small rest; beyond, powers of two are split off first.
 inline vd log1p_sum(vd rest) {
-  constexpr double kLn2 = 0.69314718055994530942;
   const vd total = 1.0 + rest;
   const vl exponent = (bits(total) >> 52) - 1023;
   const vd scaled = from_bits(bits(total) - (exponent << 52));  // in [1, 2)
@@ -79,18 +78,53 @@ MULTILOGIT_INLINE void categorical_score(int c, const vd* eta, const vd* y, vd n
   categorical_weights(c, at, pi, y, n, pi, r, w);
 }
 
+// l = linear - n log(1 + rest).
+struct CategoricalTerms {
+  vd linear, rest;
+};
+
 // The same; returns l = sum_j y_j eta_j - n log(1 + sum_j e^eta_j), every term relative to the top.
-MULTILOGIT_INLINE vd categorical_row(int c, const vd* eta, const vd* y, vd n, vd* pi, vd* r,
-                                     vd* w) {
+MULTILOGIT_INLINE CategoricalTerms categorical_terms(int c, const vd* eta, const vd* y, vd n,
+                                                     vd* pi, vd* r, vd* w) {
   const Softmax at = softmax(c, eta, pi);
   vd value{}, baseline = n;
   for (int j = 0; j < c; ++j) {
     value += y[j] * (eta[j] - at.top);
     baseline -= y[j];
   }
-  value -= baseline * at.top + n * log1p_sum(at.rest);
+  value -= baseline * at.top;
   categorical_weights(c, at, pi, y, n, pi, r, w);
-  return value;
+  return {value, at.rest};
+}
+
+MULTILOGIT_INLINE vd categorical_row(int c, const vd* eta, const vd* y, vd n, vd* pi, vd* r,
+                                     vd* w) {
+  const CategoricalTerms row = categorical_terms(c, eta, y, n, pi, r, w);
+  return row.linear - n * log1p_sum(row.rest);
+}
+
+// What r changes by beyond -W delta if eta changes by delta, to fourth order. Along delta the
+// derivatives of pi_j are pi_j x_j, pi_j (x_j^2 - v) and pi_j (x_j^3 - 3 x_j v - s), where x_j is
+// delta_j less its mean under pi, v the variance and s the third central moment.
+MULTILOGIT_INLINE void categorical_remainder(int c, const vd* pi, vd n, const vd* delta, vd* out) {
+  vd mean{}, total{}, variance{}, third{};
+  for (int j = 0; j < c; ++j) {
+    mean += pi[j] * delta[j];
+    total += pi[j];
+  }
+  for (int j = 0; j < c; ++j) {
+    const vd x = delta[j] - mean, square = pi[j] * x * x;
+    variance += square;
+    third += square * x;
+  }
+  const vd square = (1.0 - total) * mean * mean;  // of the baseline: delta = 0
+  variance += square;
+  third -= square * mean;
+  for (int j = 0; j < c; ++j) {
+    const vd x = delta[j] - mean;
+    const vd second = 3.0 * (x * x - variance), rest = x * (x * x - 3.0 * variance) - third;
+    out[j] = (-1.0 / 6.0) * (n * pi[j]) * (second + rest);
+  }
 }
 
 // out_j = sum_l M_jl g_l for a packed symmetric matrix.

@@ -11,6 +11,7 @@
 #include <map>
 
 #include "categorical.hpp"
+#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
@@ -81,28 +82,43 @@ class CategoricalRows : public UnitRows<Q> {
     }
   }
 
-  // Z'r and Z'WZ (packed) at b.
-  void sums(const vd* b, vd* Rz, vd* Wzz) const {
-    vd rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], pi[kMaxC], r[kMaxC], w[kMaxPairs];
+  // Z'r and Z'WZ (packed) at b; keeps pi of every row.
+  void sums(const vd* b, vd* Rz, vd* Wzz) {
+    vd rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], r[kMaxC], w[kMaxPairs];
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
-      categorical_score(C(), eta, y(t), rows_.n[t], pi, r, w);
+      categorical_score(C(), eta, y(t), rows_.n[t], &pi_[t * C()], r, w);
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
   }
 
-  // The same; keeps the derivatives of every row at b and returns the sum of l.
+  // By how much Z'r will change beyond -Z'WZ d if b changes by d, to fourth order.
+  void remainder(const vd* d, vd* Rz) const {
+    vd rz[kMaxQ] = {}, rest[kMaxC];
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      vd delta[kMaxC] = {};
+      for (int a = 0; a < q(); ++a) delta[at_.z_logit[a]] += z(t, a) * d[a];
+      categorical_remainder(C(), &pi_[t * C()], rows_.n[t], delta, rest);
+      for (int a = 0; a < q(); ++a) rz[a] += rest[at_.z_logit[a]] * z(t, a);
+    }
+    for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);
+  }
+
+  // Z'r and Z'WZ; keeps the derivatives of every row at b and returns the sum of l.
   vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
-    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC];
+    vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC];
+    SumOfLogs logs(rows_.single_trials);
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
       vd *r = &r_[t * C()], *w = &w_[t * pairs()];
-      value += categorical_row(C(), eta, y(t), rows_.n[t], &pi_[t * C()], r, w);
+      const auto row = categorical_terms(C(), eta, y(t), rows_.n[t], &pi_[t * C()], r, w);
+      linear += row.linear;
+      logs.add(rows_.n[t], row.rest, log1p_sum);
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(value);
+    return this->over_rows(linear - logs.total());
   }
 
   // sum_i t_i z_i with t = kappa3(., V), V = z'Kz for every pair of logits.
@@ -154,15 +170,18 @@ class CategoricalRows : public UnitRows<Q> {
       r_nodes_.resize(rows_.tiles * nodes * C());
       w_nodes_.resize(rows_.tiles * nodes * pairs());
     }
-    vd value{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], pi[kMaxC];
+    vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], pi[kMaxC];
+    SumOfLogs logs(rows_.single_trials);
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
       vd *r = &r_nodes_[(t * nodes + j) * C()], *w = &w_nodes_[(t * nodes + j) * pairs()];
-      value += categorical_row(C(), eta, y(t), rows_.n[t], pi, r, w);
+      const auto row = categorical_terms(C(), eta, y(t), rows_.n[t], pi, r, w);
+      linear += row.linear;
+      logs.add(rows_.n[t], row.rest, log1p_sum);
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(value);
+    return this->over_rows(linear - logs.total());
   }
 
   // Row by row: rbar = sum p_j r_j, Wbar = sum p_j W_j, W1_a = sum p_j W_j x_ja.

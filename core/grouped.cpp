@@ -91,7 +91,8 @@ RowTiles GroupedData::rows_of(const Unit& unit, std::vector<vd>& room) const {
           response.n,
           offset_.empty() ? nullptr : &offset_[unit.tile],
           unit.tiles,
-          unit.groups_in_lanes};
+          unit.groups_in_lanes,
+          response.single_trials};
 }
 
 void GroupedData::moments(const double* beta, double* score, double* information) {

@@ -35,6 +35,7 @@ class ResponseTiles {
   struct View {
     const vd* y;  // tiles x C
     const vd* n;
+    bool single_trials;  // every n is 0 or 1
   };
 
   // scratch: as that of Tiles.
@@ -54,7 +55,7 @@ class ResponseTiles {
 
   // Those of some tiles; `room` holds them where they are kept as bits.
   View of(std::size_t first, std::size_t tiles, std::vector<vd>& room) const {
-    if (!single_) return {&y_[first * c_], &n_[first]};
+    if (!single_) return {&y_[first * c_], &n_[first], false};
     if (room.size() < tiles * (c_ + 1)) room.resize(tiles * (c_ + 1));
     vd *y = room.data(), *n = y + tiles * c_;
     const std::uint8_t* byte = &bits_[first * (c_ + 1)];
@@ -62,7 +63,7 @@ class ResponseTiles {
       for (std::size_t j = 0; j < c_; ++j) y[t * c_ + j] = ones_of(*byte++);
       n[t] = ones_of(*byte++);
     }
-    return {y, n};
+    return {y, n, true};
   }
 
   std::size_t bytes() const { return bits_.size() + y_.bytes() + n_.bytes(); }

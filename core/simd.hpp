@@ -1,13 +1,15 @@
 // Vectors of MULTILOGIT_LANES doubles, by the compiler's own vector extension (GCC, Clang; x86-64
-// and AArch64 alike), and the two elementary functions that logistic models need.
+// and AArch64 alike), and the elementary functions that logistic models need.
 //
 // Everything here is branch-free and does not touch the floating-point environment, so results do
 // not depend on the caller's flags, and every lane is independent of its neighbours.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #ifndef MULTILOGIT_LANES
 #define MULTILOGIT_LANES 2
@@ -37,6 +39,21 @@ inline vd from_bits(vl x) {
 }
 
 inline vd abs(vd x) { return from_bits(bits(x) & (INT64_MAX - vl{})); }
+
+// One instruction, which the compiler would have to find in the loop.
+inline vd square_root(vd x) {
+#if __has_builtin(__builtin_elementwise_sqrt)
+  return __builtin_elementwise_sqrt(x);
+#elif MULTILOGIT_LANES == 8 && defined(__AVX512F__) && !defined(__clang__)
+  return __builtin_ia32_sqrtpd512_mask(x, x, -1, 4);  // all lanes; rounding as it is set
+#elif MULTILOGIT_LANES == 4 && defined(__AVX__)
+  return __builtin_ia32_sqrtpd256(x);
+#else
+  vd out{};
+  for (int i = 0; i < kLanes; ++i) out[i] = std::sqrt(x[i]);
+  return out;
+#endif
+}
 
 // Sum over lanes, always in the same (pairwise) order: the upper half is added to the lower one.
 inline double sum(vd x) {
@@ -79,12 +96,10 @@ inline vd exp_negative(vd x) {
   return from_bits(bits(e) + (bits(shifted) << 52));  // times 2^n: n sits in the low bits
 }
 
-// log(1 + t) for 0 <= t <= 1, to 1 ulp, relative also near 0.
-// log(1 + t) = 2 atanh s, s = t / (2 + t); beyond sqrt(2) - 1 first halve: s = (t - 1) / (t + 3).
-inline vd log1p_unit(vd t) {
-  constexpr double kLn2 = 0.69314718055994530942;
-  const vl large = t > 0.41421356237309503;
-  const vd s = select(large, t - 1.0, t) / select(large, t + 3.0, t + 2.0);
+constexpr double kLn2 = 0.69314718055994530942;
+
+// log x for x = (1 + s) / (1 - s) between sqrt(1/2) and sqrt(2): 2 atanh s.
+inline vd log_of_ratio(vd s) {
   const vd z = s * s;  // <= 0.02944
   vd p = z * 7.3082420991833015785e-2 + 7.6658594041400354306e-2;
   p = p * z + 9.0914446046332980504e-2;
@@ -92,8 +107,26 @@ inline vd log1p_unit(vd t) {
   p = p * z + 1.4285714312991274103e-1;
   p = p * z + 1.9999999999949744459e-1;
   p = p * z + 3.3333333333333348434e-1;
-  const vd series = 2.0 * (s + s * z * p);
-  return series + select(large, splat(kLn2), vd{});
+  return 2.0 * (s + s * z * p);
+}
+
+// log(1 + t) for 0 <= t <= 1, to 1 ulp, relative also near 0.
+// log(1 + t) = 2 atanh s, s = t / (2 + t); beyond sqrt(2) - 1 first halve: s = (t - 1) / (t + 3).
+inline vd log1p_unit(vd t) {
+  const vl large = t > 0.41421356237309503;
+  const vd s = select(large, t - 1.0, t) / select(large, t + 3.0, t + 2.0);
+  return log_of_ratio(s) + select(large, splat(kLn2), vd{});
+}
+
+// log x of normal numbers, to 1 ulp; NaN of everything else: 0, negative, infinite.
+// x = 2^k m: log x = k log 2 + 2 atanh((m - 1) / (m + 1)).
+inline vd logarithm(vd x) {
+  const vl known = (x > 0.0) & (x < std::numeric_limits<double>::infinity());
+  const vl half = bits(x) + (bits(splat(1.0)) - bits(splat(0.70710678118654757)));
+  const vl k = (half >> 52) - 1023;
+  const vd m = from_bits(bits(x) - (k << 52));  // from sqrt(1/2) on, below sqrt(2)
+  const vd log = __builtin_convertvector(k, vd) * kLn2 + log_of_ratio((m - 1.0) / (m + 1.0));
+  return select(known, log, splat(std::numeric_limits<double>::quiet_NaN()));
 }
 
 }  // namespace multilogit

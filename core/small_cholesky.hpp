@@ -8,18 +8,7 @@
 namespace multilogit {
 
 inline double square_root(double x) { return std::sqrt(x); }
-inline vd square_root(vd x) {
-  vd out{};
-  for (int i = 0; i < kLanes; ++i) out[i] = std::sqrt(x[i]);
-  return out;
-}
-
 inline double logarithm(double x) { return std::log(x); }
-inline vd logarithm(vd x) {
-  vd out{};
-  for (int i = 0; i < kLanes; ++i) out[i] = std::log(x[i]);
-  return out;
-}
 
 // Truth values of one group or of one group per lane.
 inline bool all(bool mask) { return mask; }

@@ -56,6 +56,7 @@ struct RowTiles {
   const vd* offset;  // null when there is none
   std::size_t tiles;
   bool groups_in_lanes;
+  bool single_trials;  // every n is 0 or 1
 };
 
 // Weights of the global products X'diag(omega - w)X, one for every pair of logits, and of X'r, one
