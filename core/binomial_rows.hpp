@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "binomial.hpp"
-#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
@@ -56,14 +55,14 @@ class BinomialRows : public UnitRows<Q> {
     for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);
   }
 
-  // Z'r and Z'WZ; keeps all derivatives of every row at b and returns the sum of l.
-  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
+  // Z'r and Z'WZ; keeps all derivatives of every row at b. Returns the sum of l but for
+  // its logarithms, which go to `logs`, lanes apart.
+  vd differentiate(const vd* b, vd* Rz, vd* Wzz, SumOfLogs& logs) {
     vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
-    SumOfLogs logs(rows_.single_trials);
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       const BinomialTerms row = binomial_terms(predictor(t, b), rows_.y[t], rows_.n[t]);
       linear += row.linear;
-      logs.add(rows_.n[t], row.t, log1p_unit);
+      this->add_log(t, row.t, log1p_unit, logs);
       r_[t] = row.r;
       w_[t] = row.w;
       w3_[t] = row.w3;
@@ -71,7 +70,7 @@ class BinomialRows : public UnitRows<Q> {
       add_sums(t, row.r, row.w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(linear - logs.total());
+    return this->over_rows(linear);
   }
 
   // sum w3 h z with h = z'Kz, K = Lambda G Lambda' (row-major, leading dimension kMaxQ).
@@ -134,11 +133,11 @@ class BinomialRows : public UnitRows<Q> {
       w_nodes_.resize(rows_.tiles * nodes);
     }
     vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {};
-    SumOfLogs logs(rows_.single_trials);
+    SumOfLogs logs;
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       const BinomialTerms row = binomial_terms(predictor(t, b), rows_.y[t], rows_.n[t]);
       linear += row.linear;
-      logs.add(rows_.n[t], row.t, log1p_unit);
+      this->add_log(t, row.t, log1p_unit, logs);
       r_nodes_[t * nodes + j] = row.r;
       w_nodes_[t * nodes + j] = row.w;
       add_sums(t, row.r, row.w, rz, wzz);

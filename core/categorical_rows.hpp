@@ -11,7 +11,6 @@
 #include <map>
 
 #include "categorical.hpp"
-#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
@@ -105,20 +104,20 @@ class CategoricalRows : public UnitRows<Q> {
     for (int a = 0; a < q(); ++a) Rz[a] = this->over_rows(rz[a]);
   }
 
-  // Z'r and Z'WZ; keeps the derivatives of every row at b and returns the sum of l.
-  vd differentiate(const vd* b, vd* Rz, vd* Wzz) {
+  // Z'r and Z'WZ; keeps the derivatives of every row at b. Returns the sum of l but for its
+  // logarithms, which go to `logs`, lanes apart.
+  vd differentiate(const vd* b, vd* Rz, vd* Wzz, SumOfLogs& logs) {
     vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC];
-    SumOfLogs logs(rows_.single_trials);
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
       vd *r = &r_[t * C()], *w = &w_[t * pairs()];
       const auto row = categorical_terms(C(), eta, y(t), rows_.n[t], &pi_[t * C()], r, w);
       linear += row.linear;
-      logs.add(rows_.n[t], row.rest, log1p_sum);
+      this->add_log(t, row.rest, log1p_sum, logs);
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);
-    return this->over_rows(linear - logs.total());
+    return this->over_rows(linear);
   }
 
   // sum_i t_i z_i with t = kappa3(., V), V = z'Kz for every pair of logits.
@@ -171,13 +170,13 @@ class CategoricalRows : public UnitRows<Q> {
       w_nodes_.resize(rows_.tiles * nodes * pairs());
     }
     vd linear{}, rz[kMaxQ] = {}, wzz[kMaxS] = {}, eta[kMaxC], pi[kMaxC];
-    SumOfLogs logs(rows_.single_trials);
+    SumOfLogs logs;
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
       predictor(t, b, eta);
       vd *r = &r_nodes_[(t * nodes + j) * C()], *w = &w_nodes_[(t * nodes + j) * pairs()];
       const auto row = categorical_terms(C(), eta, y(t), rows_.n[t], pi, r, w);
       linear += row.linear;
-      logs.add(rows_.n[t], row.rest, log1p_sum);
+      this->add_log(t, row.rest, log1p_sum, logs);
       add_sums(t, r, w, rz, wzz);
     }
     Base::finish_sums(rz, wzz, Rz, Wzz);

@@ -16,35 +16,37 @@
 #include <cstring>
 #include <vector>
 
+#include "low_rank.hpp"
 #include "small_cholesky.hpp"
+#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
 
 // Modes and their derivatives, kept between evaluations. Component a of group g is at
-// [a * groups + g] of its array, so that the groups of a unit lie side by side.
+// [a * groups + g] of its array, so that the groups of a unit lie side by side. Derivatives predict
+// modes to a few digits, so that few digits of them are enough.
 struct ModeStore {
   std::size_t groups = 0;
-  std::vector<double> u;            // q x groups
-  std::vector<double> derivatives;  // (p + m) q x groups, or empty where that would be large
-  std::vector<double> covariance;   // q (q + 1) / 2 x groups: Lambda H^-1 Lambda'
+  std::vector<double> u;           // q x groups
+  std::vector<float> derivatives;  // unit by unit (p + m) q x groups, or empty if it would be large
+  std::vector<double> covariance;  // q (q + 1) / 2 x groups: Lambda H^-1 Lambda'
 };
 
-// Sums over the groups seen so far, lanes apart.
+// Sums over the groups seen so far, lanes apart. Of gradient and Hessian other parts are in `Flat`:
+// X'r and X'(Omega - W)X.
 struct Totals {
-  std::size_t stride;
-  vd value{};
-  std::vector<vd> gradient;  // p + m; the part X'r of the first p is in `Flat`
-  std::vector<vd> hessian;   // stride^2, upper triangle of p + m; without X'(Omega - W)X
+  vd value{};                // the same in all lanes where they are the rows of one group
+  std::vector<vd> gradient;  // p + m, like value
+  std::vector<vd>
+      pairs;       // m x (p + m), like value: X_ik of theta_i and psi_k; of two thetas X_ik + X_ki
+  SumOfLogs logs;  // to be subtracted from the sum of values, every lane
+  LowRank low_rank;
 
-  explicit Totals(int size)
-      : stride(whole_blocks(size)), gradient(size), hessian(stride * stride) {}
-
-  void clear() {
-    value = vd{};
-    std::fill(gradient.begin(), gradient.end(), vd{});
-    std::fill(hessian.begin(), hessian.end(), vd{});
-  }
+  Totals(int size, int m, int squares, int crosses)
+      : gradient(size),
+        pairs(static_cast<std::size_t>(m) * size),
+        low_rank(size, squares, crosses) {}
 };
 
 template <int Q, template <int> class Response>
@@ -52,16 +54,9 @@ class GroupUnit {
  public:
   explicit GroupUnit(const Point& at)
       : at_(at),
-        size_(whole_blocks(at.size())),
+        size_(at.size()),
         response_(at),
-        derivative_u_(static_cast<std::size_t>(at.q) * size_),
-        y_(static_cast<std::size_t>(at.q) * size_),
-        n_(static_cast<std::size_t>(at.q) * size_),
-        g_(static_cast<std::size_t>(at.q) * size_),
-        pw_(static_cast<std::size_t>(at.q) * size_),
-        dw_(static_cast<std::size_t>(at.q) * size_),
-        dw3_(static_cast<std::size_t>(packed_size(at.q)) * size_),
-        m_(static_cast<std::size_t>(packed_size(at.q)) * size_) {}
+        derivative_u_(static_cast<std::size_t>(at.q) * size_) {}
 
   // Z'r and Z'WZ (packed) of the unit's groups at b = 0: component by component, lane by lane.
   void moments(const RowTiles& rows, int groups, double* out) {
@@ -83,11 +78,14 @@ class GroupUnit {
   int q() const { return Q > 0 ? Q : at_.q; }
   int s() const { return packed_size(q()); }
   static constexpr int pair(int a, int b) { return packed(a, b); }
-  double Lambda(int a, int b) const { return at_.Lambda[a * q() + b]; }
-  vd& at(std::vector<vd>& array, int component, int k) { return array[component * size_ + k]; }
-  const vd& at(const std::vector<vd>& array, int component, int k) const {
-    return array[component * size_ + k];
+  // theta_k is Lambda[row, column].
+  int theta_row(int k) const { return effect(at_.theta_row[k]); }
+  int theta_column(int k) const { return effect(at_.theta_column[k]); }
+  int effect(int a) const {
+    if (a < 0 || a >= q()) __builtin_unreachable();
+    return a;
   }
+  double Lambda(int a, int b) const { return at_.Lambda[a * q() + b]; }
 
   // b = Lambda u
   void effects(const vd* u, vd* b) const {
@@ -199,11 +197,12 @@ class GroupUnit {
 
   // ---- rows at the mode ------------------------------------------------------------------------
 
-  // The derivatives of every row; f; H, L^-1, H^-1, B = L^-1 Lambda', K = Lambda H^-1 Lambda'.
-  void differentiate_rows() {
+  // The derivatives of every row; f without logarithms, which go to `logs`; H, L^-1, H^-1,
+  // B = L^-1 Lambda', K = Lambda H^-1 Lambda'.
+  void differentiate_rows(SumOfLogs& logs) {
     vd b[kMaxQ] = {};
     effects(u_, b);
-    f_ = response_.differentiate(b, Rz_, Wzz_);
+    f_ = response_.differentiate(b, Rz_, Wzz_, logs);
     factor_H(Wzz_, H_);
     for (int a = 0; a < q(); ++a) f_ -= 0.5 * u_[a] * u_[a];
     H_.inverse_factor(Linv_, q());
@@ -271,134 +270,124 @@ class GroupUnit {
   vd Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
   vd W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
 
-  // For every parameter k, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]):
-  //   n_k = H u_k = Z_k'r - A'W P_k,   D_k = P_k + z'zeta, and sums of D_k against weights:
-  //   pw = sum w P_k z, dw = sum w D_k z, g = sum omega P_k z + (1/2) sum omega z z' zeta,
-  //   y = Lambda'g,
-  //   dw3 = sum w3 D_k z z',   M_k = L^-1 H_k L^-T (packed, off-diagonal times sqrt 2).
-  void differentiate_modes() {
-    const int p = at_.p, m = at_.m();
-    for (int a = 0; a < q(); ++a)
-      for (int k = 0; k < p; ++k) {
-        at(pw_, a, k) = cross(a)[k];
-        at(g_, a, k) = cross(q() + a)[k];
-      }
-    for (int ab = 0; ab < s(); ++ab)
-      for (int k = 0; k < p; ++k) at(dw3_, ab, k) = cross(2 * q() + ab)[k];
-    for (int i = 0; i < m; ++i) {
-      const int row = at_.theta_row[i];
-      const vd u = u_[at_.theta_column[i]];
-      for (int a = 0; a < q(); ++a) {
-        at(pw_, a, p + i) = Wzz_[pair(row, a)] * u;
-        at(g_, a, p + i) = Oz(row, a) * u;
-      }
-      for (int ab = 0; ab < s(); ++ab) at(dw3_, ab, p + i) = W3(ab, row) * u;
-    }
-    for (int k = 0; k < p + m; ++k) differentiate_mode(k);
-  }
+  // What a parameter k does, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]), and with
+  // D_k = P_k + z'zeta, zeta = Lambda u_k.
+  struct Parameter {
+    vd pw[kMaxQ];   // sum w P_k z
+    vd s[kMaxQ];    // L'u_k = L^-1 (Z_k'r - A'W P_k)
+    vd u[kMaxQ];    // u_k
+    vd dw[kMaxQ];   // sum w D_k z
+    vd g[kMaxQ];    // sum omega (P_k + z'zeta / 2) z, with P_k / 2 for theta
+    vd dw3[kMaxS];  // sum w3 D_k z z'
+    vd m[kMaxS];    // M_k = L^-1 H_k L^-T, off the diagonal times sqrt 2
+  };
 
-  void differentiate_mode(int k) {
-    const bool is_theta = k >= at_.p;
-    const int row = is_theta ? at_.theta_row[k - at_.p] : 0;
-    const int column = is_theta ? at_.theta_column[k - at_.p] : 0;
-    vd n[kMaxQ], u[kMaxQ], y[kMaxQ];
-    for (int a = 0; a < q(); ++a) {
-      n[a] = vd{};
-      for (int c = a; c < q(); ++c) n[a] -= Lambda(c, a) * at(pw_, c, k);
+  // Calls visit(k, parameter) for all of them.
+  template <class Visit>
+  void differentiate_modes(const Visit& visit) {
+    Parameter P;
+    for (int k = 0; k < at_.p; ++k) {
+      for (int a = 0; a < q(); ++a) P.pw[a] = cross(a)[k];
+      for (int a = 0; a < q(); ++a) P.g[a] = cross(q() + a)[k];
+      for (int ab = 0; ab < s(); ++ab) P.dw3[ab] = cross(2 * q() + ab)[k];
+      for (int a = 0; a < q(); ++a) P.s[a] = vd{};
+      differentiate_mode(P);
+      pack_M(P);
+      visit(k, P);
     }
-    if (is_theta) n[column] += Rz_[row];
-    for (int a = 0; a < q(); ++a) {
-      u[a] = vd{};
-      for (int c = 0; c < q(); ++c) u[a] += Hinv_[a * kMaxQ + c] * n[c];
-    }
-    for (int a = 0; a < q(); ++a) {
-      y[a] = vd{};
-      for (int c = 0; c <= a; ++c) y[a] += Lambda(a, c) * u[c];
-    }
-    for (int a = 0; a < q(); ++a) {
-      vd dw = at(pw_, a, k), g{}, half{};
-      for (int c = 0; c < q(); ++c) {
-        dw += Wzz_[pair(a, c)] * y[c];
-        half += Oz(a, c) * y[c];
-      }
-      // zeta = y + [theta] e_row u_column; P_k's own part of it is in g_ already
-      g = at(g_, a, k) + 0.5 * half;
-      if (is_theta) g -= 0.5 * Oz(row, a) * u_[column];
-      at(dw_, a, k) = dw;
-      at(g_, a, k) = g;
-      at(n_, a, k) = n[a];
-      at(derivative_u_, a, k) = u[a];
-    }
-    for (int ab = 0; ab < s(); ++ab)
-      for (int c = 0; c < q(); ++c) at(dw3_, ab, k) += W3(ab, c) * y[c];
-    differentiate_H(k, is_theta, row, column);
-    for (int a = 0; a < q(); ++a) {
-      vd lg{};
-      for (int c = a; c < q(); ++c) lg += Lambda(c, a) * at(g_, c, k);
-      at(y_, a, k) = lg;
+    for (int i = 0; i < at_.m(); ++i) {
+      const int row = theta_row(i), column = theta_column(i);
+      const vd u = u_[column];
+      for (int a = 0; a < q(); ++a) P.pw[a] = Wzz_[pair(row, a)] * u;
+      for (int a = 0; a < q(); ++a) P.g[a] = 0.5 * Oz(row, a) * u;
+      for (int ab = 0; ab < s(); ++ab) P.dw3[ab] = W3(ab, row) * u;
+      for (int a = 0; a < q(); ++a) P.s[a] = Linv_[a * kMaxQ + column] * Rz_[row];
+      differentiate_mode(P);
+      add_to_M(P, row, column);
+      pack_M(P);
+      visit(at_.p + i, P);
     }
   }
 
-  // M_k = B dw3 B' + [theta] (L^-1 e_b)(B Wzz e_a)' + transpose
-  void differentiate_H(int k, bool is_theta, int row, int column) {
-    vd half[kMaxQ * kMaxQ], bw[kMaxQ];
+  // From the sums of P_k (and L^-1 Z_k'r in s) to those of D_k, and B dw3 B'.
+  void differentiate_mode(Parameter& P) const {
+    vd zeta[kMaxQ];
     for (int a = 0; a < q(); ++a)
-      for (int c = 0; c < q(); ++c) {
-        vd sum{};
-        for (int d = 0; d < q(); ++d) sum += B_[a * kMaxQ + d] * at(dw3_, pair(d, c), k);
-        half[a * kMaxQ + c] = sum;
-      }
+      for (int c = 0; c < q(); ++c) P.s[a] -= B_[a * kMaxQ + c] * P.pw[c];
     for (int a = 0; a < q(); ++a) {
-      bw[a] = vd{};
-      if (is_theta)
-        for (int d = 0; d < q(); ++d) bw[a] += B_[a * kMaxQ + d] * Wzz_[pair(d, row)];
+      zeta[a] = P.u[a] = vd{};
+      for (int c = 0; c < q(); ++c) zeta[a] += B_[c * kMaxQ + a] * P.s[c];
+      for (int c = a; c < q(); ++c) P.u[a] += Linv_[c * kMaxQ + a] * P.s[c];
     }
-    for (int a = 0; a < q(); ++a)
+    for (int a = 0; a < q(); ++a) {
+      vd dw = P.pw[a], half{};
+      for (int c = 0; c < q(); ++c) {
+        dw += Wzz_[pair(a, c)] * zeta[c];
+        half += Oz(a, c) * zeta[c];
+      }
+      P.dw[a] = dw;
+      P.g[a] += 0.5 * half;
+    }
+    for (int ab = 0; ab < s(); ++ab)
+      for (int c = 0; c < q(); ++c) P.dw3[ab] += W3(ab, c) * zeta[c];
+    vd half[kMaxQ];
+    for (int a = 0; a < q(); ++a) {
+      for (int c = 0; c < q(); ++c) {
+        half[c] = vd{};
+        for (int d = 0; d < q(); ++d) half[c] += B_[a * kMaxQ + d] * P.dw3[pair(d, c)];
+      }
       for (int c = 0; c <= a; ++c) {
         vd sum{};
-        for (int d = 0; d < q(); ++d) sum += half[a * kMaxQ + d] * B_[c * kMaxQ + d];
-        if (is_theta) {
-          if (a >= column) sum += Linv_[a * kMaxQ + column] * bw[c];
-          if (c >= column) sum += Linv_[c * kMaxQ + column] * bw[a];
-        }
-        at(m_, pair(a, c), k) = a == c ? sum : std::sqrt(2.0) * sum;
+        for (int d = 0; d < q(); ++d) sum += half[d] * B_[c * kMaxQ + d];
+        P.m[pair(a, c)] = sum;
       }
+    }
+  }
+
+  // M_k += (L^-1 e_b)(B Wzz e_a)' + transpose for theta_k = Lambda[a, b]
+  void add_to_M(Parameter& P, int row, int column) const {
+    vd bw[kMaxQ];
+    for (int a = 0; a < q(); ++a) {
+      bw[a] = vd{};
+      for (int d = 0; d < q(); ++d) bw[a] += B_[a * kMaxQ + d] * Wzz_[pair(d, row)];
+    }
+    for (int a = column; a < q(); ++a)
+      for (int c = 0; c < q(); ++c) {
+        const vd product = Linv_[a * kMaxQ + column] * bw[c];
+        P.m[pair(a, c)] += a == c ? 2.0 * product : product;
+      }
+  }
+
+  // So that M_k'M_l is a sum over pairs.
+  void pack_M(Parameter& P) const {
+    for (int a = 0; a < q(); ++a)
+      for (int c = 0; c < a; ++c) P.m[pair(a, c)] *= std::sqrt(2.0);
   }
 
   // ---- sums over groups ------------------------------------------------------------------------
 
   // What log|H| contributes to X_kl, l = theta_i = Lambda[a, b]; of two thetas X_kl + X_lk counts.
-  vd theta_pair(int k, int i) const {
-    const int a = at_.theta_row[i], b = at_.theta_column[i];
-    vd x = u_[b] * at(g_, a, k) + Sz_[a] * at(derivative_u_, b, k) - v_[b] * at(dw_, a, k);
-    for (int c = 0; c < q(); ++c) x += 2.0 * at(dw3_, pair(a, c), k) * LambdaG_[c * kMaxQ + b];
+  vd theta_pair(int k, const Parameter& P, int i) const {
+    const int a = theta_row(i), b = theta_column(i);
+    vd x = u_[b] * P.g[a] + Sz_[a] * P.u[b] - v_[b] * P.dw[a];
+    for (int c = 0; c < q(); ++c) x += 2.0 * P.dw3[pair(a, c)] * LambdaG_[c * kMaxQ + b];
     if (k >= at_.p) {
-      const int row = at_.theta_row[k - at_.p], column = at_.theta_column[k - at_.p];
+      const int row = theta_row(k - at_.p), column = theta_column(k - at_.p);
       x += G_[b * kMaxQ + column] * Wzz_[pair(a, row)];
     }
     return x;
-  }
-
-  void add_pair(int k, int i, vd x, Totals& totals) const {
-    const int l = at_.p + i;
-    const auto upper = static_cast<std::size_t>(k <= l ? k : l) * size_ + (k <= l ? l : k);
-    totals.hessian[upper] += k == l ? 2.0 * x : x;
   }
 
   // ---- modes between evaluations ---------------------------------------------------------------
 
   // u_ = u + sum_k u_k dpsi_k, predicted from the last evaluation.
   void load(const ModeStore& modes, std::size_t g, int groups) {
-    for (int a = 0; a < q(); ++a) {
-      u_[a] = read(&modes.u[a * modes.groups + g], groups);
-      if (modes.derivatives.empty()) continue;
-      for (int k = 0; k < at_.size(); ++k)
-        if (at_.change[k] != 0.0)
-          u_[a] +=
-              at_.change[k] *
-              read(&modes.derivatives[(static_cast<std::size_t>(k) * q() + a) * modes.groups + g],
-                   groups);
-    }
+    for (int a = 0; a < q(); ++a) u_[a] = read(&modes.u[a * modes.groups + g], groups);
+    if (modes.derivatives.empty()) return;
+    const float* derivative = &modes.derivatives[g * q() * at_.size()];
+    for (int k = 0; k < at_.size(); ++k)
+      for (int a = 0; a < q(); ++a, derivative += groups)
+        if (at_.change[k] != 0.0) u_[a] += at_.change[k] * read(derivative, groups);
   }
 
   void store(ModeStore& modes, std::size_t g, int groups) {
@@ -406,33 +395,28 @@ class GroupUnit {
       write(u_[a], &modes.u[a * modes.groups + g], groups);
       for (int c = 0; c <= a; ++c)
         write(K_[a * kMaxQ + c], &modes.covariance[pair(a, c) * modes.groups + g], groups);
-      if (modes.derivatives.empty()) continue;
-      for (int k = 0; k < at_.size(); ++k)
-        write(at(derivative_u_, a, k),
-              &modes.derivatives[(static_cast<std::size_t>(k) * q() + a) * modes.groups + g],
-              groups);
     }
+    if (modes.derivatives.empty()) return;
+    float* derivative = &modes.derivatives[g * q() * at_.size()];
+    for (int k = 0; k < at_.size(); ++k)
+      for (int a = 0; a < q(); ++a, derivative += groups)
+        write(derivative_u_[k * q() + a], derivative, groups);
   }
 
   vd read(const double* from, int groups) const {
-    if (!response_.groups_in_lanes()) return splat(*from);
-    vd out{};
-    if (groups == kLanes)
-      std::memcpy(&out, from, sizeof out);
-    else
-      std::memcpy(&out, from, sizeof(double) * groups);
-    return out;
+    return response_.groups_in_lanes() ? load_lanes<vd>(from, groups) : splat(*from);
   }
-
-  static void write(vd value, double* to, int groups) {
-    if (groups == kLanes)  // an instruction
-      std::memcpy(to, &value, sizeof value);
-    else
-      std::memcpy(to, &value, sizeof(double) * groups);
+  vd read(const float* from, int groups) const {
+    return response_.groups_in_lanes() ? __builtin_convertvector(load_lanes<vf>(from, groups), vd)
+                                       : splat(*from);
+  }
+  static void write(vd value, double* to, int groups) { store_lanes(value, to, groups); }
+  static void write(vd value, float* to, int groups) {
+    store_lanes(__builtin_convertvector(value, vf), to, groups);
   }
 
   const Point& at_;
-  int size_;  // p + m in whole blocks: parameters beyond p + m do not exist, their numbers are 0
+  int size_;  // p + m
   int inner_iterations_ = 0;
   Response<Q> response_;
   vd form_[kMaxQ * kMaxQ];  // Lambda G Lambda'
@@ -441,7 +425,7 @@ class GroupUnit {
   SmallCholesky<kMaxQ, vd> H_;
   vd Linv_[kMaxQ * kMaxQ], B_[kMaxQ * kMaxQ], Hinv_[kMaxQ * kMaxQ], K_[kMaxQ * kMaxQ],
       G_[kMaxQ * kMaxQ], LambdaG_[kMaxQ * kMaxQ];
-  std::vector<vd> derivative_u_, y_, n_, g_, pw_, dw_, dw3_, m_;  // components x parameters
+  std::vector<vd> derivative_u_;  // parameters x q
 };
 
 }  // namespace multilogit

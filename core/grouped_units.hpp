@@ -21,14 +21,26 @@ constexpr std::size_t kMostSums = 8'000'000;
 // equal; clears them.
 inline void reduce(Totals& totals, bool groups_in_lanes, SlotSum& out) {
   const auto total = [=](vd x) { return groups_in_lanes ? sum(x) : x[0]; };
-  const std::size_t size = out.gradient.size();
+  const std::size_t size = out.gradient.size(), p = size - totals.pairs.size() / size;
   out.value += total(totals.value);
-  for (std::size_t k = 0; k < size; ++k) {
-    out.gradient[k] += total(totals.gradient[k]);
-    for (std::size_t l = k; l < size; ++l)
-      out.hessian[k * size + l] += total(totals.hessian[k * totals.stride + l]);
-  }
-  totals.clear();
+  for (std::size_t k = 0; k < size; ++k) out.gradient[k] += total(totals.gradient[k]);
+  for (std::size_t l = p; l < size; ++l)
+    for (std::size_t k = 0; k < size; ++k) {
+      const double x = total(totals.pairs[(l - p) * size + k]);
+      out.hessian[std::min(k, l) * size + std::max(k, l)] += k == l ? 2.0 * x : x;
+    }
+  totals.value = vd{};
+  std::fill(totals.gradient.begin(), totals.gradient.end(), vd{});
+  std::fill(totals.pairs.begin(), totals.pairs.end(), vd{});
+}
+
+// What does not depend on what the lanes are.
+inline void finish(Totals& totals, SlotSum& out) {
+  const std::size_t size = out.gradient.size();
+  out.value -= sum(totals.logs.total());
+  totals.low_rank.flush();
+  for (std::size_t k = 0; k < size; ++k)
+    for (std::size_t l = k; l < size; ++l) out.hessian[k * size + l] += totals.low_rank(k, l);
 }
 
 // The slots in their order; the Hessian becomes full.
@@ -100,7 +112,7 @@ template <class Kernel>
 SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t last) {
   const int size = point_.size();
   SlotSum out(size);
-  Totals totals(size);
+  Totals totals(size, point_.m(), kernel.squares(), kernel.crosses());
   Flat flat(point_);
   std::vector<vd> room;
   bool groups_in_lanes = true;
@@ -116,6 +128,7 @@ SlotSum GroupedData::sum_units(Kernel& kernel, std::size_t first, std::size_t la
   }
   flat.flush(point_);
   detail::reduce(totals, groups_in_lanes, out);
+  detail::finish(totals, out);
   for (int k = 0; k < point_.p; ++k) out.gradient[k] += flat.product[k];
   detail::add_grams(point_, flat.gram, out);
   return out;

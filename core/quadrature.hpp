@@ -28,15 +28,16 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
         g_(c_.size()),
         Rz_(c_.size()),
         Wzz_(static_cast<std::size_t>(nodes_) * kMaxS),
-        Fk_(static_cast<std::size_t>(nodes_) * this->size_),
         mean_(this->size_),
-        features_(static_cast<std::size_t>(at.q + packed_size(at.q)) * this->size_),
-        partner_(features_.size()),
-        traces_(this->m_.size()) {
+        y_(static_cast<std::size_t>(at.q) * this->size_) {
     for (int a = 0; a < q(); ++a) feature_.push_back({a, -1});
     for (int b = 0; b < q(); ++b)
       for (int a = 0; a <= b; ++a) feature_.push_back({a, b});
   }
+
+  // Vectors of parameters that a unit adds to LowRank.
+  int squares() const { return nodes_; }
+  int crosses() const { return features() + this->s(); }
 
   // Adds the unit's contribution; false when the modes were not found.
   bool evaluate(const RowTiles& rows, std::size_t first_group, int groups, ModeStore& modes,
@@ -44,7 +45,8 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
     this->response_.start(rows);
     this->load(modes, first_group, groups);
     if (!this->find_modes()) return false;
-    this->differentiate_rows();
+    SumOfLogs unused;
+    this->differentiate_rows(unused);
     evaluate_nodes();
     totals.value += mix() - this->H_.half_log_determinant(q());
     this->response_.average(nodes_, p_.data(), this->at_.nodes.data());
@@ -52,16 +54,20 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
     find_G(S_u);
     this->weigh_rows(S_u, flat);
     this->response_.multiply_node_columns(nodes_, node_cross_);
-    this->differentiate_modes();
+    take_vectors(totals.low_rank.room(rows.groups_in_lanes));
+    differentiate_parameters(totals);
     find_features();
     differentiate_nodes();
     add_gradient(totals);
     add_hessian(totals);
+    totals.low_rank.arrived(rows.groups_in_lanes);
     this->store(modes, first_group, groups);
     return true;
   }
 
  private:
+  using typename Base::Parameter;
+
   int q() const { return Base::q(); }
   double x(int j, int a) const { return this->at_.nodes[j * q() + a]; }
   vd R(int a, int d) const { return this->Linv_[d * kMaxQ + a]; }  // zero below the diagonal
@@ -141,9 +147,34 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
 
   // ---- parameters ------------------------------------------------------------------------------
 
+  // Weights p_j and vectors F_jk; left ones u, R, M and their partners.
+  void take_vectors(const LowRank::Vectors& vectors) {
+    std::copy(p_.begin(), p_.end(), vectors.weight);
+    Fk_ = vectors.x;
+    features_ = vectors.l;
+    m_ = features_ + features() * this->size_;
+    partner_ = vectors.r;
+    traces_ = partner_ + features() * this->size_;
+  }
+
+  void differentiate_parameters(Totals& totals) {
+    const int size = this->size_;
+    this->differentiate_modes([&](int k, const Parameter& P) {
+      for (int a = 0; a < q(); ++a) {
+        this->derivative_u_[k * q() + a] = features_[a * size + k] = P.u[a];
+        vd y{};
+        for (int c = a; c < q(); ++c) y += this->Lambda(c, a) * P.g[c];
+        y_[a * size + k] = y;
+      }
+      for (int ab = 0; ab < this->s(); ++ab) m_[ab * size + k] = P.m[ab];
+      for (int i = 0; i < this->at_.m(); ++i)
+        totals.pairs[i * size + k] += this->theta_pair(k, P, i);
+    });
+  }
+
   // Phi(M_k): lower triangle with half the diagonal, element (a, d), a >= d.
   vd phi(int a, int d, int k) const {
-    const vd m = this->at(this->m_, Base::pair(a, d), k);
+    const vd m = m_[Base::pair(a, d) * this->size_ + k];
     return a == d ? 0.5 * m : std::sqrt(0.5) * m;
   }
 
@@ -158,9 +189,8 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
   double x(int j, const Feature& f) const { return f.node < 0 ? 1.0 : x(j, f.node); }
   const vd* phi(int f) const { return &features_[f * this->size_]; }
 
-  // u_k, and R_k = -R Phi_k'.
+  // R_k = -R Phi_k'
   void find_features() {
-    std::copy(this->derivative_u_.begin(), this->derivative_u_.end(), features_.begin());
     for (int f = q(); f < features(); ++f) {
       const auto [a, b] = feature_[f];
       for (int k = 0; k < this->size_; ++k) {
@@ -180,8 +210,7 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
       vd* F = &Fk_[static_cast<std::size_t>(j) * size];
       for (int k = 0; k < at.p; ++k) F[k] = rx(j, k);
       for (int i = 0; i < at.m(); ++i)
-        F[at.p + i] = Rz_[j * kMaxQ + at.theta_row[i]] * c_[j * kMaxQ + at.theta_column[i]];
-      for (int k = at.size(); k < size; ++k) F[k] = vd{};
+        F[at.p + i] = Rz_[j * kMaxQ + this->theta_row(i)] * c_[j * kMaxQ + this->theta_column(i)];
       for (int f = 0; f < features(); ++f) {
         const vd g = g_[j * kMaxQ + feature_[f].row] * x(j, feature_[f]);
         for (int k = 0; k < size; ++k) F[k] += g * phi(f)[k];
@@ -222,7 +251,7 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
   // With l = theta_i = Lambda[a, b], sum_j p_j {r_j'Z_l c_jk - (Z_l c_j)'W_j A c_jk} = sum_f form_f
   // phi_fk.
   void find_pair_form(int i, vd* form) const {
-    const int a = this->at_.theta_row[i], b = this->at_.theta_column[i];
+    const int a = this->theta_row(i), b = this->theta_column(i);
     std::fill(form, form + features(), vd{});
     for (int j = 0; j < nodes_; ++j) {
       vd slope[kMaxQ];
@@ -239,11 +268,10 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
 
   // sum_j p_j (Z_k c_j)'W_j Z_l c_j, k = theta_h, l = theta_i.
   vd pair_weight(int h, int i) const {
-    const Point& at = this->at_;
     vd sum{};
     for (int j = 0; j < nodes_; ++j)
-      sum += p_[j] * c_[j * kMaxQ + at.theta_column[h]] * c_[j * kMaxQ + at.theta_column[i]] *
-             node_W(j, at.theta_row[h], at.theta_row[i]);
+      sum += p_[j] * c_[j * kMaxQ + this->theta_column(h)] * c_[j * kMaxQ + this->theta_column(i)] *
+             node_W(j, this->theta_row(h), this->theta_row(i));
     return sum;
   }
 
@@ -256,7 +284,7 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
     const Point& at = this->at_;
     for (int k = 0; k < at.size(); ++k) {
       vd gradient = mean_[k];
-      for (int a = 0; a < q(); ++a) gradient -= 0.5 * this->at(this->m_, Base::pair(a, a), k);
+      for (int a = 0; a < q(); ++a) gradient -= 0.5 * m_[Base::pair(a, a) * this->size_ + k];
       if (k < at.p)
         for (int j = 0; j < nodes_; ++j) gradient -= p_[j] * rx(j, k);
       totals.gradient[k] += gradient;
@@ -268,20 +296,11 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
   void add_hessian(Totals& totals) {
     const int size = this->size_;
     for (int j = 0; j < nodes_; ++j) {
-      const vd root = square_root(2.0 * p_[j]);
       vd* F = &Fk_[static_cast<std::size_t>(j) * size];
-      for (int k = 0; k < size; ++k) F[k] = root * (F[k] - mean_[k]);
+      for (int k = 0; k < size; ++k) F[k] -= mean_[k];
     }
     find_partners();
     for (int l = 0; l < size; ++l) find_trace_form(l);
-    const vd *F = Fk_.data(), *f = features_.data(), *g = partner_.data();
-    const vd *m = this->m_.data(), *t = traces_.data();
-    add_outers({{F, F, nodes_},
-                {f, g, features()},
-                {g, f, features()},
-                {m, t, this->s()},
-                {t, m, this->s()}},
-               0.5, size, totals.hessian.data());
     for (int i = 0; i < this->at_.m(); ++i) add_theta_pairs(i, totals);
   }
 
@@ -290,15 +309,15 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
     vd form[kMaxFeatures];
     find_pair_form(i, form);
     for (int k = 0; k < at.size(); ++k) {
-      vd x = this->theta_pair(k, i);
+      vd x{};
       for (int f = 0; f < features(); ++f) x += form[f] * phi(f)[k];
       x -= k < at.p ? weighted_column(k, i) : 0.5 * pair_weight(k - at.p, i);
-      this->add_pair(k, i, x, totals);
+      totals.pairs[i * this->size_ + k] += x;
     }
   }
 
-  // partner_f = 2 (y_a [f is u_a] - sum_j p_j x_k'W_j A c_jl's share of phi_fl) - B phi, so that
-  // half of phi'partner + partner'phi is what is wanted.
+  // partner_f = y_a [f is u_a] - sum_j p_j x_k'W_j A c_jl's share of phi_fl - B phi / 2, so that
+  // phi'partner + partner'phi is what is wanted.
   void find_partners() {
     const int size = this->size_;
     find_curvature();
@@ -306,27 +325,29 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
       vd* partner = &partner_[f * size];
       fill_weighted_columns(feature_[f], partner);
       if (f < q())
-        for (int k = 0; k < size; ++k) partner[k] += 2.0 * this->y_[f * size + k];
-      for (int e = 0; e < features(); ++e)
-        for (int k = 0; k < size; ++k) partner[k] -= curvature_[f * features() + e] * phi(e)[k];
+        for (int k = 0; k < size; ++k) partner[k] += y_[f * size + k];
+      for (int e = 0; e < features(); ++e) {
+        const vd half = 0.5 * curvature_[f * features() + e];
+        for (int k = 0; k < size; ++k) partner[k] -= half * phi(e)[k];
+      }
     }
   }
 
-  // -2 (x_k'W z Lambda)_a with W = wbar or w1_b; zero for theta.
+  // -(x_k'W z Lambda)_a with W = wbar or w1_b; zero for theta.
   void fill_weighted_columns(const Feature& f, vd* out) const {
     const int p = this->at_.p;
     for (int k = 0; k < p; ++k) {
       vd sum{};
       for (int c = f.row; c < q(); ++c)
         sum += this->Lambda(c, f.row) * (f.node < 0 ? wz(c, k) : w1z(f.node, c, k));
-      out[k] = -2.0 * sum;
+      out[k] = -sum;
     }
     std::fill(out + p, out + this->size_, vd{});
   }
 
   // sum_j p_j x_k'W_j z_a c_j[b] for theta_i = Lambda[a, b]
   vd weighted_column(int k, int i) const {
-    const int a = this->at_.theta_row[i], b = this->at_.theta_column[i];
+    const int a = this->theta_row(i), b = this->theta_column(i);
     vd sum = wz(a, k) * this->u_[b];
     for (int d = b; d < q(); ++d) sum += R(b, d) * w1z(d, a, k);
     return sum;
@@ -354,19 +375,22 @@ class QuadratureUnit : public GroupUnit<Q, Response> {
       }
     for (int a = 0; a < q(); ++a)
       for (int d = 0; d <= a; ++d)
-        traces_[Base::pair(a, d) * this->size_ + l] =
-            a == d ? T[a * kMaxQ + a] : std::sqrt(0.5) * (T[a * kMaxQ + d] + T[d * kMaxQ + a]);
+        traces_[Base::pair(a, d) * this->size_ + l] =  // half of T_l, packed as M_k is
+            a == d ? 0.5 * T[a * kMaxQ + a]
+                   : 0.5 * std::sqrt(0.5) * (T[a * kMaxQ + d] + T[d * kMaxQ + a]);
   }
 
   static vd masked(int a, int d, vd value) { return a > d ? value : (a == d ? 0.5 * value : vd{}); }
 
   int nodes_;
   std::vector<vd> F_, p_, c_, g_, Rz_, Wzz_;  // nodes x components
-  std::vector<vd> Fk_, mean_;                 // nodes x parameters; parameters
+  std::vector<vd> mean_, y_;                  // parameters; q x parameters: Lambda'g
   std::vector<Feature> feature_;
-  std::vector<vd> curvature_;                    // features x features
-  std::vector<vd> features_, partner_, traces_;  // features, features, pairs x parameters
-  std::vector<vd> node_cross_;                   // weights x regressors
+  std::vector<vd> curvature_;   // features x features
+  std::vector<vd> node_cross_;  // weights x regressors
+  vd* Fk_ = nullptr;            // nodes x parameters, in LowRank as what follows
+  vd *features_, *partner_;     // features x parameters
+  vd *m_, *traces_;             // pairs x parameters
   vd N_[kMaxQ * kMaxQ];
 };
 

@@ -22,6 +22,8 @@ using vd = double __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes 
 using vl =
     std::int64_t __attribute__((vector_size(8 * MULTILOGIT_LANES)));  // lanes of integer; masks
 
+using vf = float __attribute__((vector_size(4 * MULTILOGIT_LANES)));  // lanes of float
+
 inline vd splat(double x) { return x - vd{}; }
 
 inline vd select(vl mask, vd yes, vd no) { return mask ? yes : no; }
@@ -36,6 +38,24 @@ inline vd from_bits(vl x) {
   vd out;
   std::memcpy(&out, &x, sizeof out);
   return out;
+}
+
+// The first `count` lanes, the rest 0; all of them are one instruction.
+template <class V, class T>
+V load_lanes(const T* from, int count) {
+  V out{};
+  if (count == kLanes)
+    std::memcpy(&out, from, sizeof out);
+  else
+    std::memcpy(&out, from, sizeof(T) * count);
+  return out;
+}
+template <class V, class T>
+void store_lanes(V x, T* to, int count) {
+  if (count == kLanes)
+    std::memcpy(to, &x, sizeof x);
+  else
+    std::memcpy(to, &x, sizeof(T) * count);
 }
 
 inline vd abs(vd x) { return from_bits(bits(x) & (INT64_MAX - vl{})); }

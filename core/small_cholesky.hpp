@@ -67,12 +67,15 @@ struct SmallCholesky {
     }
   }
 
-  // log|L|
-  S half_log_determinant(int q) const {
+  // |L|
+  S root_determinant(int q) const {
     S product = L[0];
     for (int a = 1; a < q; ++a) product *= L[a * Max + a];
-    return logarithm(product);
+    return product;
   }
+
+  // log|L|
+  S half_log_determinant(int q) const { return logarithm(root_determinant(q)); }
 };
 
 }  // namespace multilogit

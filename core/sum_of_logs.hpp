@@ -1,35 +1,45 @@
-// The only logarithms of a log-likelihood of logits.
+// The logarithms of a log-likelihood of logits.
 #pragma once
 
 #include "simd.hpp"
+#include "small_cholesky.hpp"
 
 namespace multilogit {
 
-// sum_i n_i log(1 + t_i), lane by lane, over rows of n_i trials. Where every n_i is 0 or 1 it is
-// the logarithm of a product, which is taken once for many rows. What a factor rounds off, 1e-16,
-// is no more than what a sum of so many logarithms does.
+// sum n_i log(1 + t_i), lane by lane, over rows of n_i trials. Of single trials it is the logarithm
+// of a product, which is taken once for many rows: what a factor rounds off, 1e-16, is no more than
+// what the sum of as many logarithms does.
 class SumOfLogs {
  public:
-  explicit SumOfLogs(bool single_trials) : single_(single_trials) {}
-
-  // log1p: of these t.
+  // log1p: of these t <= 16.
   template <class Log1p>
   void add(vd n, vd t, const Log1p& log1p) {
-    if (!single_) {
-      sum_ += n * log1p(t);
-      return;
-    }
-    product_ *= 1.0 + n * t;
-    if (++factors_ == kMostFactors) take_logarithm();
+    sum_ += n * log1p(t);
+  }
+  // n is 0 or 1.
+  void add_single(vd n, vd t) { multiply(1.0 + n * t, 1); }
+
+  // log x, x >= 1
+  void add_log(vd x) {
+    if (all(x <= 0x1p64))
+      multiply(x, 16);
+    else
+      sum_ += logarithm(x);
   }
 
   vd total() {
-    if (factors_ > 0) take_logarithm();
+    take_logarithm();
     return sum_;
   }
 
  private:
-  static constexpr int kMostFactors = 128;  // of 1 + t <= 17: below 1e158
+  static constexpr int kMostFactors = 128;  // of up to 17: below 1e158
+
+  void multiply(vd x, int factors) {
+    product_ *= x;
+    factors_ += factors;
+    if (factors_ >= kMostFactors) take_logarithm();
+  }
 
   void take_logarithm() {
     sum_ += logarithm(product_);
@@ -37,7 +47,6 @@ class SumOfLogs {
     factors_ = 0;
   }
 
-  bool single_;
   int factors_ = 0;
   vd sum_{}, product_ = splat(1.0);
 };

@@ -18,6 +18,7 @@
 #include "gram.hpp"
 #include "packed.hpp"
 #include "simd.hpp"
+#include "sum_of_logs.hpp"
 
 namespace multilogit {
 
@@ -142,6 +143,15 @@ class UnitRows {
   void over_rows(std::vector<vd>& sums) const {
     if (rows_.groups_in_lanes) return;
     for (vd& x : sums) x = splat(sum(x));
+  }
+
+  // n_t log(1 + x)
+  template <class Log1p>
+  void add_log(std::size_t t, vd x, const Log1p& log1p, SumOfLogs& logs) const {
+    if (rows_.single_trials)
+      logs.add_single(rows_.n[t], x);
+    else
+      logs.add(rows_.n[t], x, log1p);
   }
 
   void finish_sums(const vd* rz, const vd* wzz, vd* Rz, vd* Wzz) const {
