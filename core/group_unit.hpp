@@ -270,14 +270,14 @@ class GroupUnit {
   vd Oz(int a, int c) const { return cross(q() + a)[at_.z[c]]; }        // sum omega z_a z_c
   vd W3(int ab, int c) const { return cross(2 * q() + ab)[at_.z[c]]; }  // sum w3 z_a z_b z_c
 
-  // What a parameter k does, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]), and with
-  // D_k = P_k + z'zeta, zeta = Lambda u_k.
+  // What a parameter k does, with P_k = x_k (beta) or z_a u_b (theta_k = Lambda[a, b]) and
+  // D_k = P_k + z'Lambda u_k.
   struct Parameter {
     vd pw[kMaxQ];   // sum w P_k z
     vd s[kMaxQ];    // L'u_k = L^-1 (Z_k'r - A'W P_k)
     vd u[kMaxQ];    // u_k
     vd dw[kMaxQ];   // sum w D_k z
-    vd g[kMaxQ];    // sum omega (P_k + z'zeta / 2) z, with P_k / 2 for theta
+    vd g[kMaxQ];    // sum omega (P_k + z'Lambda u_k / 2) z, with P_k / 2 for theta
     vd dw3[kMaxS];  // sum w3 D_k z z'
     vd m[kMaxS];    // M_k = L^-1 H_k L^-T, off the diagonal times sqrt 2
   };
@@ -309,7 +309,7 @@ class GroupUnit {
     }
   }
 
-  // From the sums of P_k (and L^-1 Z_k'r in s) to those of D_k, and B dw3 B'.
+  // From the sums of P_k, and L^-1 Z_k'r in s, to those of D_k, s, u and B dw3 B'.
   void differentiate_mode(Parameter& P) const {
     vd zeta[kMaxQ];
     for (int a = 0; a < q(); ++a)
