@@ -565,10 +565,14 @@ class _Climb:
         noise = [abs(rise) for predicted, rise in seen if abs(rise) > 100.0 * predicted]
         if direction.decrement > _NEAR or len(noise) < 3:
             return False
-        if self._runs_away(direction) and not self._shortened():
+        if self._runs_away(direction) and self._falls(direction) and not self._shortened():
             return False
         within = max(noise) <= _NOISE * max(abs(self.point.evaluation.value), 1.0)
         return within and direction.slope <= 16.0 * max(noise)
+
+    def _falls(self, direction: Direction) -> bool:
+        """Whether λ is less than at the point before, as it is all the way to infinity."""
+        return not self.trace or direction.decrement < self.trace[-1].decrement
 
     def _shortened(self) -> bool:
         """Whether the last step was so short that its length says nothing."""
