@@ -112,3 +112,10 @@ def test_a_fit_that_is_not_to_be_trusted_says_why_in_one_line() -> None:
     cut = ml.fit("y ~ x", groups(), max_iterations=1)
     assert repr(cut).endswith("NOT converged (max_iterations)>")
     assert "adjusted_predictions()" in repr(cut.plot)
+
+
+def test_a_formula_is_changed_by_adding_to_it() -> None:
+    fit = ml.fit("y ~ x + (1 | g)", groups())
+    smaller = ml.fit(f"{fit.formula} - x", groups())
+    assert smaller.coef.index.tolist() == ["(Intercept)"]
+    assert smaller.n_groups == fit.n_groups

@@ -158,6 +158,8 @@ ERRORS = [
     ("y ~ 0", 4, "no fixed effects"),
     ("y ~ foo(x)", 4, "Unknown function 'foo'"),
     ("y ~ a + lgo(x)", 8, "Did you mean 'log'"),
+    ("y ~ x + diag(1 + x | g)", 8, r"Write \(1 \+ x \|\| g\)"),
+    ("y ~ as.factor(x)", 4, r"'as.factor'. Write factor\(x\)"),
     ("y ~ log()", 4, "needs 1 argument"),
     ("y ~ log(x, 2)", 4, "needs 1 argument"),
     ("y ~ bs(x, dff=3)", 4, "unexpected keyword argument 'dff'"),

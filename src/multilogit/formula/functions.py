@@ -93,6 +93,14 @@ def _relevel(data: Any, ref: object) -> Factor:
 FACTORS: dict[str, Callable[..., Factor]] = {"C": _C, "factor": _factor, "relevel": _relevel}
 """Functions of one column that make a factor."""
 FUNCTIONS = (*ARITHMETIC, *FACTORS, *LEARNING, "I")
+INSTEAD = {
+    **dict.fromkeys(("as.factor", "as.character", "ordered"), "Write factor(x)."),
+    **dict.fromkeys(("s", "te", "rcs"), "Splines of as many columns as df= says: ns(x, df=)."),
+    "interaction": "Write a:b.",
+    "us": "Write (1 + x | g): the effects of one bar are correlated.",
+    "diag": "Write (1 + x || g): the effects are independent.",
+}
+"""What to write in place of functions that people know from elsewhere."""
 NUMPY = SimpleNamespace(**{name: getattr(np, name) for name in (*_NUMPY, *_LOGICAL)})
 NAMESPACE: dict[str, Any] = {**ARITHMETIC, **FACTORS, "np": NUMPY}
 """What expressions are evaluated with, but for what learns."""

@@ -24,6 +24,7 @@ from multilogit.formula.functions import (
     CONTRASTS,
     FACTORS,
     FUNCTIONS,
+    INSTEAD,
     LEARNING,
     signature,
 )
@@ -159,6 +160,8 @@ class _Checker:
         if name in ("cbind", "offset"):
             place = "on the left-hand side" if name == "cbind" else "in a term of its own"
             self.error(f"{name}() belongs {place}.", token.start)
+        if name in INSTEAD:
+            self.error(f"Unknown function {name!r}. {INSTEAD[name]}", token.start)
         if name not in (*FUNCTIONS, *CONTRASTS, "c"):
             known = ", ".join(known for known in FUNCTIONS if not known.startswith("np."))
             what = f"Unknown function {name!r}.{suggestion(name, FUNCTIONS)}"

@@ -43,7 +43,8 @@ class Fit(Methods):
                       ``calibration()``, ``scores()``, ``brier``
     Report            ``report()``: one HTML page with all of it
     Saving            ``save()``; :func:`multilogit.load` reads the file
-    Data              ``labels``, ``has_data``, ``frame`` (the columns of the model)
+    Data              ``formula``, ``labels``, ``has_data``, ``frame`` (the columns of the
+                      model)
     Pictures          ``plot.coefficients()``, ``random_effects()``, ``calibration()``,
                       ``residuals()``, ``profile()``, ``adjusted_predictions()``,
                       ``evidence()``, ``trace()``

@@ -202,3 +202,15 @@ def test_an_error_in_a_worker_is_raised_and_no_thread_is_left() -> None:
     with pytest.raises(RuntimeError, match="broken prior"):
         fit.bootstrap(500, workers=2)
     assert threading.active_count() == before
+
+
+def test_an_interrupted_table_of_intervals_is_none(
+    cbpp: ml.Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bare table could not say that it rests on a few of the replicates."""
+    bootstrap = ml.Fit.bootstrap
+    monkeypatch.setattr(
+        ml.Fit, "bootstrap", lambda fit, n, seed: bootstrap(fit, n, seed=seed, progress=Stop(20))
+    )
+    with pytest.raises(KeyboardInterrupt):
+        cbpp.confint("bootstrap", n=5000)

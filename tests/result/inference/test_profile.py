@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from scipy.optimize import minimize
 import multilogit as ml
 from multilogit.errors import OptionError
 from multilogit.result import Fit
+from multilogit.result.inference import profile as profiles
 from multilogit.result.inference.objective import objective_of
 
 ORACLES = Path(__file__).resolve().parents[2] / "oracles"
@@ -395,3 +397,15 @@ def test_progress_and_interrupts() -> None:
             raise KeyboardInterrupt
 
     assert list(fit.profile(progress=stop).curves) == ["(Intercept)", "period2"]
+
+
+def test_an_interrupted_table_of_intervals_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare table could not say which of its ends were not looked for."""
+
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(profiles, "profile_of", partial(profiles.profile_of, progress=stop))
+    with pytest.raises(KeyboardInterrupt):
+        ml.fit(CBPP, cbpp()).confint("profile")

@@ -242,6 +242,11 @@ class Measures:
         return self.training.n_obs
 
     @property
+    def formula(self) -> str:
+        """The formula, as it was given."""
+        return self.spec.formula
+
+    @property
     def n_groups(self) -> dict[str, int]:
         """Number of levels of each grouping factor."""
         return {effects.group: effects.modes.shape[0] for effects in self.random}

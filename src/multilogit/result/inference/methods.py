@@ -70,16 +70,23 @@ class Inferred(Tables):
         ------
         OptionError
             Unknown method, level or parameter.
+        KeyboardInterrupt
+            Ctrl-C: a table does not say that it is unfinished. :meth:`profile` and
+            :meth:`bootstrap` keep what they have computed.
         """
         if method not in METHODS:
             available = ", ".join(map(repr, METHODS))
             raise OptionError(f"There is no interval method {method!r}; available: {available}.")
         wanted = later.parameters.named(self, parm)
         if method == "profile":
-            return later.profile.profile_of(self, wanted, [level]).confint(level)
+            profile = later.profile.profile_of(self, wanted, [level])
+            _pass_on_interrupt(profile.complete and len(profile.curves) == len(wanted))
+            return profile.confint(level)
         if method == "bootstrap":
             critical_value(level)  # complains before the work, not after
-            return self.bootstrap(n, seed=seed).confint(level).loc[_labels(wanted)]
+            replicates = self.bootstrap(n, seed=seed)
+            _pass_on_interrupt(replicates.complete)
+            return replicates.confint(level).loc[_labels(wanted)]
         table = self._parameters(level).set_index("label")[["conf_low", "conf_high"]]
         return table.loc[_labels(wanted)].set_axis(["lower", "upper"], axis=1).rename_axis(None)
 
@@ -298,6 +305,12 @@ class Inferred(Tables):
             If n is less than 2, or −Q″ is not positive definite at the estimate.
         """
         return later.posterior.posterior_sample(self, n, seed)
+
+
+def _pass_on_interrupt(complete: bool) -> None:
+    """What was interrupted and would be shown as a bare table ends as other programs do."""
+    if not complete:
+        raise KeyboardInterrupt
 
 
 def _labels(parameters: Sequence[Parameter]) -> list[str]:

@@ -51,6 +51,11 @@ class Profile:
     level: float
     penalised: bool
 
+    @property
+    def complete(self) -> bool:
+        """False if an interrupt ended a curve before its end."""
+        return not any("interrupted" in curve.ends for curve in self.curves.values())
+
     def confint(self, level: float = 0.95) -> pd.DataFrame:
         """Profile-likelihood intervals {c : |ζ(c)| ≤ z}.
 
