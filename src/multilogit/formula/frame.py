@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -377,9 +378,10 @@ def _numbers_as_text(environment: Environment, spec: FormulaSpec) -> list[Diagno
         column = environment.columns[name]
         if not isinstance(column, Factor) or len(column.levels) <= _FEWEST_NUMBERS:
             continue
-        others = [k for k, level in enumerate(column.levels) if not _is_number(level)]
-        numbers = len(column.levels) - len(others)
-        if others and numbers >= _FEWEST_NUMBERS * len(others):
+        most = len(column.levels) // (_FEWEST_NUMBERS + 1)
+        strange = (k for k, level in enumerate(column.levels) if not _is_number(level))
+        others = list(islice(strange, most + 1))  # thousands of names are not all tried
+        if 0 < len(others) <= most:
             found.append(_read_as_text(name, column, others, environment))
     return found
 
