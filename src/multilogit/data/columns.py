@@ -181,7 +181,8 @@ def distinct_integers(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
     if high - low > 4 * values.size + 1000:
         codes, found = pd.factorize(values, sort=True)
         return codes.astype(np.int32), np.asarray(found)
-    shifted = (values - values.dtype.type(low)).astype(np.intp, copy=False)
+    shifted = values if low == 0 else values - values.dtype.type(low)
+    shifted = shifted.astype(np.intp, copy=False)
     seen = np.zeros(high - low + 1, dtype=bool)
     seen[shifted] = True
     found = np.flatnonzero(seen)

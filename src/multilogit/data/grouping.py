@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.columns import Column, Factor, distinct_integers, factor_of, label
+from multilogit.data.columns import Column, Factor, Numeric, distinct_integers, factor_of, label
 from multilogit.data.model_frame import Grouping
 
 
@@ -73,7 +73,7 @@ def group(
     names, columns
         The columns behind it, without missing values.
     """
-    factors = [factor_of(column).used() for column in columns]
+    factors = [_of_levels_that_occur(column) for column in columns]
     parts = tuple(factor.levels for factor in factors)
     if len(factors) == 1:
         codes = factors[0].codes
@@ -82,6 +82,12 @@ def group(
         codes, combinations = _combine(factors)
     levels = GroupLevels(tuple(names), parts, combinations)
     return Grouping(name, codes, levels.labels()), levels
+
+
+def _of_levels_that_occur(column: Column) -> Factor:
+    """A column as a factor; the levels of numbers are those that occur."""
+    factor = factor_of(column)
+    return factor if isinstance(column, Numeric) and not column.boolean else factor.used()
 
 
 def _combine(factors: Sequence[Factor]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

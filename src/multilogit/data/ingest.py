@@ -141,8 +141,10 @@ def _table(
 
 
 def _from_pandas(frame: pd.DataFrame) -> Table:
-    names = [str(name) for name in frame.columns]
-    return _table(names, len(frame), lambda k: frame.iloc[:, k], frame.index)
+    labels = list(frame.columns)
+    texts = all(isinstance(label, str) for label in labels)  # then by name, which is faster
+    raw = (lambda k: frame[labels[k]]) if texts else (lambda k: frame.iloc[:, k])
+    return _table([str(label) for label in labels], len(frame), raw, frame.index)
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Table:

@@ -66,8 +66,9 @@ def collapse_pays(frame: ModelFrame) -> bool:
     if n <= SAMPLE:
         return bool(_n_distinct(_hash(frame, None)) <= WORTHWHILE * n)
     sample = np.random.default_rng(0).integers(0, n, SAMPLE)
-    distinct = _n_distinct(_hash(frame, sample))
-    return bool(_populations(distinct, SAMPLE) <= WORTHWHILE * n)
+    return all(
+        _populations(_n_distinct(some), SAMPLE) <= WORTHWHILE * n for some in _hashes(frame, sample)
+    )
 
 
 def collapse(frame: ModelFrame) -> tuple[ModelFrame, Index]:
@@ -148,10 +149,21 @@ def _covariates(frame: ModelFrame) -> Iterator[NDArray[Any]]:
 
 
 def _hash(frame: ModelFrame, rows: Index | None) -> NDArray[np.uint64]:
-    """A 64-bit hash of each row (multiply, rotate, xor, column by column)."""
+    """A 64-bit hash of each row."""
+    *_, whole = _hashes(frame, rows)
+    return whole
+
+
+def _hashes(frame: ModelFrame, rows: Index | None) -> Iterator[NDArray[np.uint64]]:
+    """Hashes of each row by its first one, two, four, ... columns, and by all of them.
+
+    Multiply, rotate, xor, column by column.
+    """
     n = frame.response.trials.shape[0] if rows is None else rows.shape[0]
     out = np.zeros(n, dtype=np.uint64)
-    for array in _covariates(frame):
+    for k, array in enumerate(_covariates(frame)):
+        if k.bit_count() == 1:
+            yield out
         values = array if rows is None else array[rows]
         if values.dtype.kind == "f":
             bits = (values + 0.0).view(np.uint64)  # + 0.0: the two zeros are one
@@ -160,7 +172,7 @@ def _hash(frame: ModelFrame, rows: Index | None) -> NDArray[np.uint64]:
         out ^= bits
         out *= _MULTIPLIER
         out ^= out >> _SHIFT
-    return out
+    yield out
 
 
 def _populations_of(frame: ModelFrame) -> tuple[Index, Index]:

@@ -10,7 +10,6 @@ from multilogit.errors import Diagnostic, Status
 from multilogit.estimate import Estimate
 from multilogit.estimate.effects import factor_effects
 from multilogit.evaluation import Matrix
-from multilogit.likelihood.columns import root_mean_square
 
 _SMALL_STEP = 0.1
 """Bound on the change of any η, on the logit scale, in the last step of a healthy search."""
@@ -94,8 +93,7 @@ def grown_variances(frame: ModelFrame, estimate: Estimate) -> dict[str, float]:
     sd = np.sqrt((estimate.Lambda**2).sum(axis=1))
     largest: dict[str, float] = {}
     for effects, factor in zip(factor_effects(frame), estimate.factors, strict=True):
-        scale = [root_mean_square(column) for column in effects.columns]
-        on_logits = float((sd[factor.effects] * scale).max())
+        on_logits = float((sd[factor.effects] * factor.scale).max())
         if on_logits > _LARGE_SD:
             largest[effects.group] = on_logits
     return largest

@@ -24,11 +24,14 @@ class FactorEstimate:
         b̂ = Λû, shape ``(levels, q_f)``.
     covariance
         ΛH⁻¹Λ' at the modes, shape ``(levels, q_f, q_f)``.
+    scale
+        Shape ``(q_f,)``: root mean square of the columns of Z.
     """
 
     effects: slice
     modes: Matrix
     covariance: NDArray[np.float64]
+    scale: Vector
 
 
 @dataclass(frozen=True, slots=True)

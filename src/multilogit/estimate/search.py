@@ -265,7 +265,9 @@ def _factor_estimates(likelihood: MixedLikelihood, Lambda: Matrix) -> tuple[Fact
     """b̂ = Λû and its conditional covariance, factor by factor."""
     parts = zip(likelihood.factors(), likelihood.modes(), likelihood.mode_covariance(), strict=True)
     return tuple(
-        FactorEstimate(effects, u @ Lambda[effects, effects].T, covariance)
+        FactorEstimate(
+            effects, u @ Lambda[effects, effects].T, covariance, likelihood.z_scale[effects]
+        )
         for effects, u, covariance in parts
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.columns import Column, Factor, Numeric
+from multilogit.data.columns import Column, Factor, Numeric, is_finite
 from multilogit.errors import DataError
 from multilogit.formula.functions import FACTORS, NAMESPACE, OF_NEW_DATA
 from multilogit.formula.safety import alias
@@ -107,7 +107,8 @@ def numbers(variable: Variable, environment: Environment, name: str = "") -> Flo
     if not isinstance(value, Numeric):
         raise DataError(f"{name or repr(variable.name)} is not numeric.")
     values = value.floats()
-    environment.refuse(name or repr(variable.name), values, ~np.isfinite(values))
+    if not is_finite(values):
+        environment.refuse(name or repr(variable.name), values, ~np.isfinite(values))
     return values
 
 

@@ -20,17 +20,34 @@ HINT = (
 
 _MOST = 1e15
 """Above this a count of one more is not seen, and sums of squares overflow sooner or later."""
+_EXACT = 2.0**53
+"""Whole numbers up to this add up without rounding."""
 _TOO_MANY = ", and at most 1e15 is possible. Divide all of them by the same number."
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Counts of every category: shape ``(n,)`` each; ``absent`` were declared, but never occur."""
+    """Counts of every category but the first: shape ``(n,)`` each.
+
+    ``absent`` were declared, but never occur.
+    """
 
     categories: tuple[str, ...]
-    columns: tuple[Column, ...]
+    others: tuple[Column, ...]
     trials: Column
     absent: tuple[str, ...] = ()
+
+    def column(self, k: int) -> Column:
+        """The counts of category k."""
+        return self.others[k - 1] if k > 0 else self.trials - sum(self.others)
+
+    def totals(self, weights: Column | None) -> list[float]:
+        """The weighted count of each category over all rows."""
+        if weights is not None or (n := float(self.trials.sum())) > _EXACT:
+            every = [self.column(k) for k in range(len(self.categories))]
+            return [float(c.sum() if weights is None else c @ weights) for c in every]
+        others = [float(column.sum()) for column in self.others]
+        return [n - sum(others), *others]
 
 
 def build_response(
@@ -129,22 +146,22 @@ def _part_of_single(
             (value.codes == labels.index(name)).astype(np.float64)
             if name in labels
             else np.zeros(len(value))
-            for name in categories
+            for name in categories[1:]
         ]
         return _Counts(tuple(categories), tuple(columns), ones)
     values = numbers(spec.parts[0], environment)
     if not np.isin(values, (0.0, 1.0)).all():
         _check_zero_one(values, spec)
-    return _Counts(tuple(sorted(categories)), (ones - values, values), ones)
+    return _Counts(tuple(sorted(categories)), (values,), ones)
 
 
 def _response(name: str, counts: _Counts, weights: Column | None) -> Response:
     family = "binomial" if len(counts.categories) == 2 else "multinomial"
-    if len(counts.columns) == 2:
-        stacked = counts.columns[1].reshape(-1, 1)
+    if family == "binomial":
+        stacked = counts.others[0].reshape(-1, 1)
     else:
-        stacked = np.empty((counts.trials.shape[0], len(counts.columns) - 1), order="F")
-        for k, column in enumerate(counts.columns[1:]):
+        stacked = np.empty((counts.trials.shape[0], len(counts.others)), order="F")
+        for k, column in enumerate(counts.others):
             stacked[:, k] = column
     return Response(
         family,  # type: ignore[arg-type]
@@ -169,7 +186,7 @@ def _bound_counts(spec: ResponseSpec, environment: Environment) -> _Counts:
     ]
     if len(columns) == 2:  # successes come first, as in R; the failures are the baseline
         names, columns = names[::-1], columns[::-1]
-    return _Counts(names, tuple(columns), sum(columns[1:], columns[0]))
+    return _Counts(names, tuple(columns[1:]), sum(columns[1:], columns[0]))
 
 
 def _out_of_trials(spec: ResponseSpec, environment: Environment, trials: Column) -> _Counts:
@@ -182,7 +199,7 @@ def _out_of_trials(spec: ResponseSpec, environment: Environment, trials: Column)
     if above.any():
         most = f", more than its {trials[np.argmax(above)]:g} trials."
         environment.refuse(name, successes, above, most)
-    return _Counts(("failure", "success"), (trials - successes, successes), trials)
+    return _Counts(("failure", "success"), (successes,), trials)
 
 
 def _single(spec: ResponseSpec, environment: Environment, ones: Column) -> _Counts:
@@ -192,7 +209,7 @@ def _single(spec: ResponseSpec, environment: Environment, ones: Column) -> _Coun
     values = numbers(spec.parts[0], environment)
     _check_zero_one(values, spec)
     names = ("False", "True") if value.boolean else ("0", "1")
-    return _Counts(names, (ones - values, values), ones)
+    return _Counts(names, (values,), ones)
 
 
 def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
@@ -204,9 +221,9 @@ def _categories(factor: Factor, spec: ResponseSpec, ones: Column) -> _Counts:
         raise DataError(
             f"The response {spec.name!r} has {len(names)} categories; at most 100 are allowed."
         )
-    columns = tuple((factor.codes == k).astype(np.float64) for k in range(len(names)))
+    others = tuple((factor.codes == k).astype(np.float64) for k in range(1, len(names)))
     absent = tuple(name for name in declared if name not in names)
-    return _Counts(names, columns, ones, absent)
+    return _Counts(names, others, ones, absent)
 
 
 def _whole(values: Column, name: str, environment: Environment) -> Column:
@@ -290,7 +307,7 @@ def _with_baseline(counts: _Counts, baseline: object) -> _Counts:
 def _reordered(counts: _Counts, order: Sequence[int]) -> _Counts:
     return _Counts(
         tuple(counts.categories[k] for k in order),
-        tuple(counts.columns[k] for k in order),
+        tuple(counts.column(k) for k in order[1:]),
         counts.trials,
         counts.absent,
     )
@@ -300,7 +317,7 @@ def _without_empty_categories(
     counts: _Counts, weights: Column | None, spec: ResponseSpec
 ) -> tuple[_Counts, tuple[Diagnostic, ...]]:
     """Categories that never occur cannot be modelled."""
-    totals = [float(c.sum() if weights is None else c @ weights) for c in counts.columns]
+    totals = counts.totals(weights)
     used = [k for k, total in enumerate(totals) if total > 0]
     if len(used) == len(totals) and not counts.absent:
         return counts, ()
