@@ -145,16 +145,11 @@ def _moment_covariance(likelihood: MixedLikelihood, beta: Vector, trials: float)
             for c in structure.slices()
             if factor.start <= c.start < factor.stop
         ]
-        s = s / scale[factor]
-        W = W / np.outer(scale[factor], scale[factor])
-        gram = W.sum(axis=0)
-        weights.append(float(gram.trace()) / (trials * len(gram)))
-        T = _orthogonal(gram, inside)
-        if np.count_nonzero(T) > T.shape[0]:  # seldom; it costs more than the rest together
-            s, W = s @ T, T.T @ W @ T
-        found = _solved(s, W, inside) * _same_trial(W, weights[-1])
-        Sigma[factor, factor] = T @ found @ T.T
-        variances.append(float(found.trace()))
+        solve = _of_one_effect if s.shape[1] == 1 else _of_factor
+        found = solve(s, W, scale[factor], inside, trials)
+        Sigma[factor, factor] = found.Sigma
+        variances.append(found.variance)
+        weights.append(found.weight)
     if not isinstance(likelihood, CrossedLaplace):
         for k, (factor, above) in enumerate(zip(factors, variances[1:], strict=False)):
             own = max(1.0 - above / variances[k], _LEAST_SHARE)
@@ -163,16 +158,47 @@ def _moment_covariance(likelihood: MixedLikelihood, beta: Vector, trials: float)
     return _Moments(Sigma, sum(variances), sum(weights) / len(weights))
 
 
-def _same_trial(W: NDArray[np.float64], weight: float) -> float:
-    """By how much Σ is too small because a trial does not vary with itself.
-
-    Σ_g W_g² counts pairs of trials of a group; the scores vary by those of different trials
-    alone, without Σ w_i² ≈ w W_g, which is the part r of it (of groups of two a half). Less is
-    made up for where r is large, because Laplace's maximum is too small there.
-    """
+def _of_factor(
+    s: Matrix, W: NDArray[np.float64], scale: Vector, blocks: Sequence[slice], trials: float
+) -> _Moments:
+    """Those of one factor, from the scores and information of its levels."""
+    s = s / scale
+    W = W / np.outer(scale, scale)
+    gram = W.sum(axis=0)
+    weight = float(gram.trace()) / (trials * len(gram))
+    T = _orthogonal(gram, blocks)
+    if np.count_nonzero(T) > T.shape[0]:  # seldom; it costs more than the rest together
+        s, W = s @ T, T.T @ W @ T
     diagonal = np.einsum("gaa->ga", W)
     pairs = float(np.square(diagonal).sum())
-    r = min(weight * float(diagonal.sum()) / pairs, 1.0) if pairs > 0.0 else 0.0
+    found = _solved(s, W, blocks) * _same_trial(float(diagonal.sum()), pairs, weight)
+    return _Moments(T @ found @ T.T, float(found.trace()), weight)
+
+
+def _of_one_effect(
+    s: Matrix, W: NDArray[np.float64], scale: Vector, _blocks: Sequence[slice], trials: float
+) -> _Moments:
+    """The same where all matrices are numbers, of which there may be very many."""
+    s, W = s / scale, W / scale / scale
+    total = float(W.sum())
+    pairs = float(np.einsum("gij,gij->", W, W))
+    scores = float(np.einsum("gi,gi->", s, s))
+    weight = total / trials
+    solved = (scores - total) / pairs if pairs > 0.0 else 0.0
+    variance = min(max(solved, _LEAST_START**2), _LARGEST_START**2)
+    variance *= _same_trial(total, pairs, weight)
+    return _Moments(np.array([[variance]]), variance, weight)
+
+
+def _same_trial(total: float, pairs: float, weight: float) -> float:
+    """By how much Σ is too small because a trial does not vary with itself.
+
+    ``pairs`` = Σ_g W_g² counts pairs of trials of a group; the scores vary by those of different
+    trials alone, without Σ w_i² ≈ w W_g, which is the part r of it (of groups of two a half):
+    ``total`` = Σ_g W_g. Less is made up for where r is large, because Laplace's maximum is too
+    small there.
+    """
+    r = min(weight * total / pairs, 1.0) if pairs > 0.0 else 0.0
     return 1.0 / (1.0 - r * (1.0 - r))
 
 
