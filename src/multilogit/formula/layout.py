@@ -60,6 +60,12 @@ class Question:
             check_learnable(call)
         return cls(spec, {key: given.get(key) for key in KEYWORDS})
 
+    @property
+    def single_trials(self) -> bool:
+        """Whether every row is one observation."""
+        counted = self.spec.response.bound or self.given["trials"] is not None
+        return not counted and self.given["weights"] is None
+
 
 @dataclass(frozen=True, slots=True)
 class CompletePart:

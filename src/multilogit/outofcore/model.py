@@ -276,7 +276,7 @@ class _Spill:
 
     @classmethod
     def of(cls, learnt: _Learnt, model: ModelFrame, options: Options, scratch: str) -> _Spill:
-        packing = Packing.of(model)
+        packing = Packing.of(model, trials=not learnt.layout.question.single_trials)
         rows = learnt.budget.part // (8 * packing.width)
         part_of_group = None
         if model.random:

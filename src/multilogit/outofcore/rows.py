@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.data.model_frame import FixedColumns, Grouping, ModelFrame, RandomBlock, Response
+from multilogit.data.model_frame import FixedColumns, Grouping, ModelFrame, RandomBlock
+from multilogit.formula.spec import INTERCEPT
 
 Block = NDArray[np.float64]
 """Shape ``(k, n)``: k numbers of each of n rows; what belongs together is contiguous."""
@@ -19,19 +20,24 @@ Block = NDArray[np.float64]
 class Packing:
     """Where everything stands in a packed row: columns, counts, trials, offset, codes.
 
-    Frequency weights are multiplied into counts and trials.
+    Frequency weights are multiplied into counts and trials. What is 1 in every row is not packed:
+    the column of the intercept, and trials where every row is one observation.
 
     Attributes
     ----------
     shared
         The different columns of X and Z: ``(None, k)``, column k of X, or ``(b, k)``, column k of
         bar term b.
+    packed
+        Places of those that are packed: all but the intercept.
     fixed
         Of each column of X its place among them.
     random
         Of each column of each bar term its place among them.
     n_logits
         C = J − 1.
+    trials
+        Whether they are packed.
     offset
         Whether there is one.
     groups
@@ -39,15 +45,17 @@ class Packing:
     """
 
     shared: tuple[tuple[int | None, int], ...]
+    packed: tuple[int, ...]
     fixed: tuple[int, ...]
     random: tuple[tuple[int, ...], ...]
     n_logits: int
+    trials: bool
     offset: bool
     groups: tuple[str, ...]
 
     @classmethod
-    def of(cls, frame: ModelFrame) -> Packing:
-        """The packing of frames like this one.
+    def of(cls, frame: ModelFrame, trials: bool = True) -> Packing:
+        """The packing of frames like this one; ``trials``: rows may have other than one.
 
         Columns of the same name and values are one. The rows of ``frame`` show every level, so
         that what is equal there is equal everywhere.
@@ -69,40 +77,49 @@ class Packing:
             tuple(place((b, k), z.names[k], column) for k, column in enumerate(z.columns))
             for b, z in enumerate(frame.random)
         ]
+        ones = {fixed[k] for k, term in enumerate(x.terms) if term == INTERCEPT}
         return cls(
-            tuple(shared),
-            tuple(fixed),
-            tuple(random),
-            frame.response.counts.shape[1],
-            frame.offset is not None,
-            tuple(frame.groupings),
+            shared=tuple(shared),
+            packed=tuple(k for k in range(len(shared)) if k not in ones),
+            fixed=tuple(fixed),
+            random=tuple(random),
+            n_logits=frame.response.counts.shape[1],
+            trials=trials,
+            offset=frame.offset is not None,
+            groups=tuple(frame.groupings),
         )
 
     @property
     def width(self) -> int:
         """Numbers per row."""
-        return len(self.shared) + self.n_logits + 1 + self.offset + len(self.groups)
+        return self._ends[-1] + len(self.groups)
+
+    @property
+    def _ends(self) -> tuple[int, int, int, int]:
+        """Where counts, trials, offset and groups begin."""
+        counts = len(self.packed)
+        trials = counts + self.n_logits
+        offset = trials + self.trials
+        return counts, trials, offset, offset + self.offset
 
     def columns(self, frame: ModelFrame) -> Block:
         """The different columns of X and Z, shape ``(len(shared), n)``."""
-        found = [
-            frame.fixed.columns[k] if b is None else frame.random[b].columns[k]
-            for b, k in self.shared
-        ]
-        return np.array(found)
+        return np.array([_column(frame, *at) for at in self.shared])
 
     def pack(self, frame: ModelFrame, codes: Mapping[str, NDArray[np.int32]]) -> Block:
         """The rows of a frame, shape ``(width, n)``; ``codes``: their groups among all groups."""
         counts, trials = frame.response.weighted()
         out = np.empty((self.width, trials.size))
-        u, end = len(self.shared), len(self.shared) + self.n_logits
-        out[:u] = self.columns(frame)
-        out[u:end] = counts.T
-        out[end] = trials
+        at_counts, at_trials, at_offset, at_groups = self._ends
+        for row, place in enumerate(self.packed):
+            out[row] = _column(frame, *self.shared[place])
+        out[at_counts:at_trials] = counts.T
+        if self.trials:
+            out[at_trials] = trials
         if frame.offset is not None:
-            out[end + 1] = frame.offset
+            out[at_offset] = frame.offset
         for k, name in enumerate(self.groups):
-            out[end + 1 + self.offset + k] = codes[name]
+            out[at_groups + k] = codes[name]
         return out
 
     def unpack(self, block: Block, like: ModelFrame) -> ModelFrame:
@@ -111,25 +128,36 @@ class Packing:
         Groups are numbered within the frame; ``levels`` of a grouping are their numbers among
         all groups.
         """
-        u, end = len(self.shared), len(self.shared) + self.n_logits
-        response = like.response
+        at_counts, at_trials, at_offset, at_groups = self._ends
+        ones = np.ones(block.shape[1])
+        columns = [ones] * len(self.shared)
+        for k, place in enumerate(self.packed):
+            columns[place] = block[k]
         groupings = {}
         for k, name in enumerate(self.groups):
-            levels, codes = np.unique(block[end + 1 + self.offset + k], return_inverse=True)
+            levels, codes = np.unique(block[at_groups + k], return_inverse=True)
             groupings[name] = Grouping(name, codes.astype(np.int32), levels.astype(np.intp))
         x = like.fixed
         return ModelFrame(
-            response=Response(
-                response.family, response.name, response.categories, block[u:end].T, block[end]
+            response=replace(
+                like.response,
+                counts=block[at_counts:at_trials].T,
+                trials=block[at_trials] if self.trials else ones,
+                weights=None,
             ),
-            fixed=FixedColumns(tuple(block[k] for k in self.fixed), x.names, x.terms),
+            fixed=FixedColumns(tuple(columns[k] for k in self.fixed), x.names, x.terms),
             random=tuple(
-                RandomBlock(z.group, tuple(block[k] for k in places), z.names, z.correlated)
+                RandomBlock(z.group, tuple(columns[k] for k in places), z.names, z.correlated)
                 for z, places in zip(like.random, self.random, strict=True)
             ),
             groupings=groupings,
-            offset=block[end + 1] if self.offset else None,
+            offset=block[at_offset] if self.offset else None,
         )
+
+
+def _column(frame: ModelFrame, b: int | None, k: int) -> NDArray[np.float64]:
+    """Column k of X, or of bar term b."""
+    return frame.fixed.columns[k] if b is None else frame.random[b].columns[k]
 
 
 @dataclass
