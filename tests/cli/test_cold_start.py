@@ -51,19 +51,26 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(3)
     x, g = rng.normal(size=200), rng.integers(0, 10, 200)
     y = rng.random(200) < 1 / (1 + np.exp(-0.5 * x - rng.normal(size=10)[g]))
-    rows = [f'{int(a)},{b!r},"school {c}"' for a, b, c in zip(y, map(float, x), g, strict=True)]
-    rows[7] = '1,NA,"school 3"'
+    columns = zip(y, map(float, x), g, rng.integers(1, 6, 200), strict=True)
+    rows = [f'{int(a)},{b!r},"school {c}",{d}' for a, b, c, d in columns]
+    rows[7] = '1,NA,"school 3",2'
     path = tmp_path_factory.mktemp("cold") / "data.csv"
-    path.write_text("\n".join(['"y","x","g"', *rows]), encoding="utf-8")
+    path.write_text("\n".join(['"y","x","g","n"', *rows]), encoding="utf-8")
     return path
 
 
-@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "y ~ x"])
+@pytest.mark.parametrize("formula", ["y ~ x + (1 | g)", "cbind(y, n - y) ~ x", "y ~ x + g"])
 def test_a_fit_imports_what_it_needs(path: Path, formula: str) -> None:
     modules, printed = imported("fit", str(path), formula)
     assert f"Formula: {formula}" in printed
     assert "numpy" in modules
     assert too_many(modules) == set()
+
+
+def test_a_prior_needs_no_more_packages(path: Path) -> None:
+    modules, printed = imported("fit", str(path), "y ~ x + (1 | g)", "--prior", "relative-entropy")
+    assert "RelativeEntropy" in printed
+    assert not modules & PACKAGES
 
 
 @pytest.mark.parametrize("arguments", [["fit", "--help"], ["--version"]])

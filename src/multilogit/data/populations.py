@@ -8,6 +8,7 @@ counts and trials add up, and the likelihood changes by its constant alone, whic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,8 @@ Index = NDArray[np.int64]
 
 MIN_ROWS = 1_000
 """Fewer rows than this are fitted faster than they are collapsed."""
+FEW = 5_000
+"""As many values of log Γ are computed in half a millisecond, one after the other."""
 SAMPLE = 4_096
 WORTHWHILE = 0.5
 """Collapse where it leaves at most this share of the rows."""
@@ -44,14 +47,21 @@ def log_coefficient(response: Response) -> float:
     trials = response.trials
     if trials.size == 0 or float(trials.max()) <= 1.0:
         return 0.0  # log Γ(1) = log Γ(2) = 0
-    terms = special.gammaln(trials + 1.0)
+    terms = _log_gamma(trials + 1.0)
     baseline = trials.copy()
     for k in range(response.counts.shape[1]):
         column = response.counts[:, k]
-        terms -= special.gammaln(column + 1.0)
+        terms -= _log_gamma(column + 1.0)
         baseline -= column
-    terms -= special.gammaln(baseline + 1.0)
+    terms -= _log_gamma(baseline + 1.0)
     return float(terms.sum() if response.weights is None else terms @ response.weights)
+
+
+def _log_gamma(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log Γ(x): of few values without SciPy, whose import takes longer than their fit."""
+    if x.size > FEW:
+        return np.asarray(special.gammaln(x))
+    return np.fromiter(map(math.lgamma, x.tolist()), np.float64, x.size)
 
 
 def collapse_pays(frame: ModelFrame) -> bool:

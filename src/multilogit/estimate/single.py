@@ -11,6 +11,7 @@ from multilogit.estimate.estimate import Estimate
 from multilogit.estimate.options import Options
 from multilogit.estimate.priors import bind_prior
 from multilogit.evaluation import Vector
+from multilogit.likelihood.columns import x_log
 from multilogit.likelihood.fixed import FixedLikelihood, SingleLevel, start_ols
 from multilogit.newton import maximise
 from multilogit.objective import Penalised
@@ -123,7 +124,7 @@ def constant_loglik(response: Response) -> float:
     totals = response.counts.sum(axis=0) if w is None else w @ response.counts
     n = float(response.trials.sum() if w is None else w @ response.trials)
     every = np.append(totals, n - totals.sum())
-    return float(_x_log(every, every / n).sum())
+    return float(x_log(every, every / n).sum())
 
 
 def saturated_loglik(response: Response) -> float:
@@ -133,12 +134,7 @@ def saturated_loglik(response: Response) -> float:
         return 0.0  # the fitted probability of every observation is 1
     rest = trials - response.counts.sum(axis=1)
     n = np.where(trials > 0, trials, 1.0)
-    rows = _x_log(rest, rest / n)
+    rows = x_log(rest, rest / n)
     for j in range(response.counts.shape[1]):
-        rows += _x_log(response.counts[:, j], response.counts[:, j] / n)
+        rows += x_log(response.counts[:, j], response.counts[:, j] / n)
     return float(rows.sum() if response.weights is None else response.weights @ rows)
-
-
-def _x_log(x: Vector, y: Vector) -> Vector:
-    """x log y; 0 where there is nothing."""
-    return x * np.log(np.where(y > 0.0, y, 1.0))

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from multilogit.evaluation import Matrix
+from multilogit.evaluation import Matrix, Vector
 from multilogit.likelihood.mixed import Column
 
 
@@ -67,3 +67,8 @@ def _packed_index(q: int) -> NDArray[np.intp]:
     index = np.zeros((q, q), dtype=np.intp)
     index[np.tril_indices(q)] = np.arange(q * (q + 1) // 2)
     return np.maximum(index, index.T)
+
+
+def x_log(x: Vector, y: Vector) -> Vector:
+    """x log y, and 0 where y is not positive: the limit at x = y = 0."""
+    return x * np.log(np.where(y > 0.0, y, 1.0))

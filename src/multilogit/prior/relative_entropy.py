@@ -16,11 +16,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import xlogy
 
 from multilogit import _core
 from multilogit.errors import OptionError, Status
 from multilogit.evaluation import Evaluation, Vector
+from multilogit.likelihood.columns import x_log
 from multilogit.prior.base import BoundPrior, PriorContext, RowsElsewhere, embed
 from multilogit.prior.covariance import (
     CovariancePrior,
@@ -123,7 +123,7 @@ class BoundRelativeEntropy:
         offset = context.offset
         if offset is not None:
             offset = np.asfortranarray(np.repeat(offset[:, None], context.n_logits, axis=1))
-        self._entropy = -kappa * float(xlogy(u, u).sum())
+        self._entropy = -kappa * float(x_log(u, u).sum())
         self._data = _core.FixedData(
             list(context.columns), np.asfortranarray(np.outer(trials, u[1:])), trials, offset, None
         )
@@ -165,7 +165,7 @@ class RelativeEntropyElsewhere:
         self._scale = kappa / context.total_trials
         self._slope = (np.outer(u[1:], rows.trials) - rows.counts.T).ravel()
         at_zero = float(rows.trials_offset * u[1:].sum() - rows.counts_offset.sum())
-        self._constant = self._scale * at_zero - kappa * float(xlogy(u, u).sum())
+        self._constant = self._scale * at_zero - kappa * float(x_log(u, u).sum())
 
     def evaluate(self, psi: Vector, /) -> Evaluation:
         """log π(ψ); 0 where every π_i = u, and its maximum."""

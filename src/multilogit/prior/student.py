@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln
 
 from multilogit.evaluation import Vector
+from multilogit.lazy import special
 from multilogit.prior.base import BoundPrior, PriorContext
 from multilogit.prior.coefficients import Intercept, checked_scales
 from multilogit.prior.covariance import CovariancePrior, check_covariance, with_covariance
@@ -125,7 +125,7 @@ class BoundStudentT(BoundIndependent):
 
     def __init__(self, df: float, mean: Vector, scale: Vector, size: int) -> None:
         self.df = df
-        each = -float(betaln(0.5, 0.5 * df)) - 0.5 * math.log(df)  # Γ(½) = √π
+        each = -float(special.betaln(0.5, 0.5 * df)) - 0.5 * math.log(df)  # Γ(½) = √π
         super().__init__(mean, scale, size, each)
 
     def log_density(self, z: Vector, /) -> tuple[float, Vector, Vector]:
