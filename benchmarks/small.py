@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-LIMITS = {"import": 0.150, "cbpp fit": 0.005, "cbpp refit": 0.0003}  # seconds
+LIMITS = {"import": 0.100, "cbpp fit": 0.005, "cbpp refit": 0.0003}  # seconds
 
 IMPORT = """
 import time, numpy, pandas, scipy.linalg, scipy.special
