@@ -53,7 +53,8 @@ std::size_t NestedData::bytes() const {
   return x_.bytes() + y_.bytes() + n_.bytes() + offset_.bytes();
 }
 
-void NestedData::release() const {
+void NestedData::release() {
+  workers_.clear();
   for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->release();
 }
 
@@ -68,6 +69,7 @@ NestedTiles NestedData::tiles() const {
 void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>& logits,
                                const std::vector<int>& effects, std::vector<int> row,
                                std::vector<int> column) {
+  workers_.clear();
   point_.first = {0};
   for (const int q : effects) point_.first.push_back(point_.first.back() + q);
   point_.zeta.clear();
@@ -91,6 +93,11 @@ void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>
   point_.theta_row = std::move(row);
   point_.theta_column = std::move(column);
   forget_modes();
+}
+
+void NestedData::set_nodes(std::vector<NodeRule> nodes) {
+  workers_.clear();
+  point_.nodes = std::move(nodes);
 }
 
 void NestedData::forget_modes() {
@@ -236,7 +243,7 @@ void NestedData::open_rows(std::size_t slot, SlotRows& rows) const {
   rows.first = layout_.tile[slot];
   rows.tiles = layout_.tile[slot + 1] - rows.first;
   rows.eta0.resize(rows.tiles * C);
-  rows.weight.assign(rows.tiles * packed_size(C), vd{});
+  rows.weight.resize(rows.tiles * packed_size(C));
   for (std::size_t i = 0; i < rows.tiles; ++i)
     predict(rows.first + i, point_.beta.data(), &rows.eta0[i * C]);
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -10,9 +11,16 @@
 #include "nested_forest.hpp"
 #include "nested_layout.hpp"
 #include "nested_point.hpp"
+#include "nested_rows.hpp"
 #include "tiles.hpp"
 
 namespace multilogit {
+
+// What a thread needs to evaluate slots, kept between evaluations.
+struct NestedWorker {
+  SlotRows rows;
+  virtual ~NestedWorker() = default;
+};
 
 class NestedData {
  public:
@@ -42,7 +50,7 @@ class NestedData {
                      std::vector<int> column);
 
   // Quadrature by these nodes, level by level; none: Laplace.
-  void set_nodes(std::vector<NodeRule> nodes) { point_.nodes = std::move(nodes); }
+  void set_nodes(std::vector<NodeRule> nodes);
 
   // l(psi), its gradient and Hessian at psi = (beta, theta), p + m numbers. The modes found are
   // where the next call starts from.
@@ -59,7 +67,7 @@ class NestedData {
 
   std::size_t rows() const { return layout_.rows; }
   std::size_t bytes() const;  // of the tiles
-  void release() const;       // tiles in files take no memory until they are used again
+  void release();             // tiles in files take no memory until they are used again
   void prefetch() const;      // they are needed soon
   int levels() const { return static_cast<int>(layout_.levels.size()); }
   std::size_t groups(int d) const { return layout_.levels[d].nodes; }
@@ -92,8 +100,9 @@ class NestedData {
   NestedLayout layout_;
   NestedPoint point_;
   Tiles x_, y_, n_, offset_;
-  std::vector<NestedModes> modes_;  // by level
-  std::vector<double> last_psi_;    // where the mode derivatives were taken; empty: nowhere
+  std::vector<NestedModes> modes_;                      // by level
+  std::vector<std::unique_ptr<NestedWorker>> workers_;  // by thread, of one kind
+  std::vector<double> last_psi_;  // where the mode derivatives were taken; empty: nowhere
 };
 
 }  // namespace multilogit

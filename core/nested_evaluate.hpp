@@ -12,22 +12,22 @@ namespace multilogit {
 
 template <class Kind>
 NestedData::Result NestedData::evaluate_with(std::size_t threads) {
-  struct Worker {
+  struct Worker : NestedWorker {
     Kind trees;
-    SlotRows rows;
     explicit Worker(const NestedProblem& problem) : trees(problem) {}
   };
   const std::size_t slots = layout_.slots();
   threads = std::max<std::size_t>(1, std::min(threads, slots));
+  if (workers_.size() < threads) workers_.resize(threads);
   std::vector<NestedTotals> totals(slots, NestedTotals(point_));
   std::vector<char> found(slots);
-  std::vector<std::unique_ptr<Worker>> workers(threads);
   const NestedProblem problem{point_, layout_, tiles()};
   for_each_slot(slots, threads, [&](std::size_t w, std::size_t slot) {
-    if (!workers[w]) workers[w] = std::make_unique<Worker>(problem);
-    open_rows(slot, workers[w]->rows);
-    found[slot] = workers[w]->trees.evaluate(slot, workers[w]->rows, modes_, totals[slot]);
-    if (found[slot]) add_gram_of(workers[w]->rows, totals[slot]);
+    if (!workers_[w]) workers_[w] = std::make_unique<Worker>(problem);
+    auto& worker = static_cast<Worker&>(*workers_[w]);
+    open_rows(slot, worker.rows);
+    found[slot] = worker.trees.evaluate(slot, worker.rows, modes_, totals[slot]);
+    if (found[slot]) add_gram_of(worker.rows, totals[slot]);
   });
   Result result;
   if (std::all_of(found.begin(), found.end(), [](char f) { return f != 0; }))
@@ -36,8 +36,8 @@ NestedData::Result NestedData::evaluate_with(std::size_t threads) {
     result.modes_found = false;
   result.gradient.resize(point_.size());
   result.hessian.resize(static_cast<std::size_t>(point_.size()) * point_.size());
-  for (const auto& worker : workers)
-    if (worker) result.inner_iterations += worker->trees.inner_iterations();
+  for (const auto& worker : workers_)
+    if (worker) result.inner_iterations += static_cast<Worker&>(*worker).trees.take_iterations();
   return result;
 }
 

@@ -1,13 +1,13 @@
-// The trees of one slot of a nested model: what is known of their nodes, how nodes talk to their
-// parents, and sums over the rows of leaves (docs/mathematics.md, section 8).
+// The trees of one slot of a nested model: what is kept of their nodes, what passes between levels,
+// and visits to all nodes from the leaves to the roots or the other way (docs/mathematics.md,
+// section 8). What is computed there stands in
 //
-// With T of nested_point.hpp, a node tells its parent what its rows know about the shift s of
-// their predictors that its ancestors make (eta = ... + zeta's): the information V = sum w zeta
-// zeta', and what is left of it when the node's own effects are eliminated,
-//
-//   H = I + T'VT = LL',   X = H^-1 T'V,   J = I - TX,   V- = VJ,
-//
-// so the work per node does not depend on depth. Downwards, u given s has mean -X s.
+//   nested_elimination.hpp          H of a node, and what is left for its parent
+//   nested_modes.hpp                the conditional modes u^
+//   nested_mode_derivatives.hpp     u_k = du^ / dpsi_k; the inverse of L on a path
+//   nested_factor_derivatives.hpp   M_k = L^-1 H_k L^-T
+//   nested_hessian.hpp              the second derivatives of u^ and of log|H|
+//   nested_laplace.hpp, nested_quadrature.hpp   the log marginal likelihood
 //
 // The levels of a forest are 0 .. top; where top is not the last level, the shift that the levels
 // above make is given, and every node of level `top` is the root of a tree of its own.
@@ -20,11 +20,11 @@
 #include <vector>
 
 #include "nested_layout.hpp"
+#include "nested_messages.hpp"
 #include "nested_point.hpp"
 #include "nested_rows.hpp"
 #include "packed.hpp"
 #include "simd.hpp"
-#include "small_cholesky.hpp"
 
 namespace multilogit {
 
@@ -52,11 +52,11 @@ struct NestedTotals {
   void add_crosses(const vd* left, const vd* right, std::size_t count);
 };
 
-// What the levels above a forest give, as fields of the level above `top`; null: nothing is there.
+// What the levels above a forest tell its roots; null: nothing is there.
 struct Boundary {
-  const vd* shift = nullptr;   // s
-  const vd* y = nullptr;       // ds / dpsi_k
-  const vd* weight = nullptr;  // a factor of everything that is added up
+  const Messages* shift = nullptr;   // s
+  const Messages* y = nullptr;       // ds / dpsi_k
+  const Messages* weight = nullptr;  // a factor of everything that is added up
 };
 
 // Z: distinct columns of Z, Q: effects per node at every level; 0: any number.
@@ -73,42 +73,62 @@ class Forest {
     vd* here = nullptr;
   };
 
+  // theta_i = Lambda[a, b] as parameter k: zeta is that of effect a, `effect` is b, counted from
+  // the first effect of the level that asks.
+  struct Theta {
+    int k, zeta, effect;
+  };
+
   // The nodes of one level in the present slot. A field holds, block by block, its components one
   // after the other, a vector register each. All fields but those that are `Kept` belong to the
   // blocks of the window, which are all blocks but where there are very many leaves.
   struct Level {
     int d, q_d, above, path;            // own effects, those of the ancestors in the forest, both
+    int own;                            // parameters k < own: beta, thetas up to this level
+    std::vector<double> T;              // distinct columns x q_d
+    std::vector<Theta> thetas;          // of this level, then of its ancestors in the forest
+    int own_thetas;                     // how many of this level
     std::size_t blocks = 0, first = 0;  // of the window
     std::size_t all_blocks = 0, all_first = 0;
     const std::int32_t *parent = nullptr, *all_parents = nullptr;
-    const std::int32_t* root = nullptr;
-    std::vector<std::int32_t> all_roots;  // position in level `top`
+
     vd *u = nullptr, *all_u = nullptr;
-    vd* derivatives = nullptr;      // q_d x parameters: du / dpsi_k
+    vd* derivatives = nullptr;      // q_d x parameters: u_k
     vd* all_derivatives = nullptr;  // null: of the window alone
     std::vector<vd> own_u, own_derivatives;
-    Kept V;                        // sum below
-    std::vector<vd> R, raw;        // sums below: r zeta; w zeta zeta'
-    Kept gradient, step;           // of u
-    std::vector<vd> trial, shift;  // u; T u of the node and its ancestors
-    std::vector<vd> X, J, Linv;
-    std::vector<vd> solved, reduced;  // forward solution, message upwards
-    std::vector<vd> P, B;
-    std::vector<vd> pw;       // distinct columns x parameters: sum w zeta P_k, reduced
-    std::vector<vd> y;        // distinct columns x parameters: d shift / dpsi_k
-    std::vector<vd> E;        // packed x parameters: dV / dpsi_k
-    Kept sigma;               // right side of v
-    std::vector<vd> v, turn;  // v of the path; T v of the node and its ancestors
-    std::vector<vd> Sz;       // sum (w3 h - w A v) zeta
-    std::vector<vd> weight;   // of the node's tree: factor of its sums
-    std::vector<vd> spread;   // quadrature: N, packed, of the node's root
-    std::vector<vd> cross;    // leaves: (w zeta | w3 zeta zeta') x width
+    Kept from, step;        // of u
+    Kept solved, X;         // H^-1 n, H^-1 T'V
+    std::vector<vd> shift;  // T u of the node and its ancestors
+    std::vector<vd> sums;   // V | R | raw | pw: see SumsBelow
+    std::vector<vd> J, Linv;
+    std::vector<vd> path_field;  // y | P | B: see PathField
+    Kept sigma;                  // right side of v
+    std::vector<vd> v;           // of the path
+    std::vector<vd> turn;        // T v of the node and its ancestors
+    std::vector<vd> rest;        // sum (w3 h - w A v) zeta
+    std::vector<vd> weight;      // of the node's tree: factor of its sums
+    std::vector<vd> spread;      // quadrature: N, packed, of the node's root
+    std::vector<vd> cross;       // leaves: (w zeta | w3 zeta zeta') x width
+
+    // What the children of these nodes add up for them, and what they hand to their children, sweep
+    // by sweep.
+    Messages scores, moves;      // modes: R | V- | reduced | norm | decrement; s | T step | length
+    Messages eliminated, paths;  // derivatives of modes: as sums; as path_field
+    Messages factors;            // derivatives of factors: dV-
+    Messages curvatures, turns;  // second derivatives: J'sigma; T v | v
+    Messages rests;              // likewise
 
     Level(const NestedPoint& at, int level, int top)
         : d(level),
           q_d(at.effects(level)),
           above(at.first[top + 1] - at.first[level + 1]),
-          path(at.first[top + 1] - at.first[level]) {}
+          path(at.first[top + 1] - at.first[level]),
+          own(at.below(level + 1)),
+          own_thetas(at.theta_first[level + 1] - at.theta_first[level]) {
+      for (int i = at.theta_first[d]; i < at.theta_first[top + 1]; ++i)
+        thetas.push_back(
+            {at.p + i, at.effect_z[at.theta_row[i]], at.theta_column[i] - at.first[d]});
+    }
   };
 
   // `alone`: nobody else adds to the weights of the rows.
@@ -137,18 +157,9 @@ class Forest {
   Level& parent(const Level& level) { return levels_[level.d + 1]; }
 
   // T of a level's own effects: distinct column c, effect a.
-  double T(const Level& level, int c, int a) const {
-    return at_.T[static_cast<std::size_t>(c) * at_.q() + at_.first[level.d] + a];
-  }
+  double T(const Level& level, int c, int a) const { return level.T[c * q(level) + a]; }
 
-  // theta_i as an element of its level's Lambda: the distinct column of its row; its column,
-  // counted from the first effect of `from`.
-  int theta_z(int i) const { return at_.effect_z[at_.theta_row[i]]; }
-  int theta_effect(int i, const Level& from) const {
-    return at_.theta_column[i] - at_.first[from.d];
-  }
-
-  // ---- fields and messages ---------------------------------------------------------------------
+  // ---- fields ----------------------------------------------------------------------------------
 
   static vd* of(std::vector<vd>& field, int components, std::size_t block) {
     return field.data() + block * components;
@@ -156,56 +167,38 @@ class Forest {
   static vd* of(Kept& field, int components, std::size_t block) {
     return field.here + block * components;
   }
+
+  // Sums over the rows below a block of nodes: V = sum w zeta zeta' with the descendants' effects
+  // eliminated; R = sum r zeta; raw = sum w zeta zeta'; for nodes with children also pw = sum w
+  // zeta P_k, eliminated likewise, distinct columns x parameters.
+  int count_sums(const Level& level) const {
+    return 2 * ss() + zs() + (level.d > 0 ? zs() * size_ : 0);
+  }
+  vd* V(Level& level, std::size_t b) { return of(level.sums, count_sums(level), b); }
+  vd* R(Level& level, std::size_t b) { return V(level, b) + ss(); }
+  vd* raw(Level& level, std::size_t b) { return R(level, b) + zs(); }
+  vd* pw(Level& level, std::size_t b) { return raw(level, b) + ss(); }
+
+  // Of a block: y = ds / dpsi_k, distinct columns x parameters, where s is the shift of the node
+  // and its ancestors; P and B of nested_mode_derivatives.hpp.
+  int count_path(const Level& level) const {
+    return zs() * size_ + level.path * (level.path + zs());
+  }
+  vd* y(Level& level, std::size_t b) { return of(level.path_field, count_path(level), b); }
+  vd* P(Level& level, std::size_t b) { return y(level, b) + zs() * size_; }
+  vd* B(Level& level, std::size_t b) { return P(level, b) + level.path * level.path; }
+
   const std::int32_t* parents(const Level& level, std::size_t b) const {
     return level.parent + b * kLanes;
   }
-  const std::int32_t* roots(const Level& level, std::size_t b) const {
-    return level.root + b * kLanes;
-  }
 
-  // out = components `from` .. `from + count - 1` of `components` at the nodes of `index`.
-  static void gather(const vd* field, int components, int from, int count,
-                     const std::int32_t* index, vd* out) {
-    auto* to = reinterpret_cast<double*>(out);
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const double* at = lane_of(field, components, index[lane]) + from * kLanes;
-      for (int c = 0; c < count; ++c) to[c * kLanes + lane] = at[c * kLanes];
-    }
-  }
-
-  // Adds to the nodes of `index`. Lanes without a node add zeros to the first one.
-  static void scatter(const vd* values, int components, int from, int count,
-                      const std::int32_t* index, vd* field) {
-    const auto* of = reinterpret_cast<const double*>(values);
-    for (int lane = 0; lane < kLanes; ++lane) {
-      double* at = const_cast<double*>(lane_of(field, components, index[lane])) + from * kLanes;
-      for (int c = 0; c < count; ++c) at[c * kLanes] += of[c * kLanes + lane];
-    }
-  }
-
-  static const double* lane_of(const vd* field, int components, std::int32_t position) {
-    const auto block = static_cast<std::size_t>(position) / kLanes;
-    return reinterpret_cast<const double*>(field + block * components) + position % kLanes;
-  }
-
-  // `count` components of a field of the level above: of this forest, or of its boundary.
-  void gather_above(const Level& level, std::size_t b, std::vector<vd> Level::* member,
-                    const vd* boundary, int count, vd* out) {
-    const vd* field = is_top(level) ? boundary : (parent(level).*member).data();
-    if (field == nullptr)
-      std::fill(out, out + count, vd{});
-    else
-      gather(field, count, 0, count, parents(level, b), out);
-  }
-
-  // field = T own + what the level above has there.
-  void pass_shift(Level& level, std::size_t b, const vd* own, std::vector<vd> Level::* member,
-                  const vd* boundary) {
-    vd* out = of(level.*member, zs(), b);
-    gather_above(level, b, member, boundary, zs(), out);
+  // out = T own + out
+  void add_shift(const Level& level, const vd* own, vd* out) const {
     for (int c = 0; c < zs(); ++c)
       for (int a = 0; a < q(level); ++a) out[c] += T(level, c, a) * own[a];
   }
+
+  // ---- visits ----------------------------------------------------------------------------------
 
   // Calls visit(level, block) for all blocks of a level, or of all levels from the leaves to the
   // roots, or the other way. Where leaves are seen through several windows, nothing but their kept
@@ -230,8 +223,9 @@ class Forest {
   static void resize(std::vector<vd>& array, std::size_t size) {
     if (array.size() < size) array.resize(size);
   }
-  static void clear(std::vector<vd>& array) { std::fill(array.begin(), array.end(), vd{}); }
-  static void clear(Kept& array) { clear(array.all); }
+  void clear(Messages Level::* messages) {
+    for (int d = 1; d <= top_; ++d) (levels_[d].*messages).clear();
+  }
 
   // ---- slots -----------------------------------------------------------------------------------
 
@@ -245,48 +239,53 @@ class Forest {
     window_ = std::min(leaf().all_blocks, std::max<std::size_t>(1, most / leaf_registers()));
     windows_ = window_ > 0 ? (leaf().all_blocks + window_ - 1) / window_ : 1;
     for (Level& level : levels_) open_level(level);
-    for (int d = top_; d >= 0; --d)
-      for (std::size_t i = 0; i < levels_[d].all_roots.size(); ++i)
-        levels_[d].all_roots[i] = d == top_ ? static_cast<std::int32_t>(i)
-                                            : levels_[d + 1].all_roots[levels_[d].all_parents[i]];
   }
 
   // Fields of a block of leaves without those that are kept.
   std::size_t leaf_registers() {
-    const std::size_t q_d = q(leaf()), path = leaf().path, zs = this->zs(), size = size_;
-    return 5 * zs + ss() + 2 * q_d + 2 + q_d * zs + zs * zs + q_d * q_d + path * path +
-           path * (zs + 1) + zs * size + (zs + ss()) * at_.width() + q_d * size;
+    const std::size_t q_d = q(leaf()), zs = this->zs();
+    return count_sums(leaf()) + count_path(leaf()) + 3 * zs + zs * zs + q_d * q_d + leaf().path +
+           1 + (zs + ss()) * at_.width() + q_d * size_;
   }
 
   void open_level(Level& level) {
     const NestedLevel& layout = layout_.levels[level.d];
     const int q_d = q(level);
     const bool is_leaf = level.d == 0;
+    level.T.clear();
+    for (int c = 0; c < zs(); ++c)
+      for (int a = at_.first[level.d]; a < at_.first[level.d + 1]; ++a)
+        level.T.push_back(at_.T[static_cast<std::size_t>(c) * at_.q() + a]);
     level.all_parents = layout.parent.empty() ? nullptr : &layout.parent[level.all_first * kLanes];
-    level.all_roots.resize(level.all_blocks * kLanes);
-    resize(level.V.all, level.all_blocks * ss());
     resize(level.sigma.all, level.all_blocks * zs());
-    for (auto* field : {&level.gradient, &level.step}) resize(field->all, level.all_blocks * q_d);
+    resize(level.X.all, level.all_blocks * q_d * zs());
+    for (auto* field : {&level.from, &level.step, &level.solved})
+      resize(field->all, level.all_blocks * q_d);
     const std::size_t n = is_leaf ? window_ : level.all_blocks;
-    for (auto* field : {&level.R, &level.shift, &level.reduced, &level.turn, &level.Sz})
-      resize(*field, n * zs());
-    resize(level.raw, n * ss());
-    for (auto* field : {&level.trial, &level.solved}) resize(*field, n * q_d);
+    resize(level.sums, n * count_sums(level));
+    for (auto* field : {&level.shift, &level.turn, &level.rest}) resize(*field, n * zs());
     level.weight.assign(n, vd{} + 1.0);
-    resize(level.X, n * q_d * zs());
     resize(level.J, n * zs() * zs());
     resize(level.Linv, n * q_d * q_d);
-    resize(level.P, n * level.path * level.path);
-    resize(level.B, n * level.path * zs());
+    resize(level.path_field, n * count_path(level));
     resize(level.v, n * level.path);
-    resize(level.y, n * zs() * size_);
-    if (is_leaf) {
+    if (is_leaf)
       resize(level.cross, n * (zs() + ss()) * at_.width());
-    } else {
-      resize(level.pw, n * zs() * size_);
-      resize(level.E, n * ss() * size_);
-    }
+    else
+      open_messages(level);
     look_at(level, 0, n);
+  }
+
+  void open_messages(Level& level) {
+    const std::size_t nodes = level.all_blocks * kLanes;
+    level.scores.open(nodes, 2 * zs() + ss() + 2);
+    level.moves.open(nodes, 2 * zs() + 1);
+    level.eliminated.open(nodes, count_sums(level));
+    level.paths.open(nodes, count_path(level));
+    level.factors.open(nodes, ss() * size_);
+    level.curvatures.open(nodes, zs());
+    level.turns.open(nodes, zs() + level.path);
+    level.rests.open(nodes, zs());
   }
 
   void open_window(std::size_t w) {
@@ -300,11 +299,10 @@ class Forest {
     level.first = level.all_first + from;
     level.blocks = blocks;
     level.parent = level.all_parents == nullptr ? nullptr : level.all_parents + from * kLanes;
-    level.root = level.all_roots.data() + from * kLanes;
-    level.V.here = level.V.all.data() + from * ss();
     level.sigma.here = level.sigma.all.data() + from * zs();
-    level.gradient.here = level.gradient.all.data() + from * q_d;
-    level.step.here = level.step.all.data() + from * q_d;
+    level.X.here = level.X.all.data() + from * q_d * zs();
+    for (auto* field : {&level.from, &level.step, &level.solved})
+      field->here = field->all.data() + from * q_d;
     if (level.all_u != nullptr) level.u = level.all_u + from * q_d;
     level.derivatives = level.all_derivatives != nullptr
                             ? level.all_derivatives + from * q_d * size_
@@ -330,62 +328,6 @@ class Forest {
   void copy_beta(const vd* sums, Scale scale, vd* out) const {
     for (int c = 0; c < at_.logits; ++c)
       for (int k = 0; k < at_.x_columns; ++k) *out++ = scale * sums[c * at_.columns + k];
-  }
-
-  // ---- elimination -----------------------------------------------------------------------------
-
-  struct Factor {
-    SmallCholesky<kMaxQ, vd> H;
-    vd X[kMaxQ * kMaxZ];  // q x zs
-    vd J[kMaxZ * kMaxZ];
-    vd V[kMaxS];  // V-
-  };
-
-  void factor(const Level& level, const vd* V, Factor& out) const {
-    const int q_d = q(level);
-    vd VT[kMaxZ * kMaxQ], H[kMaxQ * kMaxQ];
-    for (int c = 0; c < zs(); ++c)
-      for (int a = 0; a < q_d; ++a) {
-        VT[c * kMaxQ + a] = vd{};
-        for (int e = 0; e < zs(); ++e) VT[c * kMaxQ + a] += V[packed(c, e)] * T(level, e, a);
-      }
-    for (int a = 0; a < q_d; ++a)
-      for (int g = 0; g <= a; ++g) {
-        vd h = vd{} + (a == g ? 1.0 : 0.0);
-        for (int c = 0; c < zs(); ++c) h += T(level, c, a) * VT[c * kMaxQ + g];
-        H[a * kMaxQ + g] = h;
-      }
-    out.H.factor(H, q_d);
-    for (int c = 0; c < zs(); ++c) {
-      vd x[kMaxQ];
-      for (int a = 0; a < q_d; ++a) x[a] = VT[c * kMaxQ + a];
-      out.H.solve(x, q_d);
-      for (int a = 0; a < q_d; ++a) out.X[a * zs() + c] = x[a];
-    }
-    shrink(level, V, VT, out);
-  }
-
-  // J and V-. With one column nothing need cancel: J = 1 / (1 + V TT').
-  void shrink(const Level& level, const vd* V, const vd* VT, Factor& out) const {
-    if (zs() == 1) {
-      vd h = vd{} + 1.0;
-      for (int a = 0; a < q(level); ++a) h += VT[a] * T(level, 0, a);
-      out.J[0] = 1.0 / h;
-      out.V[0] = V[0] * out.J[0];
-      return;
-    }
-    for (int c = 0; c < zs(); ++c)
-      for (int e = 0; e < zs(); ++e) {
-        vd j = vd{} + (c == e ? 1.0 : 0.0);
-        for (int a = 0; a < q(level); ++a) j -= T(level, c, a) * out.X[a * zs() + e];
-        out.J[c * zs() + e] = j;
-      }
-    for (int c = 0; c < zs(); ++c)
-      for (int e = 0; e <= c; ++e) {
-        vd v = V[packed(c, e)];
-        for (int a = 0; a < q(level); ++a) v -= VT[c * kMaxQ + a] * out.X[a * zs() + e];
-        out.V[packed(c, e)] = v;
-      }
   }
 
   const NestedPoint& at_;

@@ -1,10 +1,20 @@
-// The conditional modes of the trees of a slot: u^ = argmax f(u), f = sum l_i - u'u / 2.
+// The conditional modes of the trees of a slot: u^ = argmax f(u), f = sum l_i - u'u / 2
+// (docs/mathematics.md, section 9).
+//
+// A tree's Newton step is found by elimination, from the leaves to its root, of the gradients
+// T'R - u, with R = sum r zeta over the rows below a node, and by substitution from there:
+//
+//   n = T'R - u - T'(sum of the children's reduced),   reduced = sum of the children's + X'n
+//   step = H^-1 n - X (T step of the ancestors),       decrement = sum over nodes of n'H^-1 n
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "nested_elimination.hpp"
 #include "nested_forest.hpp"
 
 namespace multilogit {
@@ -17,10 +27,12 @@ class ForestModes : public Forest<Z, Q> {
   using Base::Base;
   using typename Base::Level;
 
-  std::size_t inner_iterations() const { return inner_iterations_; }
+  // Inner iterations since they were last asked for.
+  std::size_t take_iterations() { return std::exchange(inner_iterations_, 0); }
 
  protected:
   using Base::kMaxQ;
+  using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
 
@@ -28,191 +40,189 @@ class ForestModes : public Forest<Z, Q> {
   // |gradient|^2 falls at rate 2, so halving finds an acceptable step without a logarithm. Where
   // the decrement is small, one more step is taken and not checked. Starts from the present u.
   bool find_modes() {
-    constexpr double kSmall = 1e-13;
-    constexpr double kSufficient = 1e-4;
     open_trees();
-    score();
-    norm_ = norm_there_;
+    sweep(kStay);
+    accept();
     for (int iteration = 0; iteration < kMaxInner; ++iteration) {
       ++inner_iterations_;
-      find_direction();
-      bool pending = choose_steps(kSmall);
-      for (int halving = 0; pending; ++halving) {
-        if (halving == kMaxHalvings) return false;
-        score();
-        pending = false;
-        for (std::size_t r = 0; r < state_.size(); ++r) {
-          if (state_[r] != kPending) continue;
-          if (norm_there_[r] <= (1.0 - 2.0 * kSufficient * length_[r]) * norm_[r]) {
-            state_[r] = kAccepted;
-          } else {
-            length_[r] *= 0.5;
-            pending = true;
-          }
-        }
+      if (!choose_steps()) {
+        this->downwards([&](Level& level, std::size_t b) { move(level, b, kTurn); });
+        return true;
       }
-      if (accept()) return true;
+      sweep(kTurn);
+      for (int halving = 0; shorten_steps(); ++halving) {
+        if (halving == kMaxHalvings) return false;
+        sweep(kShorten);
+      }
+      accept();
     }
     return false;
   }
 
-  // R and V of a block of leaves.
-  void score_rows(std::size_t b) {
+  // The shift of a block of leaves and their ancestors.
+  void find_shift(std::size_t b) {
     Level& level = this->leaf();
-    const int zs = this->zs(), ss = this->ss();
-    this->rows_->score(this->leaf_block(b), of(level.shift, zs, b), of(level.R, zs, b),
-                       of(level.V, ss, b));
+    vd above[2 * kMaxZ + 1];
+    ask_above(level, b, above);
+    this->add_shift(level, level.u + b * this->q(level), above);
+    std::copy_n(above, this->zs(), of(level.shift, this->zs(), b));
+  }
+
+  // R and V of a block of leaves at the present shift.
+  void score_rows(std::size_t b, vd* R, vd* V) {
+    this->rows_->score(this->leaf_block(b), of(this->leaf().shift, this->zs(), b), R, V);
   }
 
  private:
-  enum State : char { kDone, kPending, kAccepted };
   static constexpr int kMaxInner = 100;
   static constexpr int kMaxHalvings = 60;
 
+  // A block of roots, that is of trees: how far they go along the step; |gradient|^2 and
+  // decrement where they came from and where they are; whether they have not arrived.
+  struct Trees {
+    vd length{}, norm{}, norm_there{}, decrement{}, decrement_there{};
+    vl active{};
+  };
+
+  // How nodes move: not at all, to the first trial along a new step, to another one along the same.
+  enum Move { kStay, kTurn, kShorten };
+
   void open_trees() {
-    const std::size_t trees = this->top().all_blocks * kLanes;
-    for (auto* array : {&length_, &norm_, &norm_there_, &decrement_}) array->assign(trees, 0.0);
-    state_.assign(trees, kDone);
-    const std::int32_t* node =
-        &this->layout_.levels[this->top_].node[this->top().all_first * kLanes];
-    for (std::size_t r = 0; r < trees; ++r)
-      if (node[r] != kNoNode) state_[r] = kPending;
+    const Level& top = this->top();
+    trees_.assign(top.all_blocks, Trees{});
+    const std::int32_t* node = &this->layout_.levels[this->top_].node[top.all_first * kLanes];
+    for (std::size_t r = 0; r < top.all_blocks * kLanes; ++r)
+      if (node[r] != kNoNode) trees_[r / kLanes].active[r % kLanes] = -1;
   }
 
-  // Full steps first; whether any of them is to be checked.
-  bool choose_steps(double small) {
-    bool pending = false;
-    for (std::size_t r = 0; r < state_.size(); ++r) {
-      length_[r] = state_[r] == kDone ? 0.0 : 1.0;
-      if (state_[r] != kDone && decrement_[r] <= small) state_[r] = kDone;
-      pending = pending || state_[r] == kPending;
+  // Full steps; those of trees with a small decrement are their last. Whether any is to be checked.
+  bool choose_steps() {
+    constexpr double kSmall = 1e-13;
+    vl pending{};
+    for (Trees& trees : trees_) {
+      trees.length = select(trees.active, vd{} + 1.0, vd{});
+      trees.active &= ~(trees.decrement <= kSmall);
+      pending |= trees.active;
     }
-    return pending;
+    return any(pending);
   }
 
-  // Moves to the trial modes; true when all trees are done.
-  bool accept() {
-    bool done = true;
-    this->downwards([&](Level& level, std::size_t b) {
-      move(level, b);
-      std::copy_n(of(level.trial, this->q(level), b), this->q(level), level.u + b * this->q(level));
-    });
-    for (std::size_t r = 0; r < state_.size(); ++r) {
-      if (state_[r] != kAccepted) continue;
-      norm_[r] = norm_there_[r];
-      state_[r] = kPending;
-      done = false;
+  // Halves the steps at whose ends |gradient| has not fallen enough; whether there are any.
+  bool shorten_steps() {
+    constexpr double kSufficient = 1e-4;
+    vl rejected{};
+    for (Trees& trees : trees_) {
+      const vd most = (1.0 - 2.0 * kSufficient * trees.length) * trees.norm;
+      const vl here = trees.active & ~(trees.norm_there <= most);
+      trees.length = select(here, 0.5 * trees.length, trees.length);
+      rejected |= here;
     }
-    return done;
+    return any(rejected);
   }
 
-  // trial = u + length step, and the shift that goes with it and that of the ancestors.
-  void move(Level& level, std::size_t b) {
-    const int q_d = this->q(level);
-    const vd length = by_root(length_, this->roots(level, b));
-    vd* trial = of(level.trial, q_d, b);
-    const vd *step = of(level.step, q_d, b), *u = level.u + b * q_d;
-    for (int a = 0; a < q_d; ++a) trial[a] = select(length == 0.0, u[a], u[a] + length * step[a]);
-    this->pass_shift(level, b, trial, &Level::shift, this->boundary_.shift);
+  void accept() {
+    for (Trees& trees : trees_) {
+      trees.norm = trees.norm_there;
+      trees.decrement = trees.decrement_there;
+    }
   }
 
-  static vd by_root(const std::vector<double>& values, const std::int32_t* root) {
-    vd out;
-    for (int lane = 0; lane < kLanes; ++lane) out[lane] = values[root[lane]];
+  static bool any(vl mask) {
+    bool out = false;
+    for (int lane = 0; lane < kLanes; ++lane) out = out || mask[lane] != 0;
     return out;
   }
-  static void add_by_root(vd x, const std::int32_t* root, std::vector<double>& values) {
-    for (int lane = 0; lane < kLanes; ++lane) values[root[lane]] += x[lane];
-  }
 
-  // Gradients T'R - u at the trial modes and their norms; R and V of the trees that are pending.
-  void score() {
-    this->downwards([&](Level& level, std::size_t b) { move(level, b); }, 1);
-    for (Level& level : this->levels_)
-      if (level.d > 0) this->clear(level.R);
-    std::fill(norm_there_.begin(), norm_there_.end(), 0.0);
+  // Moves all nodes, and eliminates the gradients there.
+  void sweep(Move how) {
+    this->downwards([&](Level& level, std::size_t b) { move(level, b, how); }, 1);
+    this->clear(&Level::scores);
     this->upwards([&](Level& level, std::size_t b) {
+      vd sums[2 * kMaxZ + kMaxS + 2];
       if (level.d == 0) {
-        move(level, b);
-        if (this->windows_ > 1 || is_pending(this->roots(level, b))) score_rows(b);
+        const vd length = move(level, b, how);
+        if (how != kStay && !any(length != 0.0)) return;
+        score_rows(b, sums, sums + this->zs());
+        std::fill_n(sums + this->zs() + this->ss(), this->zs() + 2, vd{});
+      } else {
+        level.scores.read(b, sums);
       }
-      const int q_d = this->q(level), zs = this->zs();
-      const vd *R = of(level.R, zs, b), *trial = of(level.trial, q_d, b);
-      vd *gradient = of(level.gradient, q_d, b), norm{};
-      for (int a = 0; a < q_d; ++a) {
-        gradient[a] = -trial[a];
-        for (int c = 0; c < zs; ++c) gradient[a] += this->T(level, c, a) * R[c];
-        norm += gradient[a] * gradient[a];
-      }
-      add_by_root(norm, this->roots(level, b), norm_there_);
-      if (!this->is_top(level))
-        this->scatter(R, zs, 0, zs, this->parents(level, b), this->parent(level).R.data());
+      eliminate_gradient(level, b, sums);
     });
   }
 
-  bool is_pending(const std::int32_t* root) const {
-    for (int lane = 0; lane < kLanes; ++lane)
-      if (state_[root[lane]] == kPending) return true;
-    return false;
+  // What the ancestors tell a node: their shift, T step, and the tree's length.
+  void ask_above(Level& level, std::size_t b, vd* above) {
+    const int zs = this->zs();
+    if (!this->is_top(level)) return this->parent(level).moves.read(this->parents(level, b), above);
+    std::fill_n(above, 2 * zs, vd{});
+    if (this->boundary_.shift != nullptr)
+      this->boundary_.shift->read(this->parents(level, b), above);
+    above[2 * zs] = trees_[b].length;
   }
 
-  // H^-1 gradient by elimination and substitution; decrements.
-  void find_direction() {
-    for (Level& level : this->levels_) {
-      if (level.d == 0) continue;
-      this->clear(level.V);
-      this->clear(level.reduced);
-    }
-    std::fill(decrement_.begin(), decrement_.end(), 0.0);
-    this->upwards([&](Level& level, std::size_t b) { eliminate_gradient(level, b, true); });
-    this->downwards([&](Level& level, std::size_t b) {
-      if (level.d == 0 && this->windows_ > 1) eliminate_gradient(level, b, false);
-      substitute(level, b);
-    });
-  }
-
-  // The parents get their share of it where `pass` says so.
-  void eliminate_gradient(Level& level, std::size_t b, bool pass) {
-    const int q_d = this->q(level), zs = this->zs(), ss = this->ss();
-    typename Base::Factor f;
-    this->factor(level, of(level.V, ss, b), f);
-    vd *n = of(level.solved, q_d, b), *reduced = of(level.reduced, zs, b);
-    const vd* gradient = of(level.gradient, q_d, b);
-    if (level.d == 0) std::fill_n(reduced, zs, vd{});
-    for (int a = 0; a < q_d; ++a) {
-      n[a] = gradient[a];
-      for (int c = 0; c < zs; ++c) n[a] -= this->T(level, c, a) * reduced[c];
-    }
-    for (int c = 0; c < zs; ++c)
-      for (int a = 0; a < q_d; ++a) reduced[c] += f.X[a * zs + c] * n[a];
-    f.H.solve(n, q_d);
-    std::copy_n(f.X, q_d * zs, of(level.X, q_d * zs, b));
-    if (this->is_top(level) || !pass) return;
-    Level& parent = this->parent(level);
-    this->scatter(f.V, ss, 0, ss, this->parents(level, b), parent.V.here);
-    this->scatter(reduced, zs, 0, zs, this->parents(level, b), parent.reduced.data());
-  }
-
-  // step = H^-1 n - X (T step of the ancestors)
-  void substitute(Level& level, std::size_t b) {
+  // u = from + length step, and the shift that goes with it and that of the ancestors. Returns the
+  // length.
+  vd move(Level& level, std::size_t b, Move how) {
     const int q_d = this->q(level), zs = this->zs();
-    vd above[kMaxZ], decrement{};
-    this->gather_above(level, b, &Level::turn, nullptr, zs, above);
-    vd* step = of(level.step, q_d, b);
-    const vd *solved = of(level.solved, q_d, b), *X = of(level.X, q_d * zs, b);
-    const vd* gradient = of(level.gradient, q_d, b);
-    for (int a = 0; a < q_d; ++a) {
-      step[a] = solved[a];
-      for (int c = 0; c < zs; ++c) step[a] -= X[a * zs + c] * above[c];
-      decrement += step[a] * gradient[a];
+    vd above[2 * kMaxZ + 1];
+    ask_above(level, b, above);
+    vd *turn = above + zs, length = above[2 * zs];
+    vd *u = level.u + b * q_d, *from = of(level.from, q_d, b), *step = of(level.step, q_d, b);
+    if (how == kTurn) {
+      const vd *solved = of(level.solved, q_d, b), *X = of(level.X, q_d * zs, b);
+      for (int a = 0; a < q_d; ++a) {
+        from[a] = u[a];
+        step[a] = solved[a];
+        for (int c = 0; c < zs; ++c) step[a] -= X[a * zs + c] * turn[c];
+      }
     }
-    add_by_root(decrement, this->roots(level, b), decrement_);
-    this->pass_shift(level, b, step, &Level::turn, nullptr);
+    if (how != kStay)
+      for (int a = 0; a < q_d; ++a)
+        u[a] = select(length == 0.0, from[a], from[a] + length * step[a]);
+    this->add_shift(level, u, above);
+    std::copy_n(above, zs, of(level.shift, zs, b));
+    if (level.d == 0) return length;
+    this->add_shift(level, step, turn);
+    level.moves.write(b, above);
+    return length;
+  }
+
+  // From the sums of the children (R | V | reduced | |gradient|^2 | decrement) to those for the
+  // parent.
+  void eliminate_gradient(Level& level, std::size_t b, vd* sums) {
+    const int q_d = this->q(level), zs = this->zs(), ss = this->ss();
+    vd *R = sums, *V = sums + zs, *reduced = V + ss, *norm = reduced + zs, *decrement = norm + 1;
+    Elimination<kMaxZ, kMaxQ> f;
+    f.factor(level.T.data(), zs, q_d, V);
+    const vd* u = level.u + b * q_d;
+    vd n[kMaxQ], *solved = of(level.solved, q_d, b);
+    for (int a = 0; a < q_d; ++a) {
+      vd gradient = -u[a], before{};
+      for (int c = 0; c < zs; ++c) {
+        gradient += this->T(level, c, a) * R[c];
+        before += this->T(level, c, a) * reduced[c];
+      }
+      *norm += gradient * gradient;
+      n[a] = solved[a] = gradient - before;
+    }
+    f.H.solve(solved, q_d);
+    for (int a = 0; a < q_d; ++a) {
+      *decrement += n[a] * solved[a];
+      for (int c = 0; c < zs; ++c) reduced[c] += f.X[a * zs + c] * n[a];
+    }
+    std::copy_n(f.X, q_d * zs, of(level.X, q_d * zs, b));
+    if (this->is_top(level)) {
+      trees_[b].norm_there = *norm;
+      trees_[b].decrement_there = *decrement;
+      return;
+    }
+    std::copy_n(f.V, ss, V);
+    this->parent(level).scores.add(sums, this->parents(level, b));
   }
 
   std::size_t inner_iterations_ = 0;
-  std::vector<double> length_, norm_, norm_there_, decrement_;  // per tree
-  std::vector<State> state_;
+  std::vector<Trees> trees_;
 };
 
 }  // namespace multilogit

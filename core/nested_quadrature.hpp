@@ -30,31 +30,33 @@
 #include <memory>
 #include <vector>
 
-#include "nested_derivatives.hpp"
+#include "nested_hessian.hpp"
 
 namespace multilogit {
 
 template <int Z, int Q>
-class NestedQuadrature : public ForestDerivatives<Z, Q> {
-  using Base = ForestDerivatives<Z, Q>;
+class NestedQuadrature : public ForestHessian<Z, Q> {
+  using Base = ForestHessian<Z, Q>;
   using Base::kMaxQ;
   using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
   using typename Base::Level;
+  using typename Base::Theta;
 
  public:
   explicit NestedQuadrature(const NestedProblem& problem)
       : NestedQuadrature(problem, problem.at.levels() - 1) {}
   // Levels 0 .. top.
   NestedQuadrature(const NestedProblem& problem, int top)
-      : Base(problem, top, false), rule_(problem.at.nodes[top]), K_(rule_.count()) {
+      : Base(problem, top, true), rule_(problem.at.nodes[top]), K_(rule_.count()) {
     if (top > 0) inner_ = std::make_unique<NestedQuadrature>(problem, top - 1);
   }
 
-  // Adds the slot's contribution; false when the modes were not found. rows.weight is empty.
+  // Adds the slot's contribution; false when the modes were not found.
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
                 NestedTotals& totals) {
+    std::fill(rows.weight.begin(), rows.weight.end(), vd{});
     open_all(slot, rows);
     this->load_modes(modes);
     if (!differentiate(totals)) return false;
@@ -64,14 +66,14 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     const Level& top = this->levels_.back();
     for (std::size_t b = 0; b < top.blocks; ++b) {
       totals.value += real_lanes(top, b, value_[b]);
-      for (int k = 0; k < this->size_; ++k) totals.gradient[k] += of(gradient_, this->size_, b)[k];
+      for (int k = 0; k < this->size_; ++k) totals.gradient[k] += gradient(b)[k];
     }
     flush_all(totals);
     return true;
   }
 
-  std::size_t inner_iterations() const {
-    return Base::inner_iterations() + (inner_ ? inner_->inner_iterations() : 0);
+  std::size_t take_iterations() {
+    return Base::take_iterations() + (inner_ ? inner_->take_iterations() : 0);
   }
 
  private:
@@ -116,26 +118,34 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   void open_all(std::size_t slot, SlotRows& rows) {
     this->open(slot, rows);
     const std::size_t n = this->top().blocks, size = this->size_, zs = this->zs();
-    for (auto* field : {&value_, &config_weight_, &below_value_}) this->resize(*field, n);
+    this->resize(value_, n);
     this->resize(S_u_, n * q());
     this->resize(F_, n * K_);
-    for (auto* field : {&gradient_, &below_gradient_}) this->resize(*field, n * size);
-    for (auto* field : {&score_, &config_shift_, &below_score_, &followed_})
-      this->resize(*field, n * zs);
-    this->resize(config_y_, n * zs * size);
+    this->resize(derivatives_, n * (size + zs));
+    this->resize(followed_, n * zs);
     this->resize(moments_, n * moment_count());
+    half_.resize(this->most_effects() * size);
     M_.resize(this->levels_.size());
+    for (auto* messages : {&tree_weights_, &spreads_}) messages->resize(this->levels_.size());
     for (Level& level : this->levels_) {
-      this->resize(M_[level.d], level.blocks * rows_of_M(level) * size);
+      tree_weights_[level.d].open(level.blocks * kLanes, 1);
+      spreads_[level.d].open(level.blocks * kLanes, qq());
+      this->resize(M_[level.d], level.blocks * this->rows_of_M(level, first_root(level)) * size);
       this->resize(level.spread, level.blocks * qq());
     }
     if (!inner_) return;
+    const std::size_t nodes = n * kLanes;
+    config_shift_.open(nodes, zs);
+    config_y_.open(nodes, zs * size);
+    config_weight_.open(nodes, 1);
+    below_value_.open(nodes, 1);
+    below_derivatives_.open(nodes, size + zs);
     inner_->open_all(slot, rows);
     for (Level& level : inner_->levels_) inner_->open_modes(level);
   }
 
-  // M of the roots is packed; that of their descendants, own effects x roots' effects.
-  int rows_of_M(const Level& level) { return this->is_top(level) ? qq() : Base::q(level) * q(); }
+  // The last rows of a path are those of the root: M is kept of these.
+  int first_root(const Level& level) { return level.path - q(); }
 
   void flush_all(NestedTotals& totals) {
     this->flush(totals);
@@ -165,15 +175,19 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
 
   // L of the roots at the modes.
   void factor_modes() {
-    for (Level& level : this->levels_)
-      if (level.d > 0) this->clear(level.V);
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b) this->score_rows(b);
+    this->clear(&Level::scores);
     this->upwards([&](Level& level, std::size_t b) {
-      typename Base::Factor f;
-      this->factor(level, of(level.V, this->ss(), b), f);
-      if (this->is_top(level)) return this->store_factor(level, b, f);
-      this->scatter(f.V, this->ss(), 0, this->ss(), this->parents(level, b),
-                    this->parent(level).V.here);
+      vd sums[2 * kMaxZ + kMaxS + 2], *V = sums + this->zs();
+      if (level.d == 0)
+        this->score_rows(b, sums, V);
+      else
+        level.scores.read(b, sums);
+      Elimination<kMaxZ, kMaxQ> f;
+      f.factor(level.T.data(), this->zs(), Base::q(level), V);
+      if (this->is_top(level)) return this->store_inverse(level, b, f);
+      std::copy_n(f.V, this->ss(), V);
+      std::fill_n(V + this->ss(), this->zs() + 2, vd{});
+      this->parent(level).scores.add(sums, this->parents(level, b));
     });
   }
 
@@ -196,12 +210,13 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     for (Level& level : this->levels_) {
       const std::size_t n = level.blocks * Base::q(level);
       std::copy_n(outer.levels_[level.d].u, n, level.u);
-      std::copy_n(outer.levels_[level.d].X.data(), n * this->zs(), level.X.data());
+      std::copy_n(outer.levels_[level.d].X.here, n * this->zs(), level.X.here);
     }
-    const std::vector<vd>& shift = outer.top().shift;
-    for (std::size_t b = 0; b < this->top().blocks; ++b)
-      this->gather(shift.data(), this->zs(), 0, this->zs(), this->parents(this->top(), b),
-                   of(followed_, this->zs(), b));
+    for (std::size_t b = 0; b < this->top().blocks; ++b) {
+      vd shift[2 * kMaxZ + 1];
+      outer.top().moves.read(this->parents(this->top(), b), shift);
+      std::copy_n(shift, this->zs(), of(followed_, this->zs(), b));
+    }
   }
 
   // Modes for the boundary's shift, predicted from those for the shift before: du / ds = -X.
@@ -209,22 +224,27 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     const int zs = this->zs();
     this->downwards([&](Level& level, std::size_t b) {
       const int q_d = Base::q(level);
-      vd change[kMaxZ], du[kMaxQ], *turned = of(level.turn, zs, b);
-      this->gather_above(level, b, &Level::turn, this->boundary_.shift, zs, change);
-      if (this->is_top(level))
+      vd change[2 * kMaxZ + 1], du[kMaxQ];  // s, as far as it has changed
+      if (this->is_top(level)) {
+        this->boundary_.shift->read(this->parents(level, b), change);
         for (int c = 0; c < zs; ++c) {
           const vd s = change[c];
           change[c] -= of(followed_, zs, b)[c];
           of(followed_, zs, b)[c] = s;
         }
+      } else {
+        this->parent(level).moves.read(this->parents(level, b), change);
+      }
       const vd* X = of(level.X, q_d * zs, b);
-      std::copy_n(change, zs, turned);
       for (int a = 0; a < q_d; ++a) {
         du[a] = vd{};
         for (int c = 0; c < zs; ++c) du[a] -= X[a * zs + c] * change[c];
         level.u[b * q_d + a] += du[a];
-        for (int c = 0; c < zs; ++c) turned[c] += this->T(level, c, a) * du[a];
       }
+      if (level.d == 0) return;
+      this->add_shift(level, du, change);
+      std::fill_n(change + zs, zs + 1, vd{});
+      level.moves.write(b, change);
     });
   }
 
@@ -232,13 +252,15 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   void set_shift(int j) {
     const int zs = this->zs();
     Level& level = this->top();
-    for (std::size_t b = 0; b < level.blocks; ++b)
+    for (std::size_t b = 0; b < level.blocks; ++b) {
+      vd shift[kMaxZ];
       for (int c = 0; c < zs; ++c) {
-        vd s = of(level.shift, zs, b)[c];
-        for (int a = 0; a < q(); ++a) s += TR(b, c, a) * x(j, a);
-        of(config_shift_, zs, b)[c] = s;
+        shift[c] = of(level.shift, zs, b)[c];
+        for (int a = 0; a < q(); ++a) shift[c] += TR(b, c, a) * x(j, a);
       }
-    inner_->boundary_ = {config_shift_.data(), nullptr, nullptr};
+      config_shift_.write(b, shift);
+    }
+    inner_->boundary_ = {&config_shift_, nullptr, nullptr};
     inner_->follow();
   }
 
@@ -246,12 +268,15 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   bool add_values(int j) {
     set_shift(j);
     if (!inner_->integrate()) return false;
-    this->clear(below_value_);
+    below_value_.clear();
     Level& children = inner_->top();
     for (std::size_t b = 0; b < children.blocks; ++b)
-      this->scatter(&inner_->value_[b], 1, 0, 1, this->parents(children, b), below_value_.data());
-    for (std::size_t b = 0; b < this->top().blocks; ++b)
-      of(F_, K_, b)[j] = below_value_[b] + prior(b, j);
+      below_value_.add(&inner_->value_[b], this->parents(children, b));
+    for (std::size_t b = 0; b < this->top().blocks; ++b) {
+      vd below;
+      below_value_.read(b, &below);
+      of(F_, K_, b)[j] = below + prior(b, j);
+    }
     return true;
   }
 
@@ -293,7 +318,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
 
   // ---- derivatives -----------------------------------------------------------------------------
 
-  // value_, gradient_ and score_ (total derivative by s) of every tree; the rest of the Hessian is
+  // Value, gradient and score (total derivative by s) of every tree; the rest of the Hessian is
   // added, times the boundary's weight.
   bool differentiate(NestedTotals& totals) {
     if (!this->find_modes()) return false;
@@ -303,16 +328,22 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
       if (!inner_) leaf_values(b, true);
       mix(b);
       std::fill_n(moments(b).x, moment_count(), vd{});
-      std::fill_n(of(gradient_, this->size_, b), this->size_, vd{});
+      std::fill_n(gradient(b), this->size_, vd{});
       if (!inner_) differentiate_leaves(b, totals);
     }
     if (inner_ && !visit_nodes([&](int j) { return differentiate_node(j, totals); })) return false;
     for (std::size_t b = 0; b < this->top().blocks; ++b) finish_tree(b, totals);
     add_descendants(totals);
-    this->add_second_derivatives(true, S_u_.data(), totals);
+    this->upwards([&](Level& level, std::size_t b) {
+      const vd* E = level.d == 0 ? this->information(level, b) : nullptr;
+      this->curve(level, b, E, S_u_.data(), totals);
+    });
+    this->downwards([&](Level& level, std::size_t b) { this->pass_v(level, b); }, 1);
+    this->upwards(
+        [&](Level& level, std::size_t b) { this->finish(level, b, S_u_.data(), totals); });
     for (std::size_t b = 0; b < this->top().blocks; ++b)
       for (int c = 0; c < this->zs(); ++c)
-        of(score_, this->zs(), b)[c] = moments(b).S[c] + of(this->top().Sz, this->zs(), b)[c];
+        score(b)[c] = moments(b).S[c] + of(this->top().rest, this->zs(), b)[c];
     return true;
   }
 
@@ -321,26 +352,22 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     for (std::size_t b = 0; b < this->leaf().blocks; ++b) this->differentiate_rows(b);
     this->clear_sums();
     this->upwards([&](Level& level, std::size_t b) {
-      this->eliminate(level, b, true, [](const vd*, const vd*, vd) {});
+      this->eliminate(level, b, half_.data());
+      this->pass_sums(level, b);
     });
     this->downwards([&](Level& level, std::size_t b) { this->descend(level, b); });
     this->upwards([&](Level& level, std::size_t b) {
-      vd* M = of(M_[level.d], rows_of_M(level) * this->size_, b);
       const vd* E = this->information(level, b);
-      const int least = level.path - q();  // the last rows of the path are the root's
-      const auto room = [&](int i, int a) {
-        return M + (this->is_top(level) ? packed(i, a) : a * q() + i - least) * this->size_;
-      };
-      this->find_M(level, b, E, least, room, [](const vd*, int, int) {});
-      if (!this->is_top(level)) this->pass_information(level, b, E);
+      this->find_M(level, b, E, first_root(level), M(level, b));
+      this->pass_information(level, b, E);
     });
     this->downwards([&](Level& level, std::size_t b) {
       level.weight[b] = vd{} + 1.0;
       if (!this->is_top(level))
-        this->gather(this->parent(level).weight.data(), 1, 0, 1, this->parents(level, b),
-                     &level.weight[b]);
+        tree_weights_[level.d + 1].read(this->parents(level, b), &level.weight[b]);
       else if (this->boundary_.weight != nullptr)
-        this->gather(this->boundary_.weight, 1, 0, 1, this->parents(level, b), &level.weight[b]);
+        this->boundary_.weight->read(this->parents(level, b), &level.weight[b]);
+      if (level.d > 0) tree_weights_[level.d].write(b, &level.weight[b]);
     });
   }
 
@@ -350,33 +377,41 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     Level& level = this->top();
     set_shift(j);
     for (std::size_t b = 0; b < level.blocks; ++b) {
-      config_weight_[b] = level.weight[b] * of(F_, K_, b)[j];
-      vd* y = of(config_y_, zs * size, b);
-      std::copy_n(of(level.y, zs * size, b), zs * size, y);
-      for (int a = 0; a < q(); ++a) add_turn(b, a, x(j, a), y);
+      const vd weight = level.weight[b] * of(F_, K_, b)[j];
+      config_weight_.write(b, &weight);
+      Y_.assign(zs * size, vd{});
+      std::copy_n(this->y(level, b), zs * size, Y_.data());
+      for (int a = 0; a < q(); ++a) add_turn(b, a, x(j, a), Y_.data());
+      config_y_.write(b, Y_.data());
     }
-    inner_->boundary_ = {config_shift_.data(), config_y_.data(), config_weight_.data()};
+    inner_->boundary_ = {&config_shift_, &config_y_, &config_weight_};
     if (!inner_->differentiate(totals)) return false;
-    this->clear(below_gradient_);
-    this->clear(below_score_);
+    below_derivatives_.clear();
     Level& children = inner_->top();
-    for (std::size_t b = 0; b < children.blocks; ++b) {
-      const std::int32_t* index = this->parents(children, b);
-      this->scatter(of(inner_->gradient_, size, b), size, 0, size, index, below_gradient_.data());
-      this->scatter(of(inner_->score_, zs, b), zs, 0, zs, index, below_score_.data());
-    }
+    for (std::size_t b = 0; b < children.blocks; ++b)
+      below_derivatives_.add(inner_->gradient(b), this->parents(children, b));
     for (std::size_t b = 0; b < level.blocks; ++b) {
       vd* F = this->new_squares(1, totals);
-      std::copy_n(of(below_gradient_, size, b), size, F);
-      add_node(b, j, F, of(below_score_, zs, b));
+      Y_.resize(size + zs);
+      below_derivatives_.read(b, Y_.data());
+      std::copy_n(Y_.data(), size, F);
+      add_node(b, j, F, Y_.data() + size);
     }
     return true;
   }
 
+  vd* gradient(std::size_t b) { return of(derivatives_, this->size_ + this->zs(), b); }
+  vd* score(std::size_t b) { return gradient(b) + this->size_; }
+  vd* M(const Level& level, std::size_t b) {
+    return of(M_[level.d], this->rows_of_M(level, first_root(level)) * this->size_, b);
+  }
+  // Of M of a root: element (a, c), a >= c.
+  int row_of_M(int a, int c) { return c * q() - c * (c - 1) / 2 + a - c; }
+
   // Phi_k, element (a, c), a >= c, is M_k times this.
   static double half(int a, int c) { return a == c ? 0.5 : 1.0; }
   const vd* M_of_root(std::size_t b, int a, int c) {
-    return of(M_[this->top_], qq() * this->size_, b) + packed(a, c) * this->size_;
+    return M(this->top(), b) + row_of_M(a, c) * this->size_;
   }
 
   // Adds x times d(TR) / dpsi_k, column e: (TR)_k = T_k R - T R Phi_k'.
@@ -387,10 +422,10 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
         const vd t = -x * half(e, c) * TR(b, z, c), *M = M_of_root(b, e, c);
         for (int k = 0; k < size; ++k) out[z * size + k] += t * M[k];
       }
-    const int d = this->top_;
-    for (int k = this->at_.below(d); k < this->at_.below(d + 1); ++k) {
-      const int a = this->theta_effect(k - this->at_.p, this->top());
-      if (a <= e) out[this->theta_z(k - this->at_.p) * size + k] += x * R(b, a, e);
+    const Level& level = this->top();
+    for (int i = 0; i < level.own_thetas; ++i) {
+      const auto [k, z, a] = level.thetas[i];
+      if (a <= e) out[z * size + k] += x * R(b, a, e);
     }
   }
 
@@ -411,7 +446,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
         for (int k = 0; k < size; ++k) F[k] += t * M[k];
       }
     }
-    vd* mean = of(gradient_, size, b);
+    vd* mean = gradient(b);
     for (int k = 0; k < size; ++k) mean[k] += p * F[k];
     this->weights_[this->n_squares_ - 1] = level.weight[b] * p;
     add_moments(b, j, p, c, S);
@@ -441,7 +476,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     const int size = this->size_;
     const Moments sums = moments(b);
     const vd weight = level.weight[b], *u = solved(level, b);
-    vd *mean = of(gradient_, size, b), *S_u = of(S_u_, q(), b), N[kMaxQ * kMaxQ];
+    vd *mean = gradient(b), *S_u = of(S_u_, q(), b), N[kMaxQ * kMaxQ];
     find_N(b, N);
     std::copy_n(sums.g, q(), S_u);
     this->add_square(mean, -weight, totals);
@@ -453,12 +488,10 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
       std::fill_n(right + a * size, size, vd{});
       add_turned(b, a, sums.x, weight, right + a * size);
     }
-    for (int i = this->at_.below(level.d) - this->at_.p;
-         i < this->at_.below(level.d + 1) - this->at_.p; ++i) {
-      vd* pairs = &totals.pairs[static_cast<std::size_t>(i) * size];
-      const int z = this->theta_z(i), e = this->theta_effect(i, level);
-      const vd S = weight * sums.S[z];
-      for (int k = 0; k < size; ++k) pairs[k] += S * u[e * size + k];
+    for (int i = 0; i < level.own_thetas; ++i) {
+      const auto [k, z, e] = level.thetas[i];
+      vd* pairs = this->pairs(level.thetas[i], totals);
+      this->add(weight * sums.S[z], u + e * size, pairs);
       add_turned(b, e, &sums.Sx[z * q()], -weight, pairs);
     }
     for (int a = 0; a < q(); ++a) {
@@ -486,6 +519,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
         N[a * kMaxQ + c] = sum;
         if (a <= c) spread[packed(a, c)] = 0.5 * sum;
       }
+    if (this->top_ > 0) spreads_[this->top_].write(b, spread);
   }
 
   // Symmetric part of <M_k, T_l>.
@@ -505,7 +539,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
       }
   }
 
-  // T_l for every element of M_l, in the packed triangle that goes with M_k:
+  // T_l for every element of M_l, in the triangle that goes with M_k:
   //   -tr(Phi_k Phi_l) + <N, Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l')'> = <M_k, T_l>,
   //   T_l = -diag(Phi_l) / 2 + Phi(N'Phi_l') + Phi_l'Phi(N') + Phi(N')Phi_l
   // (R_kl = R {Phi_l'Phi_k' + Phi(Phi_l M_k + M_k Phi_l' - L^-1 H_kl L^-T)'}), and what
@@ -536,7 +570,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
         for (int a = 0; a < n; ++a)
           for (int c = 0; c <= a; ++c) {
             const vd both = T[a * kMaxQ + c] + (a == c ? vd{} : T[c * kMaxQ + a]);
-            form[packed(a, c) * qq() + packed(i, l)] =
+            form[row_of_M(a, c) * qq() + row_of_M(i, l)] =
                 both - half(a, c) * h * moments(b).xx[a * q() + i] * RR[l * kMaxQ + c];
           }
       }
@@ -549,9 +583,10 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
       Level& level = this->levels_[d];
       for (std::size_t b = 0; b < level.blocks; ++b) {
         vd* N = of(level.spread, qq(), b);
-        this->gather(this->parent(level).spread.data(), qq(), 0, qq(), this->parents(level, b), N);
+        spreads_[d + 1].read(this->parents(level, b), N);
+        if (d > 0) spreads_[d].write(b, N);
         for (int a = 0; a < Base::q(level); ++a) {
-          const vd* M = of(M_[d], rows_of_M(level) * size, b) + a * roots * size;
+          const vd* M = this->M(level, b) + a * roots * size;
           if (roots == 1) {
             this->add_square(M, 2.0 * level.weight[b] * N[0], totals);
             continue;
@@ -581,7 +616,7 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
     const vd* rx = &average_[zs * (1 + q()) * width];
     // y, then the turn of every effect
     Y_.assign(static_cast<std::size_t>(1 + q()) * zs * size, vd{});
-    std::copy_n(of(this->leaf().y, zs * size, b), zs * size, Y_.data());
+    std::copy_n(this->y(this->leaf(), b), zs * size, Y_.data());
     for (int a = 0; a < q(); ++a) add_turn(b, a, 1.0, &Y_[(1 + a) * zs * size]);
     W_.assign(packed_size(1 + q()) * ss, vd{});
     for (int j = 0; j < K_; ++j) {
@@ -627,16 +662,17 @@ class NestedQuadrature : public ForestDerivatives<Z, Q> {
   const NodeRule& rule_;
   int K_;
   std::unique_ptr<NestedQuadrature> inner_;  // of the level below; leaves have none
-  // fields of the roots: F_j, then p_j; value; gradient; total derivative by s; S_u
-  std::vector<vd> F_, value_, gradient_, score_, S_u_;
+  // fields of the roots: F_j, then p_j; value; gradient and total derivative by s; S_u
+  std::vector<vd> F_, value_, derivatives_, S_u_;
   std::vector<vd> moments_;
-  std::vector<std::vector<vd>> M_;  // by level: M_k of a node against its root
+  std::vector<std::vector<vd>> M_;                // by level: M_k of a node against its root
+  std::vector<Messages> tree_weights_, spreads_;  // by level: for its children
   // the children's boundary, and sums over children
-  std::vector<vd> config_shift_, config_y_, config_weight_;
-  std::vector<vd> below_value_, below_gradient_, below_score_;
+  Messages config_shift_, config_y_, config_weight_;
+  Messages below_value_, below_derivatives_;
   std::vector<vd> followed_;  // s of the present modes
   // of one block of leaves
-  std::vector<vd> node_sums_, average_, Y_, W_, form_;
+  std::vector<vd> node_sums_, average_, Y_, W_, form_, half_;
 };
 
 }  // namespace multilogit
