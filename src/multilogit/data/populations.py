@@ -210,7 +210,8 @@ def _codes(key: NDArray[Any]) -> tuple[Index, Index]:
 
 
 def _n_distinct(values: NDArray[np.uint64]) -> int:
-    return int(np.unique(values).shape[0])
+    ordered = np.sort(values)  # for a sample faster than hashing
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _populations(distinct: int, sampled: int) -> float:

@@ -109,7 +109,7 @@ class FixedLikelihood:
         """Columns of X."""
         return len(self.columns)
 
-    @property
+    @cached_property
     def total_trials(self) -> float:
         """Σ_i w_i n_i."""
         weights = self.weights
