@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import multilogit as ml
@@ -62,3 +63,17 @@ def test_an_empty_path_of_data_is_not_the_directory(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ml.DataError, match="path of the data is empty"):
         ml.fit("y ~ x", "")
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data.csv").write_text(
+        "y,x\n" + "\n".join(["0,1", "1,2", "0,3", "1,4", "1,5", "0,6"])
+    )
+    pd.DataFrame(DATA).to_parquet(tmp_path / "data.parquet")
+    for data in ("~/data.csv", Path("~/data.parquet"), "~/*.parquet", ["~/data.parquet"]):
+        assert ml.fit("y ~ x", data).loglik == pytest.approx(FIT.loglik, rel=1e-12)
+    FIT.save("~/fit.json")
+    assert len(ml.load("~/fit.json").predict("~/data.csv")) == 6
+    assert as_path("~nobody-at-all/x") == Path("~nobody-at-all/x")

@@ -33,7 +33,16 @@ def as_path(path: object, option: str = "path", refused: type[InputError] = Opti
         raise refused(
             f"{option}={reprlib.repr(path)}: give the path of a file, a text or a pathlib.Path."
         )
-    return Path(text)
+    return at_home(text)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """The path, with ``~`` as the home directory, where there is one."""
+    given = Path(path)
+    try:
+        return given.expanduser()
+    except RuntimeError:  # of a user who is not known
+        return given
 
 
 def as_target(path: object) -> Path:

@@ -13,6 +13,7 @@ from multilogit.data.columns import Column, Factor, Numeric, as_column, is_panda
 from multilogit.data.files import read_file
 from multilogit.errors import DataError
 from multilogit.lazy import pd, was_imported
+from multilogit.paths import at_home
 
 ACCEPTED = (
     "a pandas, polars or pyarrow table (or any frame that narwhals knows), a dict of arrays, "
@@ -88,7 +89,7 @@ def read_table(data: Any) -> Table:
     if isinstance(data, (str, Path)):
         if data == "":
             raise DataError("The path of the data is empty.")
-        data = read_file(Path(data))
+        data = read_file(at_home(data))
     if was_imported("pandas") and isinstance(data, pd.DataFrame):
         return _from_pandas(data)
     if isinstance(data, Mapping):

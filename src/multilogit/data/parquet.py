@@ -18,6 +18,7 @@ from multilogit.data.files import PARQUET
 from multilogit.data.ingest import Table, read_table
 from multilogit.errors import DataError
 from multilogit.lazy import pd
+from multilogit.paths import at_home
 
 _BUFFER = 1 << 22
 """Bytes of a column that are read from a file at once."""
@@ -38,10 +39,10 @@ def parquet_paths(data: object) -> tuple[Path, ...] | None:
     if isinstance(data, list | tuple):
         if not data or not all(isinstance(item, str | os.PathLike) for item in data):
             return None
-        return tuple(path for item in data for path in _paths(Path(item)))
+        return tuple(path for item in data for path in _paths(at_home(item)))
     if not isinstance(data, str | os.PathLike) or data == "":  # Path("") is the directory
         return None
-    path = Path(data)
+    path = at_home(data)
     several = path.is_dir() or (not path.exists() and glob.has_magic(str(path)))
     return _paths(path) if several or path.suffix.lower() in PARQUET else None
 

@@ -11,6 +11,7 @@ from multilogit.data.files import TEXT
 from multilogit.data.parquet import ParquetFiles, parquet_paths
 from multilogit.errors import OptionError
 from multilogit.outofcore.memory import LIBRARIES, parse_memory, physical_memory
+from multilogit.paths import at_home
 
 _LARGE = 200_000_000
 """Bytes of data in memory that are read straight into parts, and not kept as columns."""
@@ -74,6 +75,6 @@ def _files(data: object, limited: bool) -> ParquetFiles | CsvFile | None:
         return ParquetFiles.opened(paths)
     if not isinstance(data, str | PathLike) or Path(data).suffix.lower() not in TEXT:
         return None
-    path = Path(data)
+    path = at_home(data)
     worthwhile = limited or (path.is_file() and path.stat().st_size > _LARGE_CSV)
     return CsvFile.opened(path) if worthwhile else None
