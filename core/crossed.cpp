@@ -134,11 +134,14 @@ void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int
     while (theta_column_.back() >= first(theta_factor_.back() + 1)) ++theta_factor_.back();
   }
   vectors_ = (size() + 1 + kLanes - 1) / kLanes;
-  P_.assign(layout_.rows * C_ * vectors_, vd{});
+  x_lanes_.assign(layout_.rows * C_ * vectors_, vd{});
   for (std::size_t i = 0; i < layout_.rows; ++i)
     for (int c = 0; c < C_; ++c)
       std::copy_n(x_.data() + i * x_columns_, x_columns_,
-                  doubles(P_) + (i * C_ + c) * vectors_ * kLanes + m() + c * x_columns_);
+                  doubles(x_lanes_) + (i * C_ + c) * vectors_ * kLanes + m() + c * x_columns_);
+  unit_.assign(m() + 1, vd{});
+  for (int k = 0; k < m(); ++k) unit_[k][k % kLanes] = 1.0;
+  unit_[m()][size() % kLanes] = 1.0;
   U_.assign(layout_.variables() * vectors_, vd{});
   std::fill(u_.begin(), u_.end(), 0.0);
   last_psi_.clear();
@@ -312,7 +315,7 @@ CrossedData::Result CrossedData::evaluate(const double* psi, bool full, std::siz
     return known_;
   }
   invert(threads);
-  Derivatives derivatives(size(), m(), vectors_);
+  Derivatives derivatives(m(), vectors_);
   differentiate_modes(derivatives, threads);
   derivatives.exact = wanted == Traces::all;
   multiply_rows(derivatives, threads);

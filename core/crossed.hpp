@@ -29,6 +29,7 @@
 #include "crossed_layout.hpp"
 #include "crossed_plan.hpp"
 #include "crossed_remainder.hpp"
+#include "crossed_sizes.hpp"
 #include "packed.hpp"
 #include "simd.hpp"
 #include "tiles.hpp"
@@ -112,26 +113,33 @@ class CrossedData {
   void predict_modes(const double* psi);
 
   // a row, and what its response says of it
-  const double* effects_of(std::size_t i) const { return &a_[i * C_ * q_]; }
-  double residual(std::size_t i, int c) const { return r_[c * padded_ + i]; }
-  // Where C is known to the compiler these are simple; 0: it is not.
-  template <int C = 0>
-  int logit(int effect) const {
-    return C == 1 ? 0 : logit_[z_index_[effect]];
+  template <class S = AnySizes>
+  const double* effects_of(std::size_t i) const {
+    return &a_[i * (S::C ? S::C : C_) * row_effects<S>()];
   }
-  template <int C = 0>
+  template <class S = AnySizes>
+  const double* inverse_of(std::size_t i) const {
+    return &s_[i * (S::C ? S::C : C_) * row_effects<S>()];
+  }
+  double residual(std::size_t i, int c) const { return r_[c * padded_ + i]; }
+  template <class S = AnySizes>
+  int logit(int effect) const {
+    return S::C == 1 ? 0 : logit_[z_index_[effect]];
+  }
+  template <class S = AnySizes>
   double weight(std::size_t i, int c, int d) const {
-    return C == 1 ? w_[i] : w_[packed(c, d) * padded_ + i];
+    return S::C == 1 ? w_[i] : w_[packed(c, d) * padded_ + i];
   }
   void predict_tile(std::size_t t, const std::vector<double>& u, double* eta) const;
   void score_tile(std::size_t t, const double* eta);
   double differentiate_tile(std::size_t t, const double* eta);
+  template <class S = AnySizes>
   void weigh(std::size_t i, const double* A, double* WA) const;
   void third_of_form(std::size_t i, const double* V, double* t) const;
   void third_of_effects(std::size_t i, const double* S, double* out) const;
   void curvature(std::size_t i, const double* Av, double* omega1, double* out) const;
-  void keep_slope(std::size_t i, const vd* D, std::size_t stride, vd* out, std::size_t kept) const;
-  void third_of_slope(std::size_t i, const vd* slope, std::size_t stride, vd* out) const;
+  template <class R>
+  void third_of_directions(std::size_t i, const R* D, std::size_t stride, R* out) const;
 
   // modes
   void score(const std::vector<double>& u, std::size_t threads);
@@ -149,17 +157,29 @@ class CrossedData {
   double differentiate_rows(std::size_t threads);
   void invert(std::size_t threads);
   void invert_column(std::size_t k, double* work);
+  template <class S = AnySizes>
   void row_covariance(std::size_t i, double* covariance) const;
-  void differentiate_modes(Derivatives& out, std::size_t threads);
-  template <int kC = 0>
+  template <class S = AnySizes>
   void form_row(std::size_t i, const double* covariance);
-  template <int kC>
+  template <class S, int kVectors, class R>
+  void predictor(std::size_t i, std::size_t vectors, R* P) const;
+  template <class S, class R>
+  void add_modes(std::size_t i, std::size_t vectors, R* D) const;
+  void differentiate_modes(Derivatives& out, std::size_t threads);
+  template <class S>
   void weigh_row(std::size_t i, Derivatives& to);
-  void fill_predictor(std::size_t i);
-  void add_right_hand_side(std::size_t i, int f, const double* WA, vd* out) const;
+  template <class S, int kVectors>
+  void make_sides(std::size_t range, Derivatives& to, vd* sides, double* Rz);
+  template <class S, int kVectors>
+  void add_side(std::size_t i, vd* work, vd* sides);
+  template <class S>
+  void add_by_z(std::size_t i, const double* x, std::size_t stride, double* own,
+                double* rest) const;
   void multiply_rows(Derivatives& out, std::size_t threads);
-  template <int kC>
-  void multiply_row(std::size_t i, vd* D, double* omega1, Derivatives& to) const;
+  template <class S, int kVectors>
+  void multiply_range(std::size_t range, Derivatives& to, double* Sz);
+  template <class S, int kVectors>
+  void multiply_row(std::size_t i, vd* D, vd* left, double* omega1, vd* gradient) const;
   void add_levels(Derivatives& out) const;
 
   // accuracy
@@ -170,32 +190,34 @@ class CrossedData {
                      const std::int32_t* to) const;
 
   // the trace
-  struct Directions {
-    std::size_t count, vectors;
-  };
   enum class Traces { of_thetas, all, earlier };
   Traces choose_traces(const double* psi, bool full) const;
   double distance(const double* psi, const std::vector<double>& from) const;
   std::vector<double> make_traces(bool all, std::size_t threads);
-  template <int QE, int V>
-  void add_slot_traces(std::vector<double>& out, Directions at, std::size_t threads);
-  std::vector<double> remainder_traces(std::size_t count, std::size_t threads);
-  void directions_of(std::size_t i, int first, std::size_t vectors, vd* out) const {
-    C_ == 1 ? direction_row<1>(i, first, vectors, out) : direction_row<0>(i, first, vectors, out);
-  }
-  template <int kC>
-  void direction_row(std::size_t i, int first, std::size_t vectors, vd* out) const;
-  template <int QE, int V>
-  void differentiate_group(std::size_t g, Directions at, vd* H_levels, vd* sums);
-  void add_group_trace(std::size_t g, Directions at, const vd* H, vd* sums) const;
-  template <int QE, int V>
-  void add_cross_trace(std::size_t k, Directions at, double* work, vd* sums) const;
-  template <int QE, int V>
+  template <class Pass>
+  void with_directions(std::size_t count, const Pass& pass) const;
+  template <class S, class R, int kVectors>
+  void add_slot_traces(std::vector<double>& out, std::size_t count, std::size_t vectors,
+                       std::size_t threads);
+  template <class S, class R, int kVectors>
+  void add_remainder_traces(std::vector<double>& out, std::size_t count, std::size_t vectors,
+                            std::size_t threads);
+  template <class S, class R, int kVectors>
+  void direction_row(std::size_t i, std::size_t vectors, R* out) const;
+  template <class S, class R, int kVectors>
+  void differentiate_group(std::size_t g, std::size_t made, R* work, R* H_levels, R* sums);
+  template <class S, class R>
+  void add_group_trace(std::size_t g, std::size_t vectors, const R* H, R* A, R* sums) const;
+  template <class S, class R, int kVectors>
+  void add_cross_trace(std::size_t k, std::size_t made, double* work, R* memory, R* sums) const;
+  template <class R>
+  void add_filled_trace(std::size_t count, std::size_t vectors, R* sums, std::size_t threads) const;
+  template <class S, class R, int kVectors>
   void direction_column(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
-                        vd* column) const;
+                        R* column) const;
+  template <class S, class R, int kVectors>
   void add_row_directions(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
-                          vd* column) const;
-  void add_filled_trace(Directions at, vd* sums, std::size_t threads) const;
+                          R* column) const;
   bool trace_is_cheap() const;
   void complete(std::size_t threads);
   Result finish(const Derivatives& derivatives, double value) const;
@@ -208,13 +230,40 @@ class CrossedData {
   void subtract_filled(std::size_t threads);
   void multiply_filled(const double* values, std::size_t stride, double scale, double* out,
                        std::size_t out_stride, std::size_t threads) const;
-  void add_filled_direction(std::size_t direction, std::size_t vectors, double* T, std::size_t ld,
+  void add_filled_direction(std::size_t direction, std::size_t width, double* T, std::size_t ld,
                             std::size_t threads) const;
 
+  template <class S = AnySizes>
   const std::int32_t* variable(std::size_t i) const {
-    return &layout_.variable[i * layout_.factors];
+    return &layout_.variable[i * factors<S>()];
   }
-  int first(int f) const { return layout_.first_effect[f]; }
+  template <class S = AnySizes>
+  int first(int f) const {
+    return S::effects ? S::effects * f : layout_.first_effect[f];
+  }
+  template <class S>
+  int effects(int f) const {
+    return S::effects ? S::effects : layout_.effects[f];
+  }
+  template <class S>
+  int factors() const {
+    return S::factors ? S::factors : layout_.factors;
+  }
+  template <class S>
+  int row_effects() const {
+    return S::factors * S::effects ? S::factors * S::effects : q_;
+  }
+  // Calls pass<S, V>(): sizes of the model, and registers of lanes, as far as the compiler knows.
+  template <class Pass>
+  void with_sizes(std::size_t vectors, const Pass& pass) const {
+#ifndef MULTILOGIT_ANY_SIZE
+    const bool scalar = !categorical_ && q_ == layout_.factors;
+    if (scalar && q_ == 2 && vectors == 1) return pass.template operator()<ScalarPair, 1>();
+    if (scalar) return pass.template operator()<Scalars, 0>();
+    if (C_ == 1) return pass.template operator()<OneLogit, 0>();
+#endif
+    pass.template operator()<AnySizes, 0>();
+  }
   // Where parameter k of (beta, theta) stands in the lanes.
   int lane_of(int k) const { return k < p_ ? m() + k : k - p_; }
   // Registers of all parameters but v.
@@ -286,11 +335,11 @@ class CrossedData {
 
   // parameters in lanes
   std::size_t vectors_ = 0;
-  std::vector<vd> P_;            // rows x C x vectors
+  std::vector<vd> x_lanes_;      // rows x C x vectors: x in the lanes of beta
+  std::vector<vd> unit_;         // m + 1: 1 in the lane of theta_k, or of v, of its register
   std::vector<vd> U_;            // variables x vectors: u_k, v
   std::vector<double> Rz_, Sz_;  // variables: sums of r z and (w3 h - w A v) z
   std::vector<vd> dH_levels_;    // n_R x (largest q_f) x vectors of the trace
-  std::vector<vd> slope_;        // rows x C x vectors of the trace: w3 D, or W D if categorical
   std::vector<vd> X_, N_;        // slots x q_E x vectors of the trace
 };
 

@@ -13,7 +13,7 @@ namespace multilogit {
 namespace {
 
 // Columns of V per panel of L^-1 E L^-T, and rows of a panel at a time.
-constexpr std::size_t kPanel = 240;
+constexpr std::size_t kPanel = 72;
 constexpr std::size_t kMade = 96;
 
 // The E_k are kept whole while they take at most this many doubles (256 MB); then they are made
@@ -162,10 +162,11 @@ class DenseRemainder : public Remainder {
     }
     const auto& column_of = source.products ? source.row_column : source.column;
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
-      std::vector<vd> column(n_ * source.vectors);
+      std::vector<vd> memory(n_ * source.width / kLanes + 1);
+      auto* column = reinterpret_cast<double*>(memory.data());
       for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
-        column_of(k, k, n_, column.data());
-        spread(source, column.data(), k, n_, E(0) + k * ld_, size);
+        column_of(k, k, n_, column);
+        spread(source, column, k, n_, E(0) + k * ld_, size);
       }
     });
     for_each_slot(source.count * slots, threads, [&](std::size_t, std::size_t slot) {
@@ -182,14 +183,12 @@ class DenseRemainder : public Remainder {
   }
 
   // Adds rows from .. to - 1 of lane k of `column` to out + k * stride; leaves zeros.
-  static void spread(const DirectionSource& source, vd* column, std::size_t from, std::size_t to,
-                     double* out, std::size_t stride) {
-    const std::size_t lanes = source.vectors * kLanes;
-    auto* lane = reinterpret_cast<double*>(column);
-    for (std::size_t r = from; r < to; ++r) {
-      for (std::size_t k = 0; k < source.count; ++k) out[k * stride + r] += lane[r * lanes + k];
-      for (std::size_t v = 0; v < source.vectors; ++v) column[r * source.vectors + v] = vd{};
-    }
+  static void spread(const DirectionSource& source, double* column, std::size_t from,
+                     std::size_t to, double* out, std::size_t stride) {
+    for (std::size_t r = from; r < to; ++r)
+      for (std::size_t k = 0; k < source.count; ++k)
+        out[k * stride + r] += column[r * source.width + k];
+    std::fill(column + from * source.width, column + to * source.width, 0.0);
   }
 
   // Below the diagonal, rows from .. to - 1 of what is above it.
@@ -210,10 +209,11 @@ class DenseRemainder : public Remainder {
     for_each_slot((to + kMade - 1) / kMade, threads, [&](std::size_t, std::size_t slot) {
       const std::size_t i = slot * kMade, rows = std::min(kMade, to - i);
       std::vector<double> made(kept ? 0 : source.count * kMade * to);
-      std::vector<vd> column(kept ? 0 : to * source.vectors);
+      std::vector<vd> memory(kept ? 0 : to * source.width / kLanes + 1);
+      auto* column = reinterpret_cast<double*>(memory.data());
       for (std::size_t j = 0; j < (kept ? 0 : rows); ++j) {
-        source.column(i + j, 0, to, column.data());
-        spread(source, column.data(), 0, to, &made[j * to], kMade * to);
+        source.column(i + j, 0, to, column);
+        spread(source, column, 0, to, &made[j * to], kMade * to);
       }
       for (std::size_t k = 0; k < source.count; ++k) {
         const View left = kept ? View{E(k) + i * ld_, ld_, 1} : View{&made[k * kMade * to], to, 1};

@@ -22,6 +22,22 @@ double gathered_dot(const double* a, std::size_t stride, const double* x, const 
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
+// Rows whose products are formed together.
+constexpr std::size_t kBatch = 64;
+
+// out_kl += sum_i left_ik right_il over rows i of `vectors` registers; some lines at a time.
+void add_products(const vd* left, const vd* right, std::size_t rows, std::size_t vectors, vd* out) {
+  const double* l = doubles(left);
+  for (std::size_t k = 0; k < vectors * kLanes; k += kLanes)
+    for (std::size_t v = 0; v < vectors; ++v) {
+      vd sums[kLanes] = {};
+      for (std::size_t i = 0; i < rows; ++i)
+        for (int j = 0; j < kLanes; ++j)
+          sums[j] += l[i * vectors * kLanes + k + j] * right[i * vectors + v];
+      for (int j = 0; j < kLanes; ++j) out[(k + j) * vectors + v] += sums[j];
+    }
+}
+
 }  // namespace
 
 // r, W and what the derivatives of W need, of every row; the sum of l_i.
@@ -82,59 +98,46 @@ void CrossedData::invert_column(std::size_t k, double* work) {
 }
 
 // H^-1 between the effects of row i, q x q.
+template <class S>
 void CrossedData::row_covariance(std::size_t i, double* covariance) const {
-  const int q_E = layout_.effects[0], others = layout_.factors - 1;
-  const std::int32_t* variable = this->variable(i);
+  const int q_E = effects<S>(0), others = factors<S>() - 1, q = row_effects<S>();
+  const std::int32_t* variable = this->variable<S>(i);
   for (int e = 0; e < q_E; ++e)
-    std::copy_n(&cov_E_[(static_cast<std::size_t>(variable[0]) + e) * q_E], q_E,
-                covariance + e * q_);
+    for (int d = 0; d < q_E; ++d)
+      covariance[e * q + d] = cov_E_[(static_cast<std::size_t>(variable[0]) + e) * q_E + d];
   for (int f = 1; f <= others; ++f) {
     const auto slot = static_cast<std::size_t>(layout_.row_slot[i * others + f - 1]);
     const std::size_t position = variable[f] - layout_.eliminated_effects;
-    for (int b = 0; b < layout_.effects[f]; ++b) {
-      const int row = first(f) + b;
+    for (int b = 0; b < effects<S>(f); ++b) {
+      const int row = first<S>(f) + b;
       for (int e = 0; e < q_E; ++e)
-        covariance[row * q_ + e] = covariance[e * q_ + row] = G_[(slot + b) * q_E + e];
-      for (int d = 0; d < layout_.effects[f]; ++d)
-        covariance[row * q_ + first(f) + d] = cov_R_[(position + b) * widest_ + d];
-      for (int d = first(f + 1); d < q_; ++d)
-        covariance[row * q_ + d] = covariance[d * q_ + row] =
-            cov_RR_[i * pairs_ + pair_[row * q_ + d]];
+        covariance[row * q + e] = covariance[e * q + row] = G_[(slot + b) * q_E + e];
+      for (int d = 0; d < effects<S>(f); ++d)
+        covariance[row * q + first<S>(f) + d] = cov_R_[(position + b) * widest_ + d];
+      for (int d = first<S>(f + 1); d < q; ++d)
+        covariance[row * q + d] = covariance[d * q + row] =
+            cov_RR_[i * pairs_ + pair_[row * q + d]];
     }
   }
 }
+template void CrossedData::row_covariance<AnySizes>(std::size_t, double*) const;
 
-// Row by row: S = A H^-1, V = SA', t, P_k, and what they add to the right-hand sides
+// Row by row: A H^-1, V, t, and what they add to the right-hand sides
 //
 //   N_k = Z_k'r - A'W P_k   and, in the last lane,   A't;
 //
 // then U = H^-1 N. Of pairs of thetas tr(W Z_k H^-1 Z_l'), of each theta tr(H^-1 A'W Z_k).
 void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   const std::size_t ranges = group_ranges_.count(), n_E = layout_.eliminated_effects;
-  std::vector<Derivatives> sums(ranges, Derivatives(size(), m(), vectors_));
+  std::vector<Derivatives> sums(ranges, Derivatives(m(), vectors_));
   LevelSums<vd> sides(ranges, layout_.remainder * vectors_);
   LevelSums<double> Rz(ranges, layout_.remainder);
   std::fill(U_.begin(), U_.end(), vd{});
   std::fill(Rz_.begin(), Rz_.end(), 0.0);
-  for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
-    double WA[kMaxRowLogits * kMaxRowEffects];
-    for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-      if (C_ == 1)
-        weigh_row<1>(i, sums[range]);
-      else
-        weigh_row<0>(i, sums[range]);
-      fill_predictor(i);
-      weigh(i, effects_of(i), WA);
-      for (int f = 0; f < layout_.factors; ++f) {
-        const std::size_t variable = this->variable(i)[f];
-        vd* side =
-            f == 0 ? &U_[variable * vectors_] : sides.of(range) + (variable - n_E) * vectors_;
-        double* rz = f == 0 ? &Rz_[variable] : Rz.of(range) + (variable - n_E);
-        add_right_hand_side(i, f, WA, side);
-        for (int e = first(f); e < first(f + 1); ++e, ++rz)
-          *rz += residual(i, logit(e)) * z_[i * q_ + z_index_[e]];
-      }
-    }
+  with_sizes(vectors_, [&]<class S, int V>() {
+    for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
+      make_sides<S, V>(range, sums[range], sides.of(range), Rz.of(range));
+    });
   });
   for (const Derivatives& part : sums) out.add(part);
   sides.add_to(U_.data() + n_E * vectors_);
@@ -148,133 +151,164 @@ void CrossedData::differentiate_modes(Derivatives& out, std::size_t threads) {
   solve(doubles(U_), vectors_ * kLanes, threads);
 }
 
-template <int kC>
+template <class S, int kVectors>
+void CrossedData::make_sides(std::size_t range, Derivatives& to, vd* sides, double* Rz) {
+  std::vector<vd> work(2 * C_ * vectors_);
+  for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
+    weigh_row<S>(i, to);
+    add_side<S, kVectors>(i, work.data(), sides);
+    add_by_z<S>(i, &r_[i], padded_, Rz_.data(), Rz);
+  }
+}
+
+// A H^-1, V and t, and what thetas have of their own.
+template <class S>
 void CrossedData::weigh_row(std::size_t i, Derivatives& to) {
-  double covariance[kMaxRowEffects * kMaxRowEffects], WS[kMaxRowLogits * kMaxRowEffects];
-  row_covariance(i, covariance);
-  form_row<kC>(i, covariance);
-  weigh(i, &s_[i * C_ * q_], WS);
-  const double* z = &z_[i * q_];
+  const int q = row_effects<S>();
+  double covariance[kMaxRowEffects * kMaxRowEffects], WAH[kMaxRowLogits * kMaxRowEffects];
+  row_covariance<S>(i, covariance);
+  form_row<S>(i, covariance);
+  weigh<S>(i, inverse_of<S>(i), WAH);
+  const double* z = &z_[i * q];
   for (int k = 0; k < m(); ++k) {
     const int a = theta_row_[k], b = theta_column_[k];
     const double za = z[z_index_[a]];
-    to.trace[k] += za * WS[logit<kC>(a) * q_ + b];
+    to.trace[k] += za * WAH[logit<S>(a) * q + b];
     for (int l = 0; l < m(); ++l) {
       const int c = theta_row_[l], d = theta_column_[l];
       to.hessian_at(k, l) -=
-          za * weight<kC>(i, logit<kC>(a), logit<kC>(c)) * z[z_index_[c]] * covariance[b * q_ + d];
+          za * weight<S>(i, logit<S>(a), logit<S>(c)) * z[z_index_[c]] * covariance[b * q + d];
     }
   }
 }
 
-// P_k = z_a u_b in the logit of a for theta_k = Lambda[a, b]; those of beta are there.
-void CrossedData::fill_predictor(std::size_t i) {
-  double* P = doubles(P_) + i * C_ * vectors_ * kLanes;
-  for (int k = 0; k < m(); ++k) {
-    const int f = factor_of(k), a = theta_row_[k];
-    for (int c = 0; C_ > 1 && c < C_; ++c) P[c * vectors_ * kLanes + k] = 0.0;
-    P[logit(a) * vectors_ * kLanes + k] =
-        z_[i * q_ + z_index_[a]] * u_[variable(i)[f] + theta_column_[k] - first(f)];
+// Row i's share in -A'W P, and in A't in the last lane: A'(t e' - W P).
+template <class S, int kVectors>
+void CrossedData::add_side(std::size_t i, vd* work, vd* sides) {
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
+  const std::size_t vectors = kVectors ? kVectors : vectors_;
+  const double *A = effects_of<S>(i), *t = &t_[i * C];
+  vd *P = work, *R = work + C * vectors;
+  predictor<S, kVectors>(i, vectors, P);
+  for (int c = 0; c < C; ++c) {
+    for (std::size_t v = 0; v < vectors; ++v) {
+      vd sum{};
+      for (int d = 0; d < C; ++d) sum -= weight<S>(i, c, d) * P[d * vectors + v];
+      R[c * vectors + v] = sum;
+    }
+    R[c * vectors + vectors - 1] += t[c] * unit_[m()];
+  }
+  for (int f = 0; f < factors<S>(); ++f) {
+    const std::size_t j = variable<S>(i)[f];
+    vd* side = f == 0 ? &U_[j * vectors] : sides + (j - layout_.eliminated_effects) * vectors;
+    for (int e = first<S>(f); e < first<S>(f) + effects<S>(f); ++e, side += vectors)
+      for (int c = 0; c < C; ++c)
+        for (std::size_t v = 0; v < vectors; ++v) side[v] += A[c * q + e] * R[c * vectors + v];
   }
 }
 
-// Row i's share in -A'W P_k, and in A't in the last lane, of the effects of factor f.
-void CrossedData::add_right_hand_side(std::size_t i, int f, const double* WA, vd* out) const {
-  const double *A = effects_of(i), *t = &t_[i * C_];
-  for (int e = first(f); e < first(f + 1); ++e, out += vectors_)
-    for (int c = 0; c < C_; ++c) {
-      const vd* P = &P_[(i * C_ + c) * vectors_];
-      for (std::size_t v = 0; v < vectors_; ++v) out[v] -= WA[c * q_ + e] * P[v];
-      reinterpret_cast<double*>(out)[size()] += A[c * q_ + e] * t[c];
+// Adds z_e x_c, of each effect e in its logit c, to the sums of its level: of the eliminated
+// factor's effects `own`, of the others `rest`. Logits of x are `stride` apart.
+template <class S>
+void CrossedData::add_by_z(std::size_t i, const double* x, std::size_t stride, double* own,
+                           double* rest) const {
+  const double* z = &z_[i * row_effects<S>()];
+  for (int f = 0; f < factors<S>(); ++f) {
+    const std::size_t j = variable<S>(i)[f];
+    double* sums = f == 0 ? own + j : rest + (j - layout_.eliminated_effects);
+    for (int e = 0; e < effects<S>(f); ++e) {
+      const int effect = first<S>(f) + e;
+      sums[e] += x[logit<S>(effect) * stride] * z[z_index_[effect]];
     }
+  }
 }
 
-// Everything that is a sum over rows of products of D_k = P_k + A u_k, and what the trace needs of
-// D_k.
+// Everything that is a sum over rows of products of D_k = P_k + A u_k.
 void CrossedData::multiply_rows(Derivatives& out, std::size_t threads) {
-  const std::size_t kept = trace_vectors();
   const std::size_t ranges = group_ranges_.count(), n_E = layout_.eliminated_effects;
-  std::vector<Derivatives> sums(ranges, Derivatives(size(), m(), vectors_));
+  std::vector<Derivatives> sums(ranges, Derivatives(m(), vectors_));
   LevelSums<double> Sz(ranges, layout_.remainder);
   std::fill(Sz_.begin(), Sz_.end(), 0.0);
-  slope_.resize(layout_.rows * C_ * kept);
-  for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
-    std::vector<vd> D(C_ * vectors_);
-    double omega1[kMaxRowLogits];
-    for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-      if (C_ == 1)
-        multiply_row<1>(i, D.data(), omega1, sums[range]);
-      else
-        multiply_row<0>(i, D.data(), omega1, sums[range]);
-      for (std::size_t v = 0; v < kept; ++v)
-        keep_slope(i, &D[v], vectors_, &slope_[i * C_ * kept + v], kept);
-      for (int f = 0; f < layout_.factors; ++f) {
-        const std::size_t variable = this->variable(i)[f];
-        double* sz = f == 0 ? &Sz_[variable] : Sz.of(range) + (variable - n_E);
-        for (int e = first(f); e < first(f + 1); ++e, ++sz)
-          *sz += omega1[logit(e)] * z_[i * q_ + z_index_[e]];
-      }
-    }
+  with_sizes(vectors_, [&]<class S, int V>() {
+    for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
+      multiply_range<S, V>(range, sums[range], Sz.of(range));
+    });
   });
   for (const Derivatives& part : sums) out.add(part);
   Sz.add_to(Sz_.data() + n_E);
 }
 
-// D of row i, omega1 = t - W A v, and what the row adds to gradient and Hessian.
-template <int kC>
-void CrossedData::multiply_row(std::size_t i, vd* D, double* omega1, Derivatives& to) const {
-  const int C = kC ? kC : C_, size = this->size(), m = this->m();
-  const vd* P = &P_[i * C * vectors_];
-  const double *A = effects_of(i), *z = &z_[i * q_], *t = &t_[i * C], *d = doubles(D);
-  const std::size_t lanes = vectors_ * kLanes;
+template <class S, int kVectors>
+void CrossedData::multiply_range(std::size_t range, Derivatives& to, double* Sz) {
+  const std::size_t C = S::C ? S::C : C_, vectors = kVectors ? kVectors : vectors_;
+  const std::size_t rows = std::max<std::size_t>(1, kBatch / C), end = first_row(range + 1);
+  std::vector<vd> D(rows * C * vectors), left(rows * C * vectors);
+  double omega1[kMaxRowLogits];
+  for (std::size_t from = first_row(range); from < end; from += rows) {
+    const std::size_t count = std::min(rows, end - from);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t at = i * C * vectors;
+      multiply_row<S, kVectors>(from + i, &D[at], &left[at], omega1, to.gradient.data());
+      add_by_z<S>(from + i, omega1, 1, Sz_.data(), Sz);
+    }
+    add_products(left.data(), D.data(), count * C, vectors, to.hessian.data());
+  }
+}
+
+// D of row i; `left` such that left'D is what the row adds to the Hessian; omega1 = t - W A v; and
+// what the row adds to the gradient.
+template <class S, int kVectors>
+void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, vd* gradient) const {
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
+  const std::size_t vectors = kVectors ? kVectors : vectors_;
+  const double *A = effects_of<S>(i), *z = &z_[i * q], *t = &t_[i * C];
   double v[kMaxRowEffects], Av[kMaxRowLogits];
   double M[packed_size(kMaxRowLogits)];                   // -W - Omega / 2
-  double K[kMaxRowEffects * packed_size(kMaxRowLogits)];  // kappa3(., ., s_b)
-  std::copy_n(P, C * vectors_, D);
-  for (int f = 0; f < layout_.factors; ++f)
-    for (int e = 0; e < layout_.effects[f]; ++e) {
-      const vd* u = &U_[(variable(i)[f] + e) * vectors_];
-      for (int c = 0; c < C; ++c)
-        for (std::size_t j = 0; j < vectors_; ++j)
-          D[c * vectors_ + j] += A[c * q_ + first(f) + e] * u[j];
-      v[first(f) + e] = doubles(u)[size];
-    }
-  for (int c = 0; c < C; ++c) Av[c] = d[c * lanes + size];
+  double K[kMaxRowEffects * packed_size(kMaxRowLogits)];  // kappa3(., ., a_b H^-1)
+  for (int f = 0; f < factors<S>(); ++f)
+    for (int e = 0; e < effects<S>(f); ++e)
+      v[first<S>(f) + e] = doubles(&U_[(variable<S>(i)[f] + e) * vectors])[size()];
+  for (int c = 0; c < C; ++c) {
+    Av[c] = 0.0;
+    for (int b = 0; b < q; ++b) Av[c] += A[c * q + b] * v[b];
+  }
   curvature(i, Av, omega1, M);
-  third_of_effects(i, &s_[i * C * q_], K);
+  third_of_effects(i, inverse_of<S>(i), K);
+  predictor<S, kVectors>(i, vectors, D);
   for (int c = 0; c < C; ++c)
-    for (std::size_t j = 0; j < vectors_; ++j)
-      to.gradient[j] += residual(i, c) * P[c * vectors_ + j] - 0.5 * t[c] * D[c * vectors_ + j];
-  for (int k = 0; k < size; ++k) {
-    vd* row = &to.hessian[k * vectors_];
-    for (int c = 0; c < C; ++c) {
-      double left = 0.0;
-      for (int l = 0; l < C; ++l) left += M[packed(c, l)] * d[l * lanes + k];
-      if (k < m) {
-        const int a = theta_row_[k], b = theta_column_[k];
-        left -= z[z_index_[a]] * (2.0 * K[b * packed_size(C) + packed(logit<kC>(a), c)] -
-                                  weight<kC>(i, logit<kC>(a), c) * v[b]);
-      }
-      for (std::size_t j = 0; j < vectors_; ++j) row[j] += left * D[c * vectors_ + j];
+    for (std::size_t j = 0; j < vectors; ++j) gradient[j] += residual(i, c) * D[c * vectors + j];
+  add_modes<S>(i, vectors, D);
+  for (int c = 0; c < C; ++c)
+    for (std::size_t j = 0; j < vectors; ++j) {
+      gradient[j] -= 0.5 * t[c] * D[c * vectors + j];
+      vd sum{};
+      for (int l = 0; l < C; ++l) sum += M[packed(c, l)] * D[l * vectors + j];
+      left[c * vectors + j] = sum;
     }
+  for (int k = 0; k < m(); ++k) {
+    const int a = theta_row_[k], b = theta_column_[k];
+    const std::size_t j = kVectors == 1 ? 0 : k / kLanes;
+    for (int c = 0; c < C; ++c)
+      left[c * vectors + j] -=
+          (z[z_index_[a]] * (2.0 * K[b * packed_size(C) + packed(logit<S>(a), c)] -
+                             weight<S>(i, logit<S>(a), c) * v[b])) *
+          unit_[k];
   }
 }
 
 // Y'U + U'Y - U'U with Y_k = sum (r - omega1 / 2) z_a in the place of theta_k = Lambda[a, b].
 void CrossedData::add_levels(Derivatives& out) const {
+  std::vector<vd> left(kBatch * vectors_);
   for_each_level([&](std::size_t variable, int f) {
-    for (int e = 0; e < layout_.effects[f]; ++e) {
-      const double* u = doubles(&U_[(variable + e) * vectors_]);
-      for (int k = 0; k < size(); ++k) {
-        double left = -u[k];
-        if (k < m() && theta_column_[k] == first(f) + e) {
-          const std::size_t row = variable + theta_row_[k] - first(f);
-          left += 2.0 * (Rz_[row] - 0.5 * Sz_[row]);
-        }
-        for (std::size_t c = 0; c < vectors_; ++c)
-          out.hessian[k * vectors_ + c] += left * U_[(variable + e) * vectors_ + c];
+    const std::size_t count = layout_.effects[f];
+    for (std::size_t j = 0; j < count * vectors_; ++j) left[j] = -U_[variable * vectors_ + j];
+    for (int k = 0; k < m(); ++k)
+      if (factor_of(k) == f) {
+        const std::size_t row = variable + theta_row_[k] - first(f);
+        left[(theta_column_[k] - first(f)) * vectors_ + k / kLanes] +=
+            (2.0 * Rz_[row] - Sz_[row]) * unit_[k];
       }
-    }
+    add_products(left.data(), &U_[variable * vectors_], count, vectors_, out.hessian.data());
   });
 }
 

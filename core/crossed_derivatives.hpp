@@ -12,12 +12,15 @@ namespace multilogit {
 struct CrossedData::Derivatives {
   std::size_t vectors;
   std::vector<vd> gradient;   // vectors
-  std::vector<vd> hessian;    // (p + m) x vectors: its symmetric part is meant
+  std::vector<vd> hessian;    // a line for every lane: its symmetric part is meant
   std::vector<double> trace;  // m: tr(H^-1 A'W Z_k)
   bool exact = false;
 
-  Derivatives(int size, int m, std::size_t lanes)
-      : vectors(lanes), gradient(lanes), hessian(size * lanes), trace(m) {}
+  Derivatives(int m, std::size_t registers)
+      : vectors(registers),
+        gradient(registers),
+        hessian(registers * kLanes * registers),
+        trace(m) {}
 
   double& hessian_at(std::size_t k, std::size_t l) {
     return reinterpret_cast<double*>(&hessian[k * vectors])[l];

@@ -67,14 +67,13 @@ void CrossedData::multiply_filled(const double* values, std::size_t stride, doub
 }
 
 // T += sum_g K_g'X_g of one direction.
-void CrossedData::add_filled_direction(std::size_t direction, std::size_t vectors, double* T,
+void CrossedData::add_filled_direction(std::size_t direction, std::size_t width, double* T,
                                        std::size_t ld, std::size_t threads) const {
   const std::size_t n = layout_.remainder;
   std::vector<double> K, X;
   for_each_batch([&](std::size_t from, std::size_t to, std::size_t rows) {
     multiply_add(n, n, rows, 1.0, {lay_out(K_.data(), 1, from, to, K), 1, n},
-                 {lay_out(doubles(X_.data()) + direction, vectors * kLanes, from, to, X), n, 1}, T,
-                 ld, threads);
+                 {lay_out(doubles(X_) + direction, width, from, to, X), n, 1}, T, ld, threads);
   });
 }
 

@@ -11,13 +11,17 @@
 
 namespace multilogit {
 
-inline vd load(const double* from) {
-  vd out;
+template <class R = vd>
+R load(const double* from) {
+  R out;
   std::memcpy(&out, from, sizeof out);
   return out;
 }
 
 inline double* doubles(std::vector<vd>& lanes) { return reinterpret_cast<double*>(lanes.data()); }
+inline const double* doubles(const std::vector<vd>& lanes) {
+  return reinterpret_cast<const double*>(lanes.data());
+}
 inline const double* doubles(const vd* lanes) { return reinterpret_cast<const double*>(lanes); }
 
 // work(worker, range, item) for every item of every range.

@@ -18,14 +18,13 @@ using ColumnSource = std::function<void(std::size_t k, double* column)>;
 
 // Derivatives E_1, E_2, ... of S.
 struct DirectionSource {
-  // Rows from .. to - 1 of column k of every E, side by side in the lanes of `vectors` registers:
-  // added to `column`, n x vectors numbers.
-  std::function<void(std::size_t k, std::size_t from, std::size_t to, vd* column)> column;
+  // Rows from .. to - 1 of column k of every E, side by side: added to `column`, n x width numbers.
+  std::function<void(std::size_t k, std::size_t from, std::size_t to, double* column)> column;
   // The same without products of slots, which are made all at once: T such that they are -T - T',
   // into a matrix of zeros. Null where slots are few.
-  std::function<void(std::size_t k, std::size_t from, std::size_t to, vd* column)> row_column;
+  std::function<void(std::size_t k, std::size_t from, std::size_t to, double* column)> row_column;
   std::function<void(std::size_t direction, double* T, std::size_t ld)> products;
-  std::size_t vectors;
+  std::size_t width;  // whole registers where the remainder is sparse
   std::size_t count;  // directions
 };
 

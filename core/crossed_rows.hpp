@@ -84,9 +84,10 @@ inline double CrossedData::differentiate_tile(std::size_t t, const double* eta) 
 }
 
 // W A of row i, C x q.
-inline void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
-  if (C_ == 1) {
-    for (int b = 0; b < q_; ++b) WA[b] = w_[i] * A[b];
+template <class S>
+void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
+  if (S::C == 1 || C_ == 1) {
+    for (int b = 0; b < row_effects<S>(); ++b) WA[b] = w_[i] * A[b];
     return;
   }
   for (int c = 0; c < C_; ++c)
@@ -146,54 +147,73 @@ inline void CrossedData::curvature(std::size_t i, const double* Av, double* omeg
   for (int j = 0; j < packed_size(C_); ++j) out[j] = -w[j] - 0.5 * out[j];
 }
 
-// Of directions D what kappa3(., ., D) is made of: w3 D, or W D. Logits are `stride` and `kept`
-// registers apart.
-inline void CrossedData::keep_slope(std::size_t i, const vd* D, std::size_t stride, vd* out,
-                                    std::size_t kept) const {
+// kappa3(., ., D), packed: w3 D. Logits of D are `stride` registers apart.
+template <class R>
+void CrossedData::third_of_directions(std::size_t i, const R* D, std::size_t stride, R* out) const {
   if (!categorical_) {
     *out = w3_[i] * *D;
     return;
   }
-  for (int c = 0; c < C_; ++c) {
-    vd sum{};
-    for (int d = 0; d < C_; ++d) sum += weight(i, c, d) * D[d * stride];
-    out[c * kept] = sum;
-  }
-}
-
-// kappa3(., ., D), packed, from that.
-inline void CrossedData::third_of_slope(std::size_t i, const vd* slope, std::size_t stride,
-                                        vd* out) const {
-  if (!categorical_) {
-    *out = *slope;
-    return;
-  }
   double pi[kMaxRowLogits];
-  vd s[kMaxRowLogits];
+  R s[kMaxRowLogits];
   detail::load_row(C_, &pi_[i], padded_, pi);
-  for (int c = 0; c < C_; ++c) s[c] = slope[c * stride];
+  for (int c = 0; c < C_; ++c) {
+    s[c] = R{};
+    for (int d = 0; d < C_; ++d) s[c] += weight(i, c, d) * D[d * stride];
+  }
   third_of_direction(C_, pi, s, out);
 }
 
-// S = A H^-1, V = SA' and t of row i.
-template <int kC>
+// A H^-1, V = A H^-1 A' and t of row i.
+template <class S>
 void CrossedData::form_row(std::size_t i, const double* covariance) {
-  const int C = kC ? kC : C_;
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
   const double* A = effects_of(i);
-  double *S = &s_[i * C * q_], *V = &V_[i * packed_size(C)];
+  double *AH = &s_[i * C * q], *V = &V_[i * packed_size(C)];
   for (int c = 0; c < C; ++c) {
-    for (int b = 0; b < q_; ++b) {
+    for (int b = 0; b < q; ++b) {
       double sum = 0.0;
-      for (int e = 0; e < q_; ++e) sum += covariance[b * q_ + e] * A[c * q_ + e];
-      S[c * q_ + b] = sum;
+      for (int e = 0; e < q; ++e) sum += covariance[b * q + e] * A[c * q + e];
+      AH[c * q + b] = sum;
     }
     for (int d = 0; d <= c; ++d) {
       double sum = 0.0;
-      for (int b = 0; b < q_; ++b) sum += S[c * q_ + b] * A[d * q_ + b];
+      for (int b = 0; b < q; ++b) sum += AH[c * q + b] * A[d * q + b];
       V[packed(c, d)] = sum;
     }
   }
   third_of_form(i, V, &t_[i * C]);
+}
+
+// P of row i, C x `vectors`: x of beta, and z_a u_b in the logit of a for theta_k = Lambda[a, b].
+template <class S, int kVectors, class R>
+void CrossedData::predictor(std::size_t i, std::size_t vectors, R* P) const {
+  constexpr std::size_t lanes = sizeof(R) / sizeof(double);
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
+  for (int c = 0; c < C; ++c)
+    for (std::size_t v = 0; v < vectors; ++v)
+      P[c * vectors + v] = load<R>(doubles(&x_lanes_[(i * C + c) * vectors_]) + v * lanes);
+  for (int k = 0; k < m(); ++k) {
+    const int f = factor_of(k), a = theta_row_[k];
+    const double u = u_[variable<S>(i)[f] + theta_column_[k] - first<S>(f)];
+    const std::size_t v = kVectors == 1 ? 0 : k / lanes;
+    P[logit<S>(a) * vectors + v] += (z_[i * q + z_index_[a]] * u) * load<R>(doubles(&unit_[k]));
+  }
+}
+
+// From P to D = P + A U.
+template <class S, class R>
+void CrossedData::add_modes(std::size_t i, std::size_t vectors, R* D) const {
+  constexpr std::size_t lanes = sizeof(R) / sizeof(double);
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
+  const double* A = effects_of<S>(i);
+  for (int f = 0; f < factors<S>(); ++f)
+    for (int e = 0; e < effects<S>(f); ++e) {
+      const double* u = doubles(&U_[(variable<S>(i)[f] + e) * vectors_]);
+      for (int c = 0; c < C; ++c)
+        for (std::size_t v = 0; v < vectors; ++v)
+          D[c * vectors + v] += A[c * q + first<S>(f) + e] * load<R>(u + v * lanes);
+    }
 }
 
 }  // namespace multilogit

@@ -128,13 +128,13 @@ class SparseRemainder : public Remainder {
   // S^-1 E_k S^-1 = -dS^-1/dE_k, so tr(S^-1 E_k S^-1 E_l) needs dZ_k where E_l is not zero: factor
   // and inverse are differentiated along all directions at once.
   void traces(const DirectionSource& source, double* out, std::size_t) override {
-    const std::size_t n = at_.size(), vectors = source.vectors, count = source.count;
+    const std::size_t n = at_.size(), vectors = source.width / kLanes, count = source.count;
     std::vector<vd> d(at_.nonzeros() * vectors), column(n * vectors);
     differentiate_factor(source, d.data(), column.data());
     differentiate_inverse(vectors, d.data());
     std::vector<vd> sums(count * vectors);
     for (std::size_t j = 0; j < n; ++j) {
-      source.column(j, j, n, column.data());
+      source.column(j, j, n, reinterpret_cast<double*>(column.data()));
       for (std::int64_t p = at_.first[j]; p < at_.first[j + 1]; ++p) {
         const double factor = p == at_.first[j] ? -1.0 : -2.0;
         const auto* dZ = reinterpret_cast<const double*>(&d[p * vectors]);
@@ -152,9 +152,9 @@ class SparseRemainder : public Remainder {
  private:
   // dL along the directions.
   void differentiate_factor(const DirectionSource& source, vd* d, vd* column) const {
-    const std::size_t n = at_.size(), vectors = source.vectors;
+    const std::size_t n = at_.size(), vectors = source.width / kLanes;
     for (std::size_t j = 0; j < n; ++j) {
-      source.column(j, j, n, column);
+      source.column(j, j, n, reinterpret_cast<double*>(column));
       for (std::int64_t l = at_.left[j]; l < at_.left[j + 1]; ++l) {
         const std::int64_t from = at_.left_position[l];
         for (std::int64_t p = from; p < at_.first[at_.left_column[l] + 1]; ++p)
