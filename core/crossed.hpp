@@ -130,6 +130,7 @@ class CrossedData {
   double weight(std::size_t i, int c, int d) const {
     return S::C == 1 ? w_[i] : w_[packed(c, d) * padded_ + i];
   }
+  template <class S>
   void predict_tile(std::size_t t, const std::vector<double>& u, double* eta) const;
   void score_tile(std::size_t t, const double* eta);
   double differentiate_tile(std::size_t t, const double* eta);
@@ -147,10 +148,15 @@ class CrossedData {
   bool try_step(const std::vector<double>& step, double norm, int halvings, double& there,
                 std::size_t threads);
   bool factor(std::size_t threads);
+  template <class S>
+  void add_scores(std::size_t g, double* rest);
+  template <class S>
   void factor_group(std::size_t g, double* H_levels);
   void remainder_column(std::size_t k, double* column) const;
   void add_row_weights(std::size_t k, double* column) const;
   void solve(double* x, std::size_t width, std::size_t threads) const;
+  template <class R>
+  void solve_lanes(double* x, std::size_t vectors, std::size_t threads) const;
   double half_log_determinant() const;
 
   // at the modes

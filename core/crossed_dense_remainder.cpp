@@ -100,6 +100,10 @@ class DenseRemainder : public Remainder {
     for (std::size_t i = n_; i-- > 0;) {  // U x = y
       const double* row = s() + i * ld_;
       const double scale = 1.0 / row[i];
+      if (width == 1) {
+        x[i] = scale * (x[i] - dot(row + i + 1, x + i + 1, n_ - i - 1));
+        continue;
+      }
       for (std::size_t j = i + 1; j < n_; ++j)
         for (std::size_t c = 0; c < width; ++c) x[i * width + c] -= row[j] * x[j * width + c];
       for (std::size_t c = 0; c < width; ++c) x[i * width + c] *= scale;

@@ -45,7 +45,8 @@ double CrossedData::differentiate_rows(std::size_t threads) {
   std::vector<double> sums(row_ranges_.count());
   for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t t) {
     double eta[kMaxRowLogits * kLanes];
-    predict_tile(t, u_, eta);
+    C_ == 1 && q_ == layout_.factors ? predict_tile<Scalars>(t, u_, eta)
+                                     : predict_tile<AnySizes>(t, u_, eta);
     sums[range] += differentiate_tile(t, eta);
   });
   double total = 0.0;
@@ -262,16 +263,14 @@ void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, v
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const std::size_t vectors = kVectors ? kVectors : vectors_;
   const double *A = effects_of<S>(i), *z = &z_[i * q], *t = &t_[i * C];
-  double v[kMaxRowEffects], Av[kMaxRowLogits];
+  double v[kMaxRowEffects], Av[kMaxRowLogits] = {};
   double M[packed_size(kMaxRowLogits)];                   // -W - Omega / 2
   double K[kMaxRowEffects * packed_size(kMaxRowLogits)];  // kappa3(., ., a_b H^-1)
   for (int f = 0; f < factors<S>(); ++f)
     for (int e = 0; e < effects<S>(f); ++e)
       v[first<S>(f) + e] = doubles(&U_[(variable<S>(i)[f] + e) * vectors])[size()];
-  for (int c = 0; c < C; ++c) {
-    Av[c] = 0.0;
+  for (int c = 0; c < C; ++c)
     for (int b = 0; b < q; ++b) Av[c] += A[c * q + b] * v[b];
-  }
   curvature(i, Av, omega1, M);
   third_of_effects(i, inverse_of<S>(i), K);
   predictor<S, kVectors>(i, vectors, D);

@@ -32,65 +32,77 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 // r and W of every row at u, and the gradient A'r - u.
 void CrossedData::score(const std::vector<double>& u, std::size_t threads) {
-  for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t, std::size_t t) {
-    double eta[kMaxRowLogits * kLanes];
-    predict_tile(t, u, eta);
-    score_tile(t, eta);
-  });
-  const std::size_t n_E = layout_.eliminated_effects;
   for (std::size_t j = 0; j < u.size(); ++j) gradient_[j] = -u[j];
-  LevelSums<double> sums(group_ranges_.count(), layout_.remainder);
-  for_each_slot(group_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
-    double* own = sums.of(range);
-    for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-      const std::int32_t* variable = this->variable(i);
-      for (int c = 0; c < C_; ++c) {
-        const double* a = effects_of(i) + c * q_;
-        const double r = residual(i, c);
-        for (int e = 0; e < layout_.effects[0]; ++e) gradient_[variable[0] + e] += r * a[e];
-        for (int f = 1; f < layout_.factors; ++f)
-          for (int e = 0; e < layout_.effects[f]; ++e)
-            own[variable[f] - n_E + e] += r * a[first(f) + e];
-      }
-    }
+  LevelSums<double> rest(group_ranges_.count(), layout_.remainder);
+  with_sizes(1, [&]<class S, int>() {
+    for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t, std::size_t t) {
+      double eta[kMaxRowLogits * kLanes];
+      predict_tile<S>(t, u, eta);
+      score_tile(t, eta);
+    });
+    for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
+      add_scores<S>(g, rest.of(range));
+    });
   });
-  sums.add_to(gradient_.data() + n_E);
+  rest.add_to(gradient_.data() + layout_.eliminated_effects);
+}
+
+// A'r of the rows of group g.
+template <class S>
+void CrossedData::add_scores(std::size_t g, double* rest) {
+  const int C = S::C ? S::C : C_, q = row_effects<S>(), q_E = effects<S>(0);
+  double own[S::effects ? S::effects : kMaxRowEffects] = {};
+  for (std::int64_t i = layout_.group_rows[g]; i < layout_.group_rows[g + 1]; ++i) {
+    const std::int32_t* variable = this->variable<S>(i);
+    for (int c = 0; c < C; ++c) {
+      const double* a = effects_of<S>(i) + c * q;
+      const double r = residual(i, c);
+      for (int e = 0; e < q_E; ++e) own[e] += r * a[e];
+      for (int f = 1; f < factors<S>(); ++f)
+        for (int e = 0; e < effects<S>(f); ++e)
+          rest[variable[f] - layout_.eliminated_effects + e] += r * a[first<S>(f) + e];
+    }
+  }
+  for (int e = 0; e < q_E; ++e) gradient_[g * q_E + e] += own[e];
 }
 
 // H_gg^-1, H_gR and K_g = H_gg^-1 H_gR at the present weights; adds to the diagonal blocks of H_RR.
+template <class S>
 void CrossedData::factor_group(std::size_t g, double* H_levels) {
-  const int q_E = layout_.effects[0], others = layout_.factors - 1;
-  double H[kMaxRowEffects * kMaxRowEffects] = {};
-  for (int e = 0; e < q_E; ++e) H[e * kMaxRowEffects + e] = 1.0;
+  constexpr int most = S::effects ? S::effects : kMaxRowEffects;
+  const int q_E = effects<S>(0), others = factors<S>() - 1, q = row_effects<S>();
+  const int C = S::C ? S::C : C_;
+  double H[most * most] = {};
+  for (int e = 0; e < q_E; ++e) H[e * most + e] = 1.0;
   const std::int64_t first_slot = layout_.group_slots[g], end_slot = layout_.group_slots[g + 1];
   std::fill(H_R_.begin() + first_slot * q_E, H_R_.begin() + end_slot * q_E, 0.0);
   double WA[kMaxRowLogits * kMaxRowEffects];
   for (std::int64_t i = layout_.group_rows[g]; i < layout_.group_rows[g + 1]; ++i) {
-    weigh(i, effects_of(i), WA);
-    for (int l = 0; l < C_; ++l) {
-      const double *a = effects_of(i) + l * q_, *wa = WA + l * q_;
+    weigh<S>(i, effects_of<S>(i), WA);
+    for (int l = 0; l < C; ++l) {
+      const double *a = effects_of<S>(i) + l * q, *wa = WA + l * q;
       for (int e = 0; e < q_E; ++e) {
-        for (int d = 0; d <= e; ++d) H[e * kMaxRowEffects + d] += wa[e] * a[d];
+        for (int d = 0; d <= e; ++d) H[e * most + d] += wa[e] * a[d];
         for (int f = 0; f < others; ++f) {
           double* out = &H_R_[static_cast<std::size_t>(layout_.row_slot[i * others + f]) * q_E + e];
-          for (int b = 0; b < layout_.effects[f + 1]; ++b)
-            out[b * q_E] += wa[e] * a[first(f + 1) + b];
+          for (int b = 0; b < effects<S>(f + 1); ++b)
+            out[b * q_E] += wa[e] * a[first<S>(f + 1) + b];
         }
       }
       for (int f = 1; f <= others; ++f) {
-        double* out = H_levels + (variable(i)[f] - layout_.eliminated_effects) * widest_;
-        for (int b = first(f); b < first(f + 1); ++b, out += widest_)
-          for (int c = first(f); c < first(f + 1); ++c) out[c - first(f)] += wa[b] * a[c];
+        double* out = H_levels + (variable<S>(i)[f] - layout_.eliminated_effects) * widest_;
+        for (int b = first<S>(f); b < first<S>(f + 1); ++b, out += widest_)
+          for (int c = first<S>(f); c < first<S>(f + 1); ++c) out[c - first<S>(f)] += wa[b] * a[c];
       }
     }
   }
-  SmallCholesky<kMaxRowEffects, double> L;
+  SmallCholesky<most, double> L;
   L.factor(H, q_E);
   log_pivots_[g] = 0.0;
-  for (int e = 0; e < q_E; ++e) log_pivots_[g] += std::log(L.L[e * kMaxRowEffects + e]);
+  for (int e = 0; e < q_E; ++e) log_pivots_[g] += std::log(L.L[e * most + e]);
   double* inverse = &Hinv_[g * q_E * q_E];
   for (int e = 0; e < q_E; ++e) {
-    double column[kMaxRowEffects] = {};
+    double column[most] = {};
     column[e] = 1.0;
     L.solve(column, q_E);
     std::copy_n(column, q_E, inverse + e * q_E);
@@ -155,8 +167,10 @@ void CrossedData::add_row_weights(std::size_t k, double* column) const {
 bool CrossedData::factor(std::size_t threads) {
   factored_ = false;
   LevelSums<double> H_levels(group_ranges_.count(), H_levels_.size());
-  for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
-    factor_group(g, H_levels.of(range));
+  with_sizes(1, [&]<class S, int>() {
+    for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
+      factor_group<S>(g, H_levels.of(range));
+    });
   });
   std::fill(H_levels_.begin(), H_levels_.end(), 0.0);
   H_levels.add_to(H_levels_.data());
@@ -175,34 +189,45 @@ double CrossedData::half_log_determinant() const {
   return sum;
 }
 
-// x <- H^-1 x for the variables x width matrix x, row-major.
+// x <- H^-1 x for the variables x width matrix x, row-major; width: 1, or whole registers.
 void CrossedData::solve(double* x, std::size_t width, std::size_t threads) const {
-  const std::size_t q_E = layout_.effects[0];
-  double* x_R = x + layout_.eliminated_effects * width;
-  for_each_range(position_ranges_, threads, [&](std::size_t, std::size_t, std::size_t k) {
-    for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
-         ++slot) {
-      const auto s = static_cast<std::size_t>(*slot);
-      for (std::size_t e = 0; e < q_E; ++e) {
-        const double* from = x + (layout_.slot_group[s] * q_E + e) * width;
-        for (std::size_t c = 0; c < width; ++c) x_R[k * width + c] -= K_[s * q_E + e] * from[c];
-      }
+  if (width == 1)
+    solve_lanes<double>(x, 1, threads);
+  else
+    solve_lanes<vd>(x, width / kLanes, threads);
+}
+
+// x_R <- S^-1 (x_R - sum_g K_g'x_g), x_g <- H_gg^-1 x_g - K_g x_R
+template <class R>
+void CrossedData::solve_lanes(double* numbers, std::size_t vectors, std::size_t threads) const {
+  const std::size_t q_E = layout_.effects[0], ranges = group_ranges_.count();
+  auto* x = reinterpret_cast<R*>(numbers);
+  R* x_R = x + layout_.eliminated_effects * vectors;
+  LevelSums<R> sums(ranges, layout_.remainder * vectors);
+  for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t g) {
+    const R* x_g = x + g * q_E * vectors;
+    for (std::int64_t s = layout_.group_slots[g]; s < layout_.group_slots[g + 1]; ++s) {
+      R* out = sums.of(range) + layout_.slot_position[s] * vectors;
+      for (std::size_t e = 0; e < q_E; ++e)
+        for (std::size_t v = 0; v < vectors; ++v) out[v] -= K_[s * q_E + e] * x_g[e * vectors + v];
     }
   });
-  remainder_->solve(x_R, width, threads);
-  for_each_slot(group_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
-    std::vector<double> out(q_E * width);
+  sums.add_to(x_R);
+  remainder_->solve(reinterpret_cast<double*>(x_R), vectors * sizeof(R) / sizeof(double), threads);
+  for_each_slot(ranges, threads, [&](std::size_t, std::size_t range) {
+    std::vector<R> out(q_E * vectors);
     for (std::size_t g = group_ranges_.first[range]; g < group_ranges_.first[range + 1]; ++g) {
-      double* x_g = x + g * q_E * width;
-      std::fill(out.begin(), out.end(), 0.0);
+      R* x_g = x + g * q_E * vectors;
+      std::fill(out.begin(), out.end(), R{});
       for (std::size_t e = 0; e < q_E; ++e)
         for (std::size_t d = 0; d < q_E; ++d)
-          for (std::size_t c = 0; c < width; ++c)
-            out[e * width + c] += Hinv_[(g * q_E + e) * q_E + d] * x_g[d * width + c];
+          for (std::size_t v = 0; v < vectors; ++v)
+            out[e * vectors + v] += Hinv_[(g * q_E + e) * q_E + d] * x_g[d * vectors + v];
       for (std::int64_t s = layout_.group_slots[g]; s < layout_.group_slots[g + 1]; ++s) {
-        const double* from = x_R + layout_.slot_position[s] * width;
+        const R* from = x_R + layout_.slot_position[s] * vectors;
         for (std::size_t e = 0; e < q_E; ++e)
-          for (std::size_t c = 0; c < width; ++c) out[e * width + c] -= K_[s * q_E + e] * from[c];
+          for (std::size_t v = 0; v < vectors; ++v)
+            out[e * vectors + v] -= K_[s * q_E + e] * from[v];
       }
       std::copy(out.begin(), out.end(), x_g);
     }

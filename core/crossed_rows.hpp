@@ -29,16 +29,17 @@ inline void load_row(int count, const double* from, std::size_t stride, double* 
 constexpr int kMaxLogitPairs = packed_size(kMaxRowLogits);
 
 // eta of a tile of rows, C x kLanes.
-inline void CrossedData::predict_tile(std::size_t t, const std::vector<double>& u,
-                                      double* eta) const {
+template <class S>
+void CrossedData::predict_tile(std::size_t t, const std::vector<double>& u, double* eta) const {
+  const int C = S::C ? S::C : C_;
   const std::size_t i0 = t * kLanes, end = std::min(i0 + kLanes, layout_.rows);
-  for (int c = 0; c < C_; ++c) {
+  for (int c = 0; c < C; ++c) {
     for (std::size_t i = i0; i < end; ++i) {
-      const double* a = effects_of(i) + c * q_;
-      const std::int32_t* variable = this->variable(i);
+      const double* a = effects_of<S>(i) + c * row_effects<S>();
+      const std::int32_t* variable = this->variable<S>(i);
       double sum = eta0_[c * padded_ + i];
-      for (int f = 0; f < layout_.factors; ++f)
-        for (int e = 0; e < layout_.effects[f]; ++e) sum += a[first(f) + e] * u[variable[f] + e];
+      for (int f = 0; f < factors<S>(); ++f)
+        for (int e = 0; e < effects<S>(f); ++e) sum += a[first<S>(f) + e] * u[variable[f] + e];
       eta[c * kLanes + i - i0] = sum;
     }
     std::fill(eta + c * kLanes + end - i0, eta + (c + 1) * kLanes, 0.0);
