@@ -80,8 +80,8 @@ CrossedData::CrossedData(const CrossedColumns& data, const std::vector<FactorCod
   row_ranges_ = equal_ranges(tiles_, ranges(rows), [](std::size_t i) { return i; });
   group_ranges_ =
       equal_ranges(layout_.groups, apart, [&](std::size_t g) { return layout_.group_rows[g]; });
-  position_ranges_ = equal_ranges(layout_.remainder, ranges(layout_.slots()),
-                                  [&](std::size_t k) { return layout_.position_slots.first[k]; });
+  stripe_ranges_ = equal_ranges(layout_.stripes(), ranges(layout_.slots()),
+                                [&](std::size_t t) { return layout_.stripe_slots.first[t]; });
 }
 
 // What is large, once it is sure to fit.
@@ -108,7 +108,7 @@ void CrossedData::allocate() {
   H_levels_.resize(layout_.remainder * widest_);
   cov_RR_.resize(layout_.rows * pairs_);
   remainder_ = plan_.sparse ? sparse_remainder(std::move(plan_.pattern))
-                            : dense_remainder(layout_.remainder);
+                            : dense_remainder(layout_.remainder, layout_.stripe);
 }
 
 void CrossedData::set_response(const std::vector<const double*>& counts, const double* trials) {

@@ -20,6 +20,7 @@
 // then beta; one more lane is for v = H^-1 A'(w3 h), whose A v takes the place of d eta.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -152,7 +153,7 @@ class CrossedData {
   void add_scores(std::size_t g, double* rest);
   template <class S>
   void factor_group(std::size_t g, double* H_levels);
-  void remainder_column(std::size_t k, double* column) const;
+  void remainder_stripe(std::size_t stripe, double* columns, std::size_t ld) const;
   void add_row_weights(std::size_t k, double* column) const;
   void solve(double* x, std::size_t width, std::size_t threads) const;
   template <class R>
@@ -162,7 +163,8 @@ class CrossedData {
   // at the modes
   double differentiate_rows(std::size_t threads);
   void invert(std::size_t threads);
-  void invert_column(std::size_t k, double* work);
+  void invert_stripe(std::size_t stripe, double* work);
+  void keep_inverse(std::size_t k, const double* column);
   template <class S = AnySizes>
   void row_covariance(std::size_t i, double* covariance) const;
   template <class S = AnySizes>
@@ -215,12 +217,13 @@ class CrossedData {
   template <class S, class R>
   void add_group_trace(std::size_t g, std::size_t vectors, const R* H, R* A, R* sums) const;
   template <class S, class R, int kVectors>
-  void add_cross_trace(std::size_t k, std::size_t made, double* work, R* memory, R* sums) const;
+  void add_cross_trace(std::size_t stripe, std::size_t made, double* work, R* memory,
+                       R* sums) const;
   template <class R>
   void add_filled_trace(std::size_t count, std::size_t vectors, R* sums, std::size_t threads) const;
   template <class S, class R, int kVectors>
-  void direction_column(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
-                        R* column) const;
+  void direction_stripe(std::size_t stripe, bool whole, std::size_t to, std::size_t made,
+                        R* columns) const;
   template <class S, class R, int kVectors>
   void add_row_directions(std::size_t k, std::size_t from, std::size_t to, std::size_t made,
                           R* column) const;
@@ -279,6 +282,11 @@ class CrossedData {
   std::size_t first_row(std::size_t range) const {
     return layout_.group_rows[group_ranges_.first[range]];
   }
+  // The effects of a stripe.
+  std::size_t begin_of(std::size_t stripe) const { return stripe * layout_.stripe; }
+  std::size_t end_of(std::size_t stripe) const {
+    return std::min(layout_.remainder, (stripe + 1) * layout_.stripe);
+  }
   // visit(variable, f) for every level of every factor.
   template <class Visit>
   void for_each_level(const Visit& visit) const {
@@ -292,7 +300,7 @@ class CrossedData {
   bool categorical_;
   int C_, x_columns_, p_, q_;
   std::size_t tiles_, padded_;  // of kLanes rows; their rows
-  Ranges row_ranges_, group_ranges_, position_ranges_;
+  Ranges row_ranges_, group_ranges_, stripe_ranges_;
   std::vector<int> own_effect_;  // effect of the caller -> effect here
   std::vector<int> logit_;       // of each column of z_
   std::vector<double> x_, z_;    // rows x columns of X, rows x q

@@ -53,22 +53,21 @@ double dot(const double* a, const double* b, std::size_t n) {
 
 class DenseRemainder : public Remainder {
  public:
-  explicit DenseRemainder(std::size_t n)
+  DenseRemainder(std::size_t n, std::size_t stripe)
       : n_(n),
+        stripe_(stripe),
         ld_((n + kLanes - 1) / kLanes * kLanes + (n % 512 == 0 ? kLanes : 0)),
         s_(n * ld_ / kLanes + 1),
         v_(n * ld_ / kLanes + 1) {
     std::fill_n(v(), n * ld_, 0.0);
   }
 
-  void assemble(const ColumnSource& source, std::size_t threads) override {
+  void assemble(const StripeSource& source, std::size_t threads) override {
     inverted_ = false;
-    const std::size_t slots = (n_ + kMade - 1) / kMade;
-    for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
-      for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
-        std::fill(s() + k * ld_ + k, s() + k * ld_ + n_, 0.0);
-        source(k, s() + k * ld_);
-      }
+    for_each_slot((n_ + stripe_ - 1) / stripe_, threads, [&](std::size_t, std::size_t stripe) {
+      const std::size_t from = stripe * stripe_, to = std::min(n_, from + stripe_);
+      for (std::size_t k = from; k < to; ++k) std::fill(s() + k * ld_ + k, s() + k * ld_ + n_, 0.0);
+      source(stripe, s() + from * ld_, ld_);
     });
   }
 
@@ -118,7 +117,9 @@ class DenseRemainder : public Remainder {
     inverted_ = true;
   }
 
-  const double* inverse_column(std::size_t k, double*) const override { return s() + k * ld_; }
+  const double* inverse_stripe(std::size_t stripe, double*) const override {
+    return s() + stripe * stripe_ * ld_;
+  }
   void release(std::size_t, double*) const override {}
   double work() const override {
     return static_cast<double>(n_) * static_cast<double>(n_) * static_cast<double>(n_) / 6.0;
@@ -159,18 +160,22 @@ class DenseRemainder : public Remainder {
   void keep_directions(const DirectionSource& source, std::size_t threads) {
     const std::size_t slots = (n_ + kMade - 1) / kMade, size = n_ * ld_;
     kept_.reserve(source.count * size);
-    std::fill_n(E(0), source.count * size, 0.0);
     for (std::size_t k = 0; source.products && k < source.count; ++k) {
+      std::fill_n(E(k), size, 0.0);
       source.products(k, E(k), ld_);
       subtract_symmetric(E(k));
     }
-    const auto& column_of = source.products ? source.row_column : source.column;
     for_each_slot(slots, threads, [&](std::size_t, std::size_t slot) {
-      std::vector<vd> memory(n_ * source.width / kLanes + 1);
-      auto* column = reinterpret_cast<double*>(memory.data());
-      for (std::size_t k = slot * kMade; k < std::min(n_, (slot + 1) * kMade); ++k) {
-        column_of(k, k, n_, column);
-        spread(source, column, k, n_, E(0) + k * ld_, size);
+      std::vector<vd> memory(stripe_ * n_ * source.width / kLanes + 1);
+      auto* columns = reinterpret_cast<double*>(memory.data());
+      const std::size_t end = std::min(n_, (slot + 1) * kMade);
+      for (std::size_t k0 = slot * kMade; k0 < end; k0 += stripe_) {
+        source.stripe(k0 / stripe_, false, n_, columns);
+        for (std::size_t k = k0; k < std::min(end, k0 + stripe_); ++k) {
+          for (std::size_t l = 0; l < (source.products ? 0 : source.count); ++l)
+            std::fill_n(E(l) + k * ld_ + k, n_ - k, 0.0);
+          spread(source, columns + (k - k0) * n_ * source.width, k, n_, E(0) + k * ld_, size);
+        }
       }
     });
     for_each_slot(source.count * slots, threads, [&](std::size_t, std::size_t slot) {
@@ -213,11 +218,13 @@ class DenseRemainder : public Remainder {
     for_each_slot((to + kMade - 1) / kMade, threads, [&](std::size_t, std::size_t slot) {
       const std::size_t i = slot * kMade, rows = std::min(kMade, to - i);
       std::vector<double> made(kept ? 0 : source.count * kMade * to);
-      std::vector<vd> memory(kept ? 0 : to * source.width / kLanes + 1);
-      auto* column = reinterpret_cast<double*>(memory.data());
-      for (std::size_t j = 0; j < (kept ? 0 : rows); ++j) {
-        source.column(i + j, 0, to, column);
-        spread(source, column, 0, to, &made[j * to], kMade * to);
+      std::vector<vd> memory(kept ? 0 : stripe_ * n_ * source.width / kLanes + 1);
+      auto* columns = reinterpret_cast<double*>(memory.data());
+      for (std::size_t j0 = 0; j0 < (kept ? 0 : rows); j0 += stripe_) {
+        source.stripe((i + j0) / stripe_, true, to, columns);
+        for (std::size_t j = j0; j < std::min(rows, j0 + stripe_); ++j)
+          spread(source, columns + (j - j0) * n_ * source.width, 0, to, &made[j * to], kMade * to);
+        if (j0 + stripe_ > rows) std::fill(memory.begin(), memory.end(), vd{});
       }
       for (std::size_t k = 0; k < source.count; ++k) {
         const View left = kept ? View{E(k) + i * ld_, ld_, 1} : View{&made[k * kMade * to], to, 1};
@@ -265,7 +272,7 @@ class DenseRemainder : public Remainder {
     }
   }
 
-  std::size_t n_, ld_;
+  std::size_t n_, stripe_, ld_;
   Tiles s_, v_;             // S, then U, then S^-1; V
   Workspace kept_, panel_;  // all E; Y of a panel
   bool inverted_ = false;
@@ -283,8 +290,8 @@ double dense_directions(double n, double count, double fewer) {
   return count * n * kPanel + std::max({kept(count), kept(fewer), kWorkers * count * kMade * n});
 }
 
-std::unique_ptr<Remainder> dense_remainder(std::size_t n) {
-  return std::make_unique<DenseRemainder>(n);
+std::unique_ptr<Remainder> dense_remainder(std::size_t n, std::size_t stripe) {
+  return std::make_unique<DenseRemainder>(n, stripe);
 }
 
 }  // namespace multilogit

@@ -59,10 +59,10 @@ void CrossedData::invert(std::size_t threads) {
   remainder_->invert(threads);
   if (plan_.filled) multiply_filled(K_.data(), 1, -1.0, G_.data(), 1, threads);
   const int q_E = layout_.effects[0];
-  for_each_slot(position_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
+  for_each_slot(stripe_ranges_.count(), threads, [&](std::size_t, std::size_t range) {
     std::vector<double> work(layout_.remainder);
-    for (std::size_t k = position_ranges_.first[range]; k < position_ranges_.first[range + 1]; ++k)
-      invert_column(k, work.data());
+    for (std::size_t t = stripe_ranges_.first[range]; t < stripe_ranges_.first[range + 1]; ++t)
+      invert_stripe(t, work.data());
   });
   for_each_range(group_ranges_, threads, [&](std::size_t, std::size_t, std::size_t g) {
     double* out = &cov_E_[g * q_E * q_E];
@@ -73,29 +73,36 @@ void CrossedData::invert(std::size_t threads) {
   });
 }
 
-// What column k of S^-1 gives: (H^-1)_gR = -K_g S^-1, and the blocks of S^-1 itself.
-void CrossedData::invert_column(std::size_t k, double* work) {
-  const int q_E = layout_.effects[0], b = layout_.effect(static_cast<std::int32_t>(k));
-  const std::size_t n_E = layout_.eliminated_effects;
-  const double* column = remainder_->inverse_column(k, work);
-  for (const auto* slot = layout_.position_slots.begin(k);
-       !plan_.filled && slot != layout_.position_slots.end(k); ++slot) {
+// What the columns of a stripe of S^-1 give: (H^-1)_gR = -K_g S^-1, and the blocks of S^-1 itself.
+void CrossedData::invert_stripe(std::size_t stripe, double* work) {
+  const std::size_t q_E = layout_.effects[0], begin = begin_of(stripe);
+  const std::size_t ld = remainder_->leading_dimension();
+  const double* columns = remainder_->inverse_stripe(stripe, work);
+  const std::int32_t* position = layout_.slot_position.data();
+  for (const auto* slot = layout_.stripe_slots.begin(stripe);
+       !plan_.filled && slot != layout_.stripe_slots.end(stripe); ++slot) {
     const std::int32_t g = layout_.slot_group[*slot];
-    const std::size_t from = layout_.group_slots[g], to = layout_.group_slots[g + 1];
-    for (int e = 0; e < q_E; ++e)
-      G_[static_cast<std::size_t>(*slot) * q_E + e] =
-          -gathered_dot(&K_[from * q_E + e], q_E, column, &layout_.slot_position[from], to - from);
+    const std::size_t here = *slot, from = layout_.group_slots[g], to = layout_.group_slots[g + 1];
+    const double* column = columns + (position[here] - begin) * ld;
+    for (std::size_t e = 0; e < q_E; ++e)
+      G_[here * q_E + e] =
+          -gathered_dot(&K_[from * q_E + e], q_E, column, position + from, to - from);
   }
+  for (std::size_t k = begin; k < end_of(stripe); ++k) keep_inverse(k, columns + (k - begin) * ld);
+  remainder_->release(stripe, work);
+}
+
+// Of column k of S^-1 what is within its level, and what meets it in a row.
+void CrossedData::keep_inverse(std::size_t k, const double* column) {
   const std::int32_t c = layout_.block[k];
-  const int f = layout_.block_factor[c];
+  const int f = layout_.block_factor[c], b = layout_.effect(static_cast<std::int32_t>(k));
   std::copy_n(column + layout_.block_position[c], layout_.effects[f], &cov_R_[k * widest_]);
-  if (pairs_ > 0)
-    for (const auto* i = layout_.block_rows.begin(c); i != layout_.block_rows.end(c); ++i)
-      for (int e = f + 1; e < layout_.factors; ++e)
-        for (int d = 0; d < layout_.effects[e]; ++d)
-          cov_RR_[static_cast<std::size_t>(*i) * pairs_ + pair_[b * q_ + first(e) + d]] =
-              column[variable(*i)[e] - n_E + d];
-  remainder_->release(k, work);
+  if (pairs_ == 0) return;
+  for (const auto* i = layout_.block_rows.begin(c); i != layout_.block_rows.end(c); ++i)
+    for (int e = f + 1; e < layout_.factors; ++e)
+      for (int d = 0; d < layout_.effects[e]; ++d)
+        cov_RR_[static_cast<std::size_t>(*i) * pairs_ + pair_[b * q_ + first(e) + d]] =
+            column[variable(*i)[e] - layout_.eliminated_effects + d];
 }
 
 // H^-1 between the effects of row i, q x q.

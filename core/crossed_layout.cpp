@@ -69,7 +69,8 @@ void CrossedLayout::sort_rows(const FactorCodes& by) {
 void CrossedLayout::renumber(const std::vector<std::int32_t>& rank) {
   number_effects(rank);
   find_slots();
-  list_by_position();
+  set_stripe(1);
+  list_rows();
 }
 
 void CrossedLayout::number_effects(const std::vector<std::int32_t>& rank) {
@@ -118,8 +119,13 @@ void CrossedLayout::find_slots() {
   }
 }
 
-void CrossedLayout::list_by_position() {
-  position_slots = list_by(remainder, slots(), [&](std::size_t s) { return slot_position[s]; });
+void CrossedLayout::set_stripe(std::size_t size) {
+  stripe = size;
+  stripe_slots =
+      list_by(stripes(), slots(), [&](std::size_t s) { return slot_position[s] / stripe; });
+}
+
+void CrossedLayout::list_rows() {
   const int others = factors - 1;
   Lists pairs = list_by(blocks(), codes_.size(), [&](std::size_t j) { return codes_[j]; });
   for (auto& j : pairs.items) j /= others;  // the row

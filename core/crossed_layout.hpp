@@ -48,16 +48,20 @@ struct CrossedLayout {
   std::vector<std::int32_t> block_position;  // first effect of the level
   std::vector<std::int32_t> block_factor;    // 1 .. factors - 1
   std::vector<std::int32_t> block_level;
-  Lists position_slots;  // slots of each effect of the remainder, by group
-  Lists block_rows;      // rows of each level, ascending
+  std::size_t stripe = 1;  // effects of the remainder whose slots are gone through together
+  Lists stripe_slots;      // slots of each stripe, by group
+  Lists block_rows;        // rows of each level, ascending
 
   CrossedLayout(const std::vector<FactorCodes>& input, std::size_t n_rows);
 
   // Let block c come rank[c]-th from now on.
   void renumber(const std::vector<std::int32_t>& rank);
+  // Let so many effects make a stripe.
+  void set_stripe(std::size_t size);
 
   std::size_t blocks() const { return block_position.size(); }
   std::size_t slots() const { return slot_position.size(); }
+  std::size_t stripes() const { return (remainder + stripe - 1) / stripe; }
   // Multiply-adds that make S: pairs of slots in a group.
   double pairs() const { return pairs_; }
   std::size_t variables() const { return eliminated_effects + remainder; }
@@ -71,7 +75,7 @@ struct CrossedLayout {
   void sort_rows(const FactorCodes& by);
   void number_effects(const std::vector<std::int32_t>& rank);
   void find_slots();
-  void list_by_position();
+  void list_rows();
   double pairs_ = 0.0;
   std::vector<std::int32_t> codes_;  // rows x (factors - 1): block before renumbering
 };

@@ -113,21 +113,25 @@ void CrossedData::factor_group(std::size_t g, double* H_levels) {
   }
 }
 
-// Rows >= k of column k of S.
-void CrossedData::remainder_column(std::size_t k, double* column) const {
+// Rows >= k of the columns k of a stripe of S.
+void CrossedData::remainder_stripe(std::size_t stripe, double* columns, std::size_t ld) const {
   const int q_E = layout_.effects[0];
-  const auto from = static_cast<std::int32_t>(k);
-  const std::int32_t c = layout_.block[k];
-  const int own = layout_.block_factor[c];
-  column[k] += 1.0;
-  for (auto j = from; j < layout_.block_position[c] + layout_.effects[own]; ++j)
-    column[j] += H_levels_[k * widest_ + j - layout_.block_position[c]];
-  if (layout_.factors > 2) add_row_weights(k, column);
+  const std::size_t begin = begin_of(stripe);
+  for (std::size_t k = begin; k < end_of(stripe); ++k) {
+    double* column = columns + (k - begin) * ld;
+    const std::int32_t c = layout_.block[k], first = layout_.block_position[c];
+    column[k] += 1.0;
+    for (auto j = static_cast<std::int32_t>(k);
+         j < first + layout_.effects[layout_.block_factor[c]]; ++j)
+      column[j] += H_levels_[k * widest_ + j - first];
+    if (layout_.factors > 2) add_row_weights(k, column);
+  }
   if (plan_.filled) return;
   const std::int32_t* position = layout_.slot_position.data();
   const double* H = H_R_.data();
-  for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
-       ++slot) {
+  for (const auto* slot = layout_.stripe_slots.begin(stripe);
+       slot != layout_.stripe_slots.end(stripe); ++slot) {
+    double* column = columns + (position[*slot] - begin) * ld;
     const std::int64_t end = layout_.group_slots[layout_.slot_group[*slot] + 1];
     const double* K = &K_[static_cast<std::size_t>(*slot) * q_E];
     if (q_E == 1) {
@@ -176,7 +180,8 @@ bool CrossedData::factor(std::size_t threads) {
   H_levels.add_to(H_levels_.data());
   for (const double pivot : log_pivots_)
     if (!std::isfinite(pivot)) return false;
-  remainder_->assemble([this](std::size_t k, double* column) { remainder_column(k, column); },
+  remainder_->assemble([this](std::size_t stripe, double* columns,
+                              std::size_t ld) { remainder_stripe(stripe, columns, ld); },
                        threads);
   if (plan_.filled) subtract_filled(threads);
   factored_ = remainder_->factor(threads);

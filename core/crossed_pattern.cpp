@@ -15,7 +15,7 @@ std::optional<Lists> remainder_pattern(const CrossedLayout& layout, double most)
     const std::size_t begin = pattern.items.size();
     seen[c] = static_cast<std::int32_t>(c);
     pattern.items.push_back(static_cast<std::int32_t>(c));
-    for (const auto* slot = layout.position_slots.begin(k); slot != layout.position_slots.end(k);
+    for (const auto* slot = layout.stripe_slots.begin(k); slot != layout.stripe_slots.end(k);
          ++slot) {
       const std::int32_t g = layout.slot_group[*slot];
       for (std::int64_t s = layout.group_slots[g]; s < layout.group_slots[g + 1]; ++s) {

@@ -23,6 +23,10 @@ constexpr double kFilled = 0.1;
 // than they hold.
 constexpr double kBytes = 1.15 * 8.0;
 
+// Columns of a dense remainder to which slots are added at a time: they stay in the first caches
+// while memory is read in order.
+constexpr std::size_t kStripe = 32;
+
 double padded(double count) { return std::ceil(count / kLanes) * kLanes; }
 
 // Doubles that one element of the sparse factor takes: L, S^-1, indices, and derivatives of either.
@@ -87,6 +91,7 @@ CrossedPlan plan_crossed(CrossedLayout& layout, int x, int C, double memory, Kee
   const bool free = keep == Keep::sparse || plan.bytes > memory;
   const bool tried = keep == Keep::sparse || (keep == Keep::best && size.n > kSmallRemainder);
   if (tried && size.n > 0.0 && plan_sparse(layout, size, common, memory, free, plan)) return plan;
+  layout.set_stripe(kStripe);
   plan.filled = 2.0 * layout.pairs() >=
                 kFilled * size.n * size.n * static_cast<double>(layout.eliminated_effects);
   return plan;

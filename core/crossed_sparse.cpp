@@ -20,10 +20,10 @@ class SparseRemainder : public Remainder {
   explicit SparseRemainder(SparsePattern pattern)
       : at_(std::move(pattern)), L_(at_.nonzeros()), Z_(at_.nonzeros()) {}
 
-  void assemble(const ColumnSource& source, std::size_t) override {
+  void assemble(const StripeSource& source, std::size_t) override {
     std::vector<double> column(at_.size());
     for (std::size_t j = 0; j < at_.size(); ++j) {
-      source(j, column.data());
+      source(j, column.data(), 0);
       for (std::int64_t p = at_.first[j]; p < at_.first[j + 1]; ++p) {
         L_[p] = column[at_.row[p]];
         column[at_.row[p]] = 0.0;
@@ -111,7 +111,7 @@ class SparseRemainder : public Remainder {
     }
   }
 
-  const double* inverse_column(std::size_t k, double* work) const override {
+  const double* inverse_stripe(std::size_t k, double* work) const override {
     for (std::int64_t p = at_.first[k]; p < at_.first[k + 1]; ++p) work[at_.row[p]] = Z_[p];
     for (std::int64_t l = at_.left[k]; l < at_.left[k + 1]; ++l)
       work[at_.left_column[l]] = Z_[at_.left_position[l]];
@@ -134,7 +134,7 @@ class SparseRemainder : public Remainder {
     differentiate_inverse(vectors, d.data());
     std::vector<vd> sums(count * vectors);
     for (std::size_t j = 0; j < n; ++j) {
-      source.column(j, j, n, reinterpret_cast<double*>(column.data()));
+      source.stripe(j, false, n, reinterpret_cast<double*>(column.data()));
       for (std::int64_t p = at_.first[j]; p < at_.first[j + 1]; ++p) {
         const double factor = p == at_.first[j] ? -1.0 : -2.0;
         const auto* dZ = reinterpret_cast<const double*>(&d[p * vectors]);
@@ -154,7 +154,7 @@ class SparseRemainder : public Remainder {
   void differentiate_factor(const DirectionSource& source, vd* d, vd* column) const {
     const std::size_t n = at_.size(), vectors = source.width / kLanes;
     for (std::size_t j = 0; j < n; ++j) {
-      source.column(j, j, n, reinterpret_cast<double*>(column));
+      source.stripe(j, false, n, reinterpret_cast<double*>(column));
       for (std::int64_t l = at_.left[j]; l < at_.left[j + 1]; ++l) {
         const std::int64_t from = at_.left_position[l];
         for (std::int64_t p = from; p < at_.first[at_.left_column[l] + 1]; ++p)

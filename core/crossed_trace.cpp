@@ -150,10 +150,10 @@ void CrossedData::add_group_trace(std::size_t g, std::size_t vectors, const R* H
       add_outer(&A[(e * q_E + d) * vectors], &A[(d * q_E + e) * vectors], vectors, 1.0, sums);
 }
 
-// What column k of S^-1 contributes to 2 sum_g tr(H_gg^-1 N_k,g S^-1 N_l,g'): twice what the slots
+// What a stripe of S^-1 contributes to 2 sum_g tr(H_gg^-1 N_k,g S^-1 N_l,g'): twice what the slots
 // from the diagonal on do, which is the same once k and l are exchanged and averaged.
 template <class S, class R, int kVectors>
-void CrossedData::add_cross_trace(std::size_t k, std::size_t made, double* work, R* memory,
+void CrossedData::add_cross_trace(std::size_t stripe, std::size_t made, double* work, R* memory,
                                   R* sums) const {
   const std::size_t q_E = effects<S>(0), vectors = kVectors ? kVectors : made;
   const std::size_t width = q_E * vectors;
@@ -161,11 +161,14 @@ void CrossedData::add_cross_trace(std::size_t k, std::size_t made, double* work,
   R on_stack[known ? 2 * known : 1];
   R *right = known ? on_stack : memory, *left = right + width;
   const R* N = registers<R>(N_);
-  const double* column = remainder_->inverse_column(k, work);
+  const double* columns = remainder_->inverse_stripe(stripe, work);
+  const std::size_t begin = begin_of(stripe), ld = remainder_->leading_dimension();
   const std::int32_t* position = layout_.slot_position.data();
-  for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
-       ++slot) {
+  for (const auto* slot = layout_.stripe_slots.begin(stripe);
+       slot != layout_.stripe_slots.end(stripe); ++slot) {
     const std::size_t g = layout_.slot_group[*slot], end = layout_.group_slots[g + 1];
+    const std::size_t k = position[*slot];
+    const double* column = columns + (k - begin) * ld;
     std::size_t s = *slot;
     for (std::size_t j = 0; j < width; ++j) right[j] = 0.5 * column[k] * N[s * width + j];
     std::fill_n(left, width, R{});
@@ -188,7 +191,7 @@ void CrossedData::add_cross_trace(std::size_t k, std::size_t made, double* work,
     for (std::size_t e = 0; e < q_E; ++e)
       add_outer(left + e * vectors, right + e * vectors, vectors, 4.0, sums);
   }
-  remainder_->release(k, work);
+  remainder_->release(stripe, work);
 }
 
 // The same of all columns where products of slots are dense.
@@ -213,21 +216,25 @@ void CrossedData::add_filled_trace(std::size_t count, std::size_t vectors, R* su
   }
 }
 
-// Rows from .. to - 1 of column k of E.
+// Rows before `to` of the columns k of a stripe of E, from k on unless the `whole` is wanted;
+// columns are n_R x made registers.
 template <class S, class R, int kVectors>
-void CrossedData::direction_column(std::size_t k, std::size_t from, std::size_t to,
-                                   std::size_t made, R* column) const {
-  add_row_directions<S, R, kVectors>(k, from, to, made, column);
+void CrossedData::direction_stripe(std::size_t stripe, bool whole, std::size_t to, std::size_t made,
+                                   R* columns) const {
   const std::size_t q_E = effects<S>(0), vectors = kVectors ? kVectors : made;
+  const std::size_t begin = begin_of(stripe), ld = layout_.remainder * vectors;
+  for (std::size_t k = begin; k < end_of(stripe); ++k)
+    add_row_directions<S, R, kVectors>(k, whole ? 0 : k, to, made, columns + (k - begin) * ld);
+  if (plan_.filled) return;
   const R* X = registers<R>(X_);
   const std::int32_t* position = layout_.slot_position.data();
-  for (const auto* slot = layout_.position_slots.begin(k); slot != layout_.position_slots.end(k);
-       ++slot) {
+  for (const auto* slot = layout_.stripe_slots.begin(stripe);
+       slot != layout_.stripe_slots.end(stripe); ++slot) {
     const std::int32_t g = layout_.slot_group[*slot];
     const std::size_t here = *slot, end = layout_.group_slots[g + 1];
-    std::size_t s = from == k ? here : layout_.group_slots[g];
-    for (; s < end && static_cast<std::size_t>(position[s]) < to; ++s) {
-      if (static_cast<std::size_t>(position[s]) < from) continue;
+    R* column = columns + (position[here] - begin) * ld;
+    for (std::size_t s = whole ? layout_.group_slots[g] : here;
+         s < end && static_cast<std::size_t>(position[s]) < to; ++s) {
       R* out = column + position[s] * vectors;
       for (std::size_t v = 0; v < vectors; ++v) {
         R sum = out[v];
@@ -317,12 +324,12 @@ std::vector<double> CrossedData::make_traces(bool all, std::size_t threads) {
 template <class S, class R, int kVectors>
 void CrossedData::add_slot_traces(std::vector<double>& out, std::size_t count, std::size_t vectors,
                                   std::size_t threads) {
-  const std::size_t groups = group_ranges_.count(), positions = position_ranges_.count();
+  const std::size_t groups = group_ranges_.count(), stripes = stripe_ranges_.count();
   const std::size_t q_E = layout_.effects[0], lanes = vectors * kWidth<R>;
   const auto registers_of = [&](std::size_t n) { return (n * lanes + kLanes - 1) / kLanes; };
   X_.resize(registers_of(layout_.slots() * q_E));
   N_.resize(X_.size());
-  std::vector<std::vector<R>> sums(groups + positions, std::vector<R>(lanes * vectors));
+  std::vector<std::vector<R>> sums(groups + stripes, std::vector<R>(lanes * vectors));
   LevelSums<R> H_levels(groups, layout_.remainder * widest_ * vectors);
   for_each_slot(groups, threads, [&](std::size_t, std::size_t range) {
     std::vector<R> work((2 * q_E * q_E + C_ * (q_ + 1)) * vectors);
@@ -333,11 +340,11 @@ void CrossedData::add_slot_traces(std::vector<double>& out, std::size_t count, s
   dH_levels_.assign(registers_of(layout_.remainder * widest_), vd{});
   H_levels.add_to(registers<R>(dH_levels_));
   if (plan_.filled) add_filled_trace(count, vectors, sums[groups].data(), threads);
-  for_each_slot(plan_.filled ? 0 : positions, threads, [&](std::size_t, std::size_t range) {
+  for_each_slot(plan_.filled ? 0 : stripes, threads, [&](std::size_t, std::size_t range) {
     std::vector<double> work(layout_.remainder);
     std::vector<R> memory(2 * q_E * vectors);
-    for (std::size_t k = position_ranges_.first[range]; k < position_ranges_.first[range + 1]; ++k)
-      add_cross_trace<S, R, kVectors>(k, vectors, work.data(), memory.data(),
+    for (std::size_t t = stripe_ranges_.first[range]; t < stripe_ranges_.first[range + 1]; ++t)
+      add_cross_trace<S, R, kVectors>(t, vectors, work.data(), memory.data(),
                                       sums[groups + range].data());
   });
   for (std::size_t k = 0; k < count; ++k)
@@ -355,17 +362,13 @@ void CrossedData::add_remainder_traces(std::vector<double>& out, std::size_t cou
   DirectionSource source;
   source.width = vectors * kWidth<R>;
   source.count = count;
-  source.column = [&](std::size_t k, std::size_t from, std::size_t to, double* column) {
-    direction_column<S, R, kVectors>(k, from, to, vectors, reinterpret_cast<R*>(column));
+  source.stripe = [&](std::size_t stripe, bool whole, std::size_t to, double* columns) {
+    direction_stripe<S, R, kVectors>(stripe, whole, to, vectors, reinterpret_cast<R*>(columns));
   };
-  if (plan_.filled) {
-    source.row_column = [&](std::size_t k, std::size_t from, std::size_t to, double* column) {
-      add_row_directions<S, R, kVectors>(k, from, to, vectors, reinterpret_cast<R*>(column));
-    };
+  if (plan_.filled)
     source.products = [&](std::size_t direction, double* T, std::size_t ld) {
       add_filled_direction(direction, source.width, T, ld, threads);
     };
-  }
   remainder_->traces(source, traces.data(), threads);
   for (std::size_t i = 0; i < traces.size(); ++i) out[i] += traces[i];
 }
