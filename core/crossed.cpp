@@ -47,10 +47,12 @@ CrossedData::CrossedData(const CrossedColumns& data, const std::vector<FactorCod
       padded_(tiles_ * kLanes),
       logit_(data.logit) {
   plan_ = plan_crossed(layout_, x_columns_, C_, memory, keep);
-  x_.resize(rows * x_columns_);
+  x_room_ = static_cast<std::size_t>(q_) * (q_ + 1) / 2 + p_;
+  x_.resize(2 * x_room_ + rows * x_columns_ + kLanes);
   z_.resize(rows * q_);
   for (std::size_t i = 0; i < rows; ++i) {
-    for (int k = 0; k < x_columns_; ++k) x_[i * x_columns_ + k] = data.x[k][layout_.order[i]];
+    for (int k = 0; k < x_columns_; ++k)
+      x_[x_room_ + i * x_columns_ + k] = data.x[k][layout_.order[i]];
     for (int a = 0; a < q_; ++a) z_[i * q_ + a] = data.z[a][layout_.order[i]];
   }
   n_.resize(padded_);
@@ -88,9 +90,6 @@ CrossedData::CrossedData(const CrossedColumns& data, const std::vector<FactorCod
 void CrossedData::allocate() {
   const int q_E = layout_.effects[0];
   a_.resize(layout_.rows * C_ * q_);
-  s_.resize(a_.size());
-  V_.resize(layout_.rows * packed_size(C_));
-  t_.resize(layout_.rows * C_);
   Hinv_.resize(layout_.groups * q_E * q_E);
   cov_E_.resize(Hinv_.size());
   log_pivots_.resize(layout_.groups);
@@ -134,11 +133,9 @@ void CrossedData::set_structure(const std::vector<int>& z, const std::vector<int
     while (theta_column_.back() >= first(theta_factor_.back() + 1)) ++theta_factor_.back();
   }
   vectors_ = (size() + 1 + kLanes - 1) / kLanes;
-  x_lanes_.assign(layout_.rows * C_ * vectors_, vd{});
-  for (std::size_t i = 0; i < layout_.rows; ++i)
-    for (int c = 0; c < C_; ++c)
-      std::copy_n(x_.data() + i * x_columns_, x_columns_,
-                  doubles(x_lanes_) + (i * C_ + c) * vectors_ * kLanes + m() + c * x_columns_);
+  x_mask_.assign(C_ * vectors_, vd{});
+  for (int c = 0; c < C_; ++c)
+    std::fill_n(doubles(x_mask_) + c * vectors_ * kLanes + m() + c * x_columns_, x_columns_, 1.0);
   unit_.assign(m() + 1, vd{});
   for (int k = 0; k < m(); ++k) unit_[k][k % kLanes] = 1.0;
   unit_[m()][size() % kLanes] = 1.0;
@@ -258,7 +255,7 @@ void CrossedData::move_to(const double* psi) {
 void CrossedData::prepare_rows(const double* beta) {
   for (int c = 0; c < C_; ++c, beta += x_columns_)
     for (std::size_t i = 0; i < layout_.rows; ++i) {
-      const double* x = x_.data() + i * x_columns_;
+      const double* x = x_of(i);
       double eta = offset_.empty() ? 0.0 : offset_[i];
       for (int k = 0; k < x_columns_; ++k) eta += x[k] * beta[k];
       eta0_[c * padded_ + i] = eta;

@@ -37,10 +37,6 @@
 
 namespace multilogit {
 
-// Most effects of one row, over all factors, and most logits.
-constexpr int kMaxRowEffects = 32;
-constexpr int kMaxRowLogits = 16;
-
 // Consecutive ranges of about equal work: range s is first[s] .. first[s + 1] - 1.
 struct Ranges {
   std::vector<std::size_t> first{0};
@@ -113,14 +109,11 @@ class CrossedData {
   void prepare_rows(const double* beta);
   void predict_modes(const double* psi);
 
+  const double* x_of(std::size_t i) const { return &x_[x_room_ + i * x_columns_]; }
   // a row, and what its response says of it
   template <class S = AnySizes>
   const double* effects_of(std::size_t i) const {
     return &a_[i * (S::C ? S::C : C_) * row_effects<S>()];
-  }
-  template <class S = AnySizes>
-  const double* inverse_of(std::size_t i) const {
-    return &s_[i * (S::C ? S::C : C_) * row_effects<S>()];
   }
   double residual(std::size_t i, int c) const { return r_[c * padded_ + i]; }
   template <class S = AnySizes>
@@ -139,7 +132,9 @@ class CrossedData {
   void weigh(std::size_t i, const double* A, double* WA) const;
   void third_of_form(std::size_t i, const double* V, double* t) const;
   void third_of_effects(std::size_t i, const double* S, double* out) const;
-  void curvature(std::size_t i, const double* Av, double* omega1, double* out) const;
+  template <class S>
+  void curvature(std::size_t i, const RowInverse<S>& row, const double* Av, double* omega1,
+                 double* out) const;
   template <class R>
   void third_of_directions(std::size_t i, const R* D, std::size_t stride, R* out) const;
 
@@ -168,18 +163,18 @@ class CrossedData {
   template <class S = AnySizes>
   void row_covariance(std::size_t i, double* covariance) const;
   template <class S = AnySizes>
-  void form_row(std::size_t i, const double* covariance);
+  RowInverse<S> form_row(std::size_t i, const double* covariance) const;
   template <class S, int kVectors, class R>
   void predictor(std::size_t i, std::size_t vectors, R* P) const;
   template <class S, class R>
   void add_modes(std::size_t i, std::size_t vectors, R* D) const;
   void differentiate_modes(Derivatives& out, std::size_t threads);
   template <class S>
-  void weigh_row(std::size_t i, Derivatives& to);
+  RowInverse<S> weigh_row(std::size_t i, Derivatives& to) const;
   template <class S, int kVectors>
   void make_sides(std::size_t range, Derivatives& to, vd* sides, double* Rz);
   template <class S, int kVectors>
-  void add_side(std::size_t i, vd* work, vd* sides);
+  void add_side(std::size_t i, const double* t, vd* work, vd* sides);
   template <class S>
   void add_by_z(std::size_t i, const double* x, std::size_t stride, double* own,
                 double* rest) const;
@@ -191,7 +186,7 @@ class CrossedData {
   void add_levels(Derivatives& out) const;
 
   // accuracy
-  double fourth_of_form(std::size_t i) const;
+  double fourth_of_form(std::size_t i, const RowInverse<AnySizes>& row) const;
   double third_squared(std::size_t i, const double* V) const;
   void add_cube(std::size_t i, const double* B, int q, double* out) const;
   double level_third(int f, const double* covariance, std::size_t stride, const std::int32_t* from,
@@ -300,10 +295,11 @@ class CrossedData {
   bool categorical_;
   int C_, x_columns_, p_, q_;
   std::size_t tiles_, padded_;  // of kLanes rows; their rows
+  std::size_t x_room_;          // where X begins
   Ranges row_ranges_, group_ranges_, stripe_ranges_;
   std::vector<int> own_effect_;  // effect of the caller -> effect here
   std::vector<int> logit_;       // of each column of z_
-  std::vector<double> x_, z_;    // rows x columns of X, rows x q
+  std::vector<double> x_, z_;    // rows x columns of X, with room before and after; rows x q
   std::vector<double> y_;        // C x padded rows
   std::vector<double> n_, offset_;
 
@@ -323,12 +319,11 @@ class CrossedData {
   std::vector<double> traced_psi_;  // where they were computed
 
   // rows
-  std::vector<double> a_, s_;     // rows x C x q: A, A H^-1
+  std::vector<double> a_;         // rows x C x q: A
   std::vector<double> eta0_, r_;  // C x padded rows
   std::vector<double> w_;         // packed C x C, x padded rows
   std::vector<double> pi_;        // C x padded rows, if categorical
   std::vector<double> w3_, w4_;   // padded rows, if binomial
-  std::vector<double> V_, t_;     // rows x packed C x C, rows x C
 
   // H at the point where it was factored last
   std::vector<double> Hinv_;        // groups x q_E x q_E: H_gg^-1
@@ -349,7 +344,7 @@ class CrossedData {
 
   // parameters in lanes
   std::size_t vectors_ = 0;
-  std::vector<vd> x_lanes_;      // rows x C x vectors: x in the lanes of beta
+  std::vector<vd> x_mask_;       // C x vectors: 1 in the lanes of beta
   std::vector<vd> unit_;         // m + 1: 1 in the lane of theta_k, or of v, of its register
   std::vector<vd> U_;            // variables x vectors: u_k, v
   std::vector<double> Rz_, Sz_;  // variables: sums of r z and (w3 h - w A v) z

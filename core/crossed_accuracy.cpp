@@ -46,14 +46,14 @@ double CrossedData::correction(const double* psi, std::size_t threads) {
   for (std::size_t i = 0; i < layout_.rows; ++i) {
     double covariance[kMaxRowEffects * kMaxRowEffects];
     row_covariance(i, covariance);
-    form_row(i, covariance);
-    const double *A = effects_of(i), *V = &V_[i * packed_size(C_)];
-    fourth += fourth_of_form(i);
-    third += third_squared(i, V);
+    const RowInverse<AnySizes> row = form_row(i, covariance);
+    const double* A = effects_of(i);
+    fourth += fourth_of_form(i, row);
+    third += third_squared(i, row.V);
     for (int c = 0; c < C_; ++c)
       for (int f = 0; f < layout_.factors; ++f)
         for (int e = 0; e < layout_.effects[f]; ++e)
-          g[variable(i)[f] + e] += A[c * q_ + first(f) + e] * t_[i * C_ + c];
+          g[variable(i)[f] + e] += A[c * q_ + first(f) + e] * row.t[c];
   }
   std::vector<double> v = g;
   solve(v.data(), 1, threads);
@@ -73,13 +73,13 @@ double CrossedData::correction(const double* psi, std::size_t threads) {
 }
 
 // kappa4(V, V): w4 h^2.
-double CrossedData::fourth_of_form(std::size_t i) const {
-  const double* V = &V_[i * packed_size(C_)];
+double CrossedData::fourth_of_form(std::size_t i, const RowInverse<AnySizes>& row) const {
   const double nothing[kMaxRowLogits] = {};
   double omega1[kMaxRowLogits], M[kMaxLogitPairs], sum = 0.0;
-  curvature(i, nothing, omega1, M);
+  curvature(i, row, nothing, omega1, M);
   for (int c = 0; c < C_; ++c)
-    for (int d = 0; d < C_; ++d) sum -= 2.0 * (M[packed(c, d)] + weight(i, c, d)) * V[packed(c, d)];
+    for (int d = 0; d < C_; ++d)
+      sum -= 2.0 * (M[packed(c, d)] + weight(i, c, d)) * row.V[packed(c, d)];
   return sum;
 }
 

@@ -130,7 +130,7 @@ void CrossedData::row_covariance(std::size_t i, double* covariance) const {
 }
 template void CrossedData::row_covariance<AnySizes>(std::size_t, double*) const;
 
-// Row by row: A H^-1, V, t, and what they add to the right-hand sides
+// What rows add to the right-hand sides
 //
 //   N_k = Z_k'r - A'W P_k   and, in the last lane,   A't;
 //
@@ -163,20 +163,20 @@ template <class S, int kVectors>
 void CrossedData::make_sides(std::size_t range, Derivatives& to, vd* sides, double* Rz) {
   std::vector<vd> work(2 * C_ * vectors_);
   for (std::size_t i = first_row(range); i < first_row(range + 1); ++i) {
-    weigh_row<S>(i, to);
-    add_side<S, kVectors>(i, work.data(), sides);
+    const RowInverse<S> row = weigh_row<S>(i, to);
+    add_side<S, kVectors>(i, row.t, work.data(), sides);
     add_by_z<S>(i, &r_[i], padded_, Rz_.data(), Rz);
   }
 }
 
-// A H^-1, V and t, and what thetas have of their own.
+// What H^-1 says of row i; adds what thetas have of their own.
 template <class S>
-void CrossedData::weigh_row(std::size_t i, Derivatives& to) {
+RowInverse<S> CrossedData::weigh_row(std::size_t i, Derivatives& to) const {
   const int q = row_effects<S>();
-  double covariance[kMaxRowEffects * kMaxRowEffects], WAH[kMaxRowLogits * kMaxRowEffects];
+  double covariance[S::most_effects * S::most_effects], WAH[S::most_logits * S::most_effects];
   row_covariance<S>(i, covariance);
-  form_row<S>(i, covariance);
-  weigh<S>(i, inverse_of<S>(i), WAH);
+  const RowInverse<S> row = form_row<S>(i, covariance);
+  weigh<S>(i, row.AH, WAH);
   const double* z = &z_[i * q];
   for (int k = 0; k < m(); ++k) {
     const int a = theta_row_[k], b = theta_column_[k];
@@ -188,14 +188,15 @@ void CrossedData::weigh_row(std::size_t i, Derivatives& to) {
           za * weight<S>(i, logit<S>(a), logit<S>(c)) * z[z_index_[c]] * covariance[b * q + d];
     }
   }
+  return row;
 }
 
 // Row i's share in -A'W P, and in A't in the last lane: A'(t e' - W P).
 template <class S, int kVectors>
-void CrossedData::add_side(std::size_t i, vd* work, vd* sides) {
+void CrossedData::add_side(std::size_t i, const double* t, vd* work, vd* sides) {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const std::size_t vectors = kVectors ? kVectors : vectors_;
-  const double *A = effects_of<S>(i), *t = &t_[i * C];
+  const double* A = effects_of<S>(i);
   vd *P = work, *R = work + C * vectors;
   predictor<S, kVectors>(i, vectors, P);
   for (int c = 0; c < C; ++c) {
@@ -269,24 +270,27 @@ template <class S, int kVectors>
 void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, vd* gradient) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const std::size_t vectors = kVectors ? kVectors : vectors_;
-  const double *A = effects_of<S>(i), *z = &z_[i * q], *t = &t_[i * C];
-  double v[kMaxRowEffects], Av[kMaxRowLogits] = {};
-  double M[packed_size(kMaxRowLogits)];                   // -W - Omega / 2
-  double K[kMaxRowEffects * packed_size(kMaxRowLogits)];  // kappa3(., ., a_b H^-1)
+  const double *A = effects_of<S>(i), *z = &z_[i * q];
+  double covariance[S::most_effects * S::most_effects];
+  double v[S::most_effects], Av[S::most_logits] = {};
+  double M[packed_size(S::most_logits)];                    // -W - Omega / 2
+  double K[S::most_effects * packed_size(S::most_logits)];  // kappa3(., ., a_b H^-1)
+  row_covariance<S>(i, covariance);
+  const RowInverse<S> row = form_row<S>(i, covariance);
   for (int f = 0; f < factors<S>(); ++f)
     for (int e = 0; e < effects<S>(f); ++e)
       v[first<S>(f) + e] = doubles(&U_[(variable<S>(i)[f] + e) * vectors])[size()];
   for (int c = 0; c < C; ++c)
     for (int b = 0; b < q; ++b) Av[c] += A[c * q + b] * v[b];
-  curvature(i, Av, omega1, M);
-  third_of_effects(i, inverse_of<S>(i), K);
+  curvature(i, row, Av, omega1, M);
+  third_of_effects(i, row.AH, K);
   predictor<S, kVectors>(i, vectors, D);
   for (int c = 0; c < C; ++c)
     for (std::size_t j = 0; j < vectors; ++j) gradient[j] += residual(i, c) * D[c * vectors + j];
   add_modes<S>(i, vectors, D);
   for (int c = 0; c < C; ++c)
     for (std::size_t j = 0; j < vectors; ++j) {
-      gradient[j] -= 0.5 * t[c] * D[c * vectors + j];
+      gradient[j] -= 0.5 * row.t[c] * D[c * vectors + j];
       vd sum{};
       for (int l = 0; l < C; ++l) sum += M[packed(c, l)] * D[l * vectors + j];
       left[c * vectors + j] = sum;

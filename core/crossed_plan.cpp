@@ -53,8 +53,8 @@ struct Sizes {
   // Rows, slots and effects: what crossed.hpp declares.
   double common() const {
     const double lanes = padded(parameters + 1.0);
-    const double row = x + q + C * (2.0 * q + 5.0 + lanes + padded(parameters)) + C * (C + 1.0) +
-                       4.0 + 2.0 * factors + 0.5 * (q - q_E) * (q - q_E);
+    const double row = x + q + C * (q + 4.0) + 0.5 * C * (C + 1.0) + 4.0 + 2.0 * factors +
+                       0.5 * (q - q_E) * (q - q_E);
     const double slot = q_E * (4.0 + 2.0 * padded(parameters)) + 2.0;
     return rows * row + slots * slot + variables * (lanes + 8.0 + q);
   }

@@ -130,9 +130,10 @@ inline void CrossedData::third_of_effects(std::size_t i, const double* S, double
 
 // omega1 = t - W A v and -W - Omega / 2, Omega = kappa4(., ., V) - kappa3(., ., A v):
 // w3 h - w A v and -w - (w4 h - w3 A v) / 2.
-inline void CrossedData::curvature(std::size_t i, const double* Av, double* omega1,
-                                   double* out) const {
-  const double *V = &V_[i * packed_size(C_)], *t = &t_[i * C_];
+template <class S>
+void CrossedData::curvature(std::size_t i, const RowInverse<S>& row, const double* Av,
+                            double* omega1, double* out) const {
+  const double *V = row.V, *t = row.t;
   if (!categorical_) {
     *omega1 = *t - w_[i] * *Av;
     *out = -w_[i] - 0.5 * (w4_[i] * *V - w3_[i] * *Av);
@@ -165,12 +166,12 @@ void CrossedData::third_of_directions(std::size_t i, const R* D, std::size_t str
   third_of_direction(C_, pi, s, out);
 }
 
-// A H^-1, V = A H^-1 A' and t of row i.
 template <class S>
-void CrossedData::form_row(std::size_t i, const double* covariance) {
+RowInverse<S> CrossedData::form_row(std::size_t i, const double* covariance) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const double* A = effects_of(i);
-  double *AH = &s_[i * C * q], *V = &V_[i * packed_size(C)];
+  RowInverse<S> row;
+  double *AH = row.AH, *V = row.V;
   for (int c = 0; c < C; ++c) {
     for (int b = 0; b < q; ++b) {
       double sum = 0.0;
@@ -183,7 +184,8 @@ void CrossedData::form_row(std::size_t i, const double* covariance) {
       V[packed(c, d)] = sum;
     }
   }
-  third_of_form(i, V, &t_[i * C]);
+  third_of_form(i, V, row.t);
+  return row;
 }
 
 // P of row i, C x `vectors`: x of beta, and z_a u_b in the logit of a for theta_k = Lambda[a, b].
@@ -193,7 +195,8 @@ void CrossedData::predictor(std::size_t i, std::size_t vectors, R* P) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   for (int c = 0; c < C; ++c)
     for (std::size_t v = 0; v < vectors; ++v)
-      P[c * vectors + v] = load<R>(doubles(&x_lanes_[(i * C + c) * vectors_]) + v * lanes);
+      P[c * vectors + v] = load<R>(x_of(i) - m() - c * x_columns_ + v * lanes) *
+                           load<R>(doubles(&x_mask_[c * vectors_]) + v * lanes);
   for (int k = 0; k < m(); ++k) {
     const int f = factor_of(k), a = theta_row_[k];
     const double u = u_[variable<S>(i)[f] + theta_column_[k] - first<S>(f)];
