@@ -130,12 +130,14 @@ class CrossedData {
   double differentiate_tile(std::size_t t, const double* eta);
   template <class S = AnySizes>
   void weigh(std::size_t i, const double* A, double* WA) const;
+  template <class S>
   void third_of_form(std::size_t i, const double* V, double* t) const;
-  void third_of_effects(std::size_t i, const double* S, double* out) const;
+  template <class S>
+  void third_of_effects(std::size_t i, const double* s, double* out) const;
   template <class S>
   void curvature(std::size_t i, const RowInverse<S>& row, const double* Av, double* omega1,
                  double* out) const;
-  template <class R>
+  template <class S, class R>
   void third_of_directions(std::size_t i, const R* D, std::size_t stride, R* out) const;
 
   // modes
@@ -257,11 +259,18 @@ class CrossedData {
   int row_effects() const {
     return S::factors * S::effects ? S::factors * S::effects : q_;
   }
+  template <class S>
+  int thetas() const {
+    return S::factors * S::effects == 2 ? 2 : m();
+  }
+  bool scalar_effects() const {
+    return !categorical_ && q_ == layout_.factors && m() == layout_.factors;
+  }
   // Calls pass<S, V>(): sizes of the model, and registers of lanes, as far as the compiler knows.
   template <class Pass>
   void with_sizes(std::size_t vectors, const Pass& pass) const {
 #ifndef MULTILOGIT_ANY_SIZE
-    const bool scalar = !categorical_ && q_ == layout_.factors;
+    const bool scalar = scalar_effects();
     if (scalar && q_ == 2 && vectors == 1) return pass.template operator()<ScalarPair, 1>();
     if (scalar) return pass.template operator()<Scalars, 0>();
     if (C_ == 1) return pass.template operator()<OneLogit, 0>();

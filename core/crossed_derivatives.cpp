@@ -45,8 +45,7 @@ double CrossedData::differentiate_rows(std::size_t threads) {
   std::vector<double> sums(row_ranges_.count());
   for_each_range(row_ranges_, threads, [&](std::size_t, std::size_t range, std::size_t t) {
     double eta[kMaxRowLogits * kLanes];
-    C_ == 1 && q_ == layout_.factors ? predict_tile<Scalars>(t, u_, eta)
-                                     : predict_tile<AnySizes>(t, u_, eta);
+    scalar_effects() ? predict_tile<Scalars>(t, u_, eta) : predict_tile<AnySizes>(t, u_, eta);
     sums[range] += differentiate_tile(t, eta);
   });
   double total = 0.0;
@@ -105,31 +104,6 @@ void CrossedData::keep_inverse(std::size_t k, const double* column) {
             column[variable(*i)[e] - layout_.eliminated_effects + d];
 }
 
-// H^-1 between the effects of row i, q x q.
-template <class S>
-void CrossedData::row_covariance(std::size_t i, double* covariance) const {
-  const int q_E = effects<S>(0), others = factors<S>() - 1, q = row_effects<S>();
-  const std::int32_t* variable = this->variable<S>(i);
-  for (int e = 0; e < q_E; ++e)
-    for (int d = 0; d < q_E; ++d)
-      covariance[e * q + d] = cov_E_[(static_cast<std::size_t>(variable[0]) + e) * q_E + d];
-  for (int f = 1; f <= others; ++f) {
-    const auto slot = static_cast<std::size_t>(layout_.row_slot[i * others + f - 1]);
-    const std::size_t position = variable[f] - layout_.eliminated_effects;
-    for (int b = 0; b < effects<S>(f); ++b) {
-      const int row = first<S>(f) + b;
-      for (int e = 0; e < q_E; ++e)
-        covariance[row * q + e] = covariance[e * q + row] = G_[(slot + b) * q_E + e];
-      for (int d = 0; d < effects<S>(f); ++d)
-        covariance[row * q + first<S>(f) + d] = cov_R_[(position + b) * widest_ + d];
-      for (int d = first<S>(f + 1); d < q; ++d)
-        covariance[row * q + d] = covariance[d * q + row] =
-            cov_RR_[i * pairs_ + pair_[row * q + d]];
-    }
-  }
-}
-template void CrossedData::row_covariance<AnySizes>(std::size_t, double*) const;
-
 // What rows add to the right-hand sides
 //
 //   N_k = Z_k'r - A'W P_k   and, in the last lane,   A't;
@@ -171,18 +145,18 @@ void CrossedData::make_sides(std::size_t range, Derivatives& to, vd* sides, doub
 
 // What H^-1 says of row i; adds what thetas have of their own.
 template <class S>
-RowInverse<S> CrossedData::weigh_row(std::size_t i, Derivatives& to) const {
+MULTILOGIT_INLINE RowInverse<S> CrossedData::weigh_row(std::size_t i, Derivatives& to) const {
   const int q = row_effects<S>();
   double covariance[S::most_effects * S::most_effects], WAH[S::most_logits * S::most_effects];
   row_covariance<S>(i, covariance);
   const RowInverse<S> row = form_row<S>(i, covariance);
   weigh<S>(i, row.AH, WAH);
   const double* z = &z_[i * q];
-  for (int k = 0; k < m(); ++k) {
+  for (int k = 0; k < thetas<S>(); ++k) {
     const int a = theta_row_[k], b = theta_column_[k];
     const double za = z[z_index_[a]];
     to.trace[k] += za * WAH[logit<S>(a) * q + b];
-    for (int l = 0; l < m(); ++l) {
+    for (int l = 0; l < thetas<S>(); ++l) {
       const int c = theta_row_[l], d = theta_column_[l];
       to.hessian_at(k, l) -=
           za * weight<S>(i, logit<S>(a), logit<S>(c)) * z[z_index_[c]] * covariance[b * q + d];
@@ -193,7 +167,7 @@ RowInverse<S> CrossedData::weigh_row(std::size_t i, Derivatives& to) const {
 
 // Row i's share in -A'W P, and in A't in the last lane: A'(t e' - W P).
 template <class S, int kVectors>
-void CrossedData::add_side(std::size_t i, const double* t, vd* work, vd* sides) {
+MULTILOGIT_INLINE void CrossedData::add_side(std::size_t i, const double* t, vd* work, vd* sides) {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const std::size_t vectors = kVectors ? kVectors : vectors_;
   const double* A = effects_of<S>(i);
@@ -219,8 +193,8 @@ void CrossedData::add_side(std::size_t i, const double* t, vd* work, vd* sides) 
 // Adds z_e x_c, of each effect e in its logit c, to the sums of its level: of the eliminated
 // factor's effects `own`, of the others `rest`. Logits of x are `stride` apart.
 template <class S>
-void CrossedData::add_by_z(std::size_t i, const double* x, std::size_t stride, double* own,
-                           double* rest) const {
+MULTILOGIT_INLINE void CrossedData::add_by_z(std::size_t i, const double* x, std::size_t stride,
+                                             double* own, double* rest) const {
   const double* z = &z_[i * row_effects<S>()];
   for (int f = 0; f < factors<S>(); ++f) {
     const std::size_t j = variable<S>(i)[f];
@@ -267,7 +241,8 @@ void CrossedData::multiply_range(std::size_t range, Derivatives& to, double* Sz)
 // D of row i; `left` such that left'D is what the row adds to the Hessian; omega1 = t - W A v; and
 // what the row adds to the gradient.
 template <class S, int kVectors>
-void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, vd* gradient) const {
+MULTILOGIT_INLINE void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1,
+                                                 vd* gradient) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const std::size_t vectors = kVectors ? kVectors : vectors_;
   const double *A = effects_of<S>(i), *z = &z_[i * q];
@@ -283,7 +258,7 @@ void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, v
   for (int c = 0; c < C; ++c)
     for (int b = 0; b < q; ++b) Av[c] += A[c * q + b] * v[b];
   curvature(i, row, Av, omega1, M);
-  third_of_effects(i, row.AH, K);
+  third_of_effects<S>(i, row.AH, K);
   predictor<S, kVectors>(i, vectors, D);
   for (int c = 0; c < C; ++c)
     for (std::size_t j = 0; j < vectors; ++j) gradient[j] += residual(i, c) * D[c * vectors + j];
@@ -295,7 +270,7 @@ void CrossedData::multiply_row(std::size_t i, vd* D, vd* left, double* omega1, v
       for (int l = 0; l < C; ++l) sum += M[packed(c, l)] * D[l * vectors + j];
       left[c * vectors + j] = sum;
     }
-  for (int k = 0; k < m(); ++k) {
+  for (int k = 0; k < thetas<S>(); ++k) {
     const int a = theta_row_[k], b = theta_column_[k];
     const std::size_t j = kVectors == 1 ? 0 : k / kLanes;
     for (int c = 0; c < C; ++c)

@@ -86,7 +86,7 @@ inline double CrossedData::differentiate_tile(std::size_t t, const double* eta) 
 
 // W A of row i, C x q.
 template <class S>
-void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
+MULTILOGIT_INLINE void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
   if (S::C == 1 || C_ == 1) {
     for (int b = 0; b < row_effects<S>(); ++b) WA[b] = w_[i] * A[b];
     return;
@@ -100,8 +100,9 @@ void CrossedData::weigh(std::size_t i, const double* A, double* WA) const {
 }
 
 // t = kappa3(., V): w3 h.
-inline void CrossedData::third_of_form(std::size_t i, const double* V, double* t) const {
-  if (!categorical_) {
+template <class S>
+MULTILOGIT_INLINE void CrossedData::third_of_form(std::size_t i, const double* V, double* t) const {
+  if (S::binomial || !categorical_) {
     *t = w3_[i] * *V;
     return;
   }
@@ -111,30 +112,32 @@ inline void CrossedData::third_of_form(std::size_t i, const double* V, double* t
   multilogit::third_of_form(C_, pi, w, V, Vpi, t);
 }
 
-// kappa3(., ., s_b), packed, for the columns s_b of S, C x q: w3 s_b.
-inline void CrossedData::third_of_effects(std::size_t i, const double* S, double* out) const {
-  if (!categorical_) {
-    for (int b = 0; b < q_; ++b) out[b] = w3_[i] * S[b];
+// kappa3(., ., s_b), packed, for the columns of s, C x q: w3 s_b.
+template <class S>
+MULTILOGIT_INLINE void CrossedData::third_of_effects(std::size_t i, const double* s,
+                                                     double* out) const {
+  if (S::binomial || !categorical_) {
+    for (int b = 0; b < row_effects<S>(); ++b) out[b] = w3_[i] * s[b];
     return;
   }
-  double pi[kMaxRowLogits], s[kMaxRowLogits];
+  double pi[kMaxRowLogits], Ws[kMaxRowLogits];
   detail::load_row(C_, &pi_[i], padded_, pi);
   for (int b = 0; b < q_; ++b) {
     for (int c = 0; c < C_; ++c) {
-      s[c] = 0.0;
-      for (int d = 0; d < C_; ++d) s[c] += weight(i, c, d) * S[d * q_ + b];
+      Ws[c] = 0.0;
+      for (int d = 0; d < C_; ++d) Ws[c] += weight(i, c, d) * s[d * q_ + b];
     }
-    third_of_direction(C_, pi, s, out + b * packed_size(C_));
+    third_of_direction(C_, pi, Ws, out + b * packed_size(C_));
   }
 }
 
 // omega1 = t - W A v and -W - Omega / 2, Omega = kappa4(., ., V) - kappa3(., ., A v):
 // w3 h - w A v and -w - (w4 h - w3 A v) / 2.
 template <class S>
-void CrossedData::curvature(std::size_t i, const RowInverse<S>& row, const double* Av,
-                            double* omega1, double* out) const {
+MULTILOGIT_INLINE void CrossedData::curvature(std::size_t i, const RowInverse<S>& row,
+                                              const double* Av, double* omega1, double* out) const {
   const double *V = row.V, *t = row.t;
-  if (!categorical_) {
+  if (S::binomial || !categorical_) {
     *omega1 = *t - w_[i] * *Av;
     *out = -w_[i] - 0.5 * (w4_[i] * *V - w3_[i] * *Av);
     return;
@@ -150,9 +153,10 @@ void CrossedData::curvature(std::size_t i, const RowInverse<S>& row, const doubl
 }
 
 // kappa3(., ., D), packed: w3 D. Logits of D are `stride` registers apart.
-template <class R>
-void CrossedData::third_of_directions(std::size_t i, const R* D, std::size_t stride, R* out) const {
-  if (!categorical_) {
+template <class S, class R>
+MULTILOGIT_INLINE void CrossedData::third_of_directions(std::size_t i, const R* D,
+                                                        std::size_t stride, R* out) const {
+  if (S::binomial || !categorical_) {
     *out = w3_[i] * *D;
     return;
   }
@@ -166,10 +170,35 @@ void CrossedData::third_of_directions(std::size_t i, const R* D, std::size_t str
   third_of_direction(C_, pi, s, out);
 }
 
+// H^-1 between the effects of row i, q x q.
 template <class S>
-RowInverse<S> CrossedData::form_row(std::size_t i, const double* covariance) const {
+MULTILOGIT_INLINE void CrossedData::row_covariance(std::size_t i, double* covariance) const {
+  const int q_E = effects<S>(0), others = factors<S>() - 1, q = row_effects<S>();
+  const std::int32_t* variable = this->variable<S>(i);
+  for (int e = 0; e < q_E; ++e)
+    for (int d = 0; d < q_E; ++d)
+      covariance[e * q + d] = cov_E_[(static_cast<std::size_t>(variable[0]) + e) * q_E + d];
+  for (int f = 1; f <= others; ++f) {
+    const auto slot = static_cast<std::size_t>(layout_.row_slot[i * others + f - 1]);
+    const std::size_t position = variable[f] - layout_.eliminated_effects;
+    for (int b = 0; b < effects<S>(f); ++b) {
+      const int row = first<S>(f) + b;
+      for (int e = 0; e < q_E; ++e)
+        covariance[row * q + e] = covariance[e * q + row] = G_[(slot + b) * q_E + e];
+      for (int d = 0; d < effects<S>(f); ++d)
+        covariance[row * q + first<S>(f) + d] = cov_R_[(position + b) * widest_ + d];
+      for (int d = first<S>(f + 1); d < q; ++d)
+        covariance[row * q + d] = covariance[d * q + row] =
+            cov_RR_[i * pairs_ + pair_[row * q + d]];
+    }
+  }
+}
+// What H^-1 says of a row.
+template <class S>
+MULTILOGIT_INLINE RowInverse<S> CrossedData::form_row(std::size_t i,
+                                                      const double* covariance) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
-  const double* A = effects_of(i);
+  const double* A = effects_of<S>(i);
   RowInverse<S> row;
   double *AH = row.AH, *V = row.V;
   for (int c = 0; c < C; ++c) {
@@ -184,20 +213,20 @@ RowInverse<S> CrossedData::form_row(std::size_t i, const double* covariance) con
       V[packed(c, d)] = sum;
     }
   }
-  third_of_form(i, V, row.t);
+  third_of_form<S>(i, V, row.t);
   return row;
 }
 
 // P of row i, C x `vectors`: x of beta, and z_a u_b in the logit of a for theta_k = Lambda[a, b].
 template <class S, int kVectors, class R>
-void CrossedData::predictor(std::size_t i, std::size_t vectors, R* P) const {
+MULTILOGIT_INLINE void CrossedData::predictor(std::size_t i, std::size_t vectors, R* P) const {
   constexpr std::size_t lanes = sizeof(R) / sizeof(double);
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   for (int c = 0; c < C; ++c)
     for (std::size_t v = 0; v < vectors; ++v)
       P[c * vectors + v] = load<R>(x_of(i) - m() - c * x_columns_ + v * lanes) *
                            load<R>(doubles(&x_mask_[c * vectors_]) + v * lanes);
-  for (int k = 0; k < m(); ++k) {
+  for (int k = 0; k < thetas<S>(); ++k) {
     const int f = factor_of(k), a = theta_row_[k];
     const double u = u_[variable<S>(i)[f] + theta_column_[k] - first<S>(f)];
     const std::size_t v = kVectors == 1 ? 0 : k / lanes;
@@ -207,7 +236,7 @@ void CrossedData::predictor(std::size_t i, std::size_t vectors, R* P) const {
 
 // From P to D = P + A U.
 template <class S, class R>
-void CrossedData::add_modes(std::size_t i, std::size_t vectors, R* D) const {
+MULTILOGIT_INLINE void CrossedData::add_modes(std::size_t i, std::size_t vectors, R* D) const {
   constexpr std::size_t lanes = sizeof(R) / sizeof(double);
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const double* A = effects_of<S>(i);

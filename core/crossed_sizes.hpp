@@ -13,13 +13,14 @@ constexpr int kMaxRowLogits = 16;
 template <int kLogits, int kFactors, int kEffects>
 struct Sizes {
   static constexpr int C = kLogits, factors = kFactors, effects = kEffects;
+  static constexpr bool binomial = kEffects > 0;  // no other response has scalar effects
   static constexpr int most_logits = C ? C : kMaxRowLogits;
   static constexpr int most_effects = factors && effects ? factors * effects : kMaxRowEffects;
 };
 
 using AnySizes = Sizes<0, 0, 0>;
 using OneLogit = Sizes<1, 0, 0>;
-using Scalars = Sizes<1, 0, 1>;     // such as (1 | a) + (1 | b) + (1 | c)
+using Scalars = Sizes<1, 0, 1>;     // of a binomial response, such as (1 | a) + (1 | b) + (1 | c)
 using ScalarPair = Sizes<1, 2, 1>;  // such as (1 | a) + (1 | b)
 
 // What H^-1 says of a row: A H^-1, C x q; V = A H^-1 A', packed; t = kappa3(., V): w3 h.

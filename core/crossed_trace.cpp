@@ -56,15 +56,16 @@ void add_gathered(const R* N, std::size_t width, const double* column, const std
 // V_c = kappa3(., ., D)_c A / 2 + (W dA)_c, so that row i's part in H_k is the sum over logits c of
 // V_c a_c' + a_c V_c'. C x q x vectors registers, and C x vectors more to work with.
 template <class S, class R, int kVectors>
-void CrossedData::direction_row(std::size_t i, std::size_t vectors, R* out) const {
+MULTILOGIT_INLINE void CrossedData::direction_row(std::size_t i, std::size_t vectors,
+                                                  R* out) const {
   const int C = S::C ? S::C : C_, q = row_effects<S>();
   const double* A = effects_of<S>(i);
-  R K[packed_size(S::C == 1 ? 1 : kMaxRowLogits)];
+  R K[packed_size(S::binomial ? 1 : kMaxRowLogits)];
   R* D = out + C * q * vectors;
   predictor<S, kVectors>(i, vectors, D);
   add_modes<S>(i, vectors, D);
   for (std::size_t v = 0; v < vectors; ++v) {
-    third_of_directions(i, D + v, vectors, K);
+    third_of_directions<S>(i, D + v, vectors, K);
     for (int c = 0; c < C; ++c)
       for (int b = 0; b < q; ++b) {
         R sum{};
@@ -72,7 +73,7 @@ void CrossedData::direction_row(std::size_t i, std::size_t vectors, R* out) cons
         out[(c * q + b) * vectors + v] = 0.5 * sum;
       }
   }
-  for (int k = 0; k < m(); ++k) {
+  for (int k = 0; k < thetas<S>(); ++k) {
     const int a = theta_row_[k];
     const std::size_t v = kVectors == 1 ? 0 : k / kWidth<R>;
     for (int c = 0; c < C; ++c)
@@ -297,7 +298,7 @@ bool CrossedData::trace_is_cheap() const {
 template <class Pass>
 void CrossedData::with_directions(std::size_t count, const Pass& pass) const {
 #ifndef MULTILOGIT_ANY_SIZE
-  const bool scalar = !categorical_ && q_ == layout_.factors, few = count <= kLanes;
+  const bool scalar = scalar_effects(), few = count <= kLanes;
   if (scalar && layout_.factors == 2 && count <= kWidth<Pair> && !plan_.sparse)
     return pass.template operator()<ScalarPair, Pair, 1>();
   if (scalar && layout_.factors == 2 && few) return pass.template operator()<ScalarPair, vd, 1>();
