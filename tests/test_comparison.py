@@ -254,6 +254,7 @@ def test_fits_are_called_as_asked_for() -> None:
     found = ml.compare(large, small, names=["with x", "without"])
     assert found.table.index.tolist() == ["without", "with x"]
     assert found.formulas == {"without": "y ~ 1", "with x": "y ~ x"}
+    assert "<b>" not in ml.compare(large, small, names=["<b>", "x"])._repr_html_()
     for names in (["one"], ["one", "one"], "ab"):
         with pytest.raises(OptionError, match="give 2 different names"):
             ml.compare(large, small, names=names)

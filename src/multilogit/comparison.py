@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 
 import numpy as np
@@ -57,8 +58,11 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         """The table, for notebooks."""
-        items = "".join(f"<li>{name}: <code>{f}</code></li>" for name, f in self.formulas.items())
-        notes = "".join(f"<p>{note}</p>" for note in self.notes)
+        items = "".join(
+            f"<li>{escape(name)}: <code>{escape(formula)}</code></li>"
+            for name, formula in self.formulas.items()
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         return f"<ul>{items}</ul>{_shown(self.table).to_html()}{notes}"
 
 

@@ -359,3 +359,12 @@ def test_splines_say_what_to_do_beyond_their_range() -> None:
     _, design = build_frame("y ~ bs(x, df=4)", {"y": [0, 1] * 10, "x": np.arange(20.0)})
     with pytest.raises(DataError, match='Write extrapolation="clip"'):
         design.new_columns({"x": [25.0]})
+
+
+def test_truth_values_stand_for_zeros_and_ones_of_training() -> None:
+    rng = np.random.default_rng(2)
+    data = {"y": [0, 1] * 10, "z": rng.integers(0, 2, 20), "x": rng.normal(size=20)}
+    _, design = build_frame("y ~ z * x + I(z^2) + poly(x, 2):z", data)
+    expected = design.new_columns(data).fixed.matrix()
+    made = design.new_columns(data | {"z": data["z"] == 1}).fixed.matrix()
+    np.testing.assert_array_equal(made, expected)

@@ -133,6 +133,8 @@ def _coded(variable: Variable, name: str, environment: Environment) -> Coded:
         return Coded(variable, variable.expression)
     value = evaluate(variable, environment)
     levels = environment.states.get(variable.expression, {}).get("levels", [])
+    if isinstance(value, Numeric) and value.boolean and not (levels or environment.training):
+        value = Numeric(value.floats())  # it was 0 and 1 in training
     if isinstance(value, Numeric) and (value.boolean or levels == ["FALSE", "TRUE"]):
         value = truths(value)
     elif isinstance(value, Numeric) and levels:
