@@ -63,6 +63,8 @@ def test_an_empty_path_of_data_is_not_the_directory(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ml.DataError, match="path of the data is empty"):
         ml.fit("y ~ x", "")
+    with pytest.raises(ml.DataError, match="reads like a formula"):
+        ml.fit("data.csv", "y ~ x")
 
 
 def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,9 @@ def read_file(path: Path) -> pd.DataFrame | dict[str, Column]:
         Missing, unreadable or empty file, unknown extension, ragged CSV.
     """
     if not path.exists():
-        raise DataError(f"There is no file {str(path)!r}.")
+        formula = "~" in path.name[1:]
+        hint = " It reads like a formula: are the data and the formula in each other's place?"
+        raise DataError(f"There is no file {str(path)!r}.{hint * formula}")
     if path.is_dir():
         raise DataError(f"{str(path)!r} is a directory, not a file.")
     if path.suffix.lower() in PARQUET:
