@@ -17,7 +17,8 @@ struct Chunk {
   std::size_t row, rows, tiles;
 };
 
-constexpr std::size_t kChunkRows = kChunkTiles * kLanes;
+constexpr std::size_t kChunkRows = kStripTiles * kLanes;
+constexpr std::size_t kSlotRows = 4096;  // at least so many in a slot
 
 vd load(const double* from, std::size_t count) {
   vd out{};
@@ -34,21 +35,19 @@ void pack(const double* column, const Chunk& chunk, vd* to, std::size_t stride) 
   if (full < chunk.tiles) to[full * stride] = load(from, chunk.rows - full * kLanes);
 }
 
-// The chunk of X, tile by tile; the same rows of the next chunk are asked for on the way.
+// The chunk of X, column after column, kStripTiles registers each; zeros fill the last chunk.
 void pack_columns(const FixedColumnsView& data, const Chunk& chunk, vd* to) {
-  const std::size_t p = data.columns.size(), full = chunk.rows / kLanes;
-  const std::size_t ahead = chunk.row + 2 * kChunkRows <= data.rows ? kChunkRows : 0;
-  for (std::size_t t = 0; t < full; ++t) {
-    const std::size_t row = chunk.row + t * kLanes;
-    for (std::size_t k = 0; k < p; ++k) {
-      const double* from = data.columns[k] + row;
-      __builtin_prefetch(from + ahead, 0, 2);
-      std::memcpy(to + t * p + k, from, sizeof(vd));
+  for (const double* column : data.columns) {
+    const double* from = column + chunk.row;
+    if (chunk.rows == kChunkRows) {
+      for (std::size_t t = 0; t < kStripTiles; ++t)
+        std::memcpy(to + t, from + t * kLanes, sizeof(vd));
+    } else {
+      std::fill(to, to + kStripTiles, vd{});
+      std::memcpy(to, from, chunk.rows * sizeof(double));
     }
+    to += kStripTiles;
   }
-  for (std::size_t t = full; t < chunk.tiles; ++t)
-    for (std::size_t k = 0; k < p; ++k)
-      to[t * p + k] = load(data.columns[k] + chunk.row + t * kLanes, chunk.rows - t * kLanes);
 }
 
 // Sums over rows: `value`, one vector X'r for every right-hand side r, one matrix X'diag(w)X for
@@ -67,9 +66,10 @@ struct Sums {
   }
 };
 
-// What one thread works in: the tiles of X, and r and w, kChunkTiles of each; one categorical row.
+// What one thread works in: the tiles of X, and r and w, kStripTiles of each; one categorical row.
 struct Workspace {
   std::vector<vd> x, r, w, y, eta, row;
+  Columns columns() const { return {x.data(), 1, kStripTiles}; }
 };
 
 // 64, or fewer where the sums of so many slots would take more than 64 MB.
@@ -85,7 +85,8 @@ Sums pass(const FixedColumnsView& data, std::size_t sides, std::size_t weights, 
           const RowsOf& rows_of) {
   const std::size_t p = data.columns.size();
   const std::size_t chunks = (data.rows + kChunkRows - 1) / kChunkRows;
-  const std::size_t slots = std::clamp<std::size_t>(chunks / 8, 1, most_slots(p, sides, weights));
+  const std::size_t slots =
+      std::clamp<std::size_t>(data.rows / kSlotRows, 1, most_slots(p, sides, weights));
   if (data.rows * (sides + weights) * (p + 8) < 1000000) threads = 1;
   threads = std::clamp<std::size_t>(threads, 1, slots);
 
@@ -93,9 +94,9 @@ Sums pass(const FixedColumnsView& data, std::size_t sides, std::size_t weights, 
   std::vector<Workspace> workspaces(threads);
   for_each_slot(slots, threads, [&](std::size_t worker, std::size_t slot) {
     Workspace& work = workspaces[worker];
-    work.x.resize(kChunkTiles * p);
-    work.r.resize(kChunkTiles * sides);
-    work.w.resize(kChunkTiles * weights);
+    work.x.resize(kStripTiles * p);
+    work.r.resize(kStripTiles * sides);
+    work.w.resize(kStripTiles * weights);
     Sums& sum = sums[slot];
     for (std::size_t c = slot * chunks / slots; c < (slot + 1) * chunks / slots; ++c) {
       const std::size_t rows = std::min(kChunkRows, data.rows - c * kChunkRows);
@@ -103,11 +104,10 @@ Sums pass(const FixedColumnsView& data, std::size_t sides, std::size_t weights, 
       pack_columns(data, chunk, work.x.data());
       sum.value += rows_of(chunk, work);
       for (std::size_t j = 0; j < sides; ++j)
-        add_product(work.x.data(), p, p, work.r.data() + j * kChunkTiles, chunk.tiles,
+        add_product(work.columns(), p, work.r.data() + j * kStripTiles, chunk.tiles,
                     sum.products.data() + j * p);
-      for (std::size_t j = 0; j < weights; ++j)
-        add_gram(work.x.data(), p, p, work.w.data() + j * kChunkTiles, chunk.tiles,
-                 sum.grams.data() + j * p * p, p);
+      add_grams(work.columns(), p, {work.w.data(), kStripTiles, weights}, chunk.tiles,
+                sum.grams.data());
     }
   });
   for (std::size_t s = 1; s < slots; ++s) sums[0].add(sums[s]);
@@ -121,8 +121,8 @@ class Rows {
 
   double operator()(const Chunk& chunk, Workspace& work) const {
     const std::size_t c = data_.counts.size();
-    work.y.resize(kChunkTiles * (c + 1));
-    work.eta.resize(kChunkTiles * c);
+    work.y.resize(kStripTiles * (c + 1));
+    work.eta.resize(kStripTiles * c);
     work.row.resize(2 * c + c * (c + 1) / 2);
     load_counts(chunk, work);
     predict(chunk, work);
@@ -154,14 +154,23 @@ class Rows {
     } else {
       for (std::size_t j = 0; j < c; ++j) pack(data_.offset[j], chunk, work.eta.data() + j, c);
     }
-    for (std::size_t t = 0; t < chunk.tiles; ++t) {
-      const vd* x = work.x.data() + t * p;
-      for (std::size_t j = 0; j < c; ++j) {
-        vd eta = work.eta[t * c + j];
-        for (std::size_t k = 0; k < p; ++k) eta += beta_[j * p + k] * x[k];
-        work.eta[t * c + j] = eta;
-      }
+    for (std::size_t j = 0; j < c; ++j)
+      for (std::size_t t = 0; t < kStripTiles; t += kSideBySide)
+        add_predictor(beta_ + j * p, p, &work.x[t], &work.eta[t * c + j], c);
+  }
+
+  // eta += X beta in kSideBySide tiles at a time: one waits for its own last sum only.
+  static constexpr std::size_t kSideBySide = 8;
+  static_assert(kStripTiles % kSideBySide == 0);
+
+  static void add_predictor(const double* beta, std::size_t p, const vd* x, vd* eta,
+                            std::size_t stride) {
+    vd sums[kSideBySide] = {};
+    for (std::size_t k = 0; k < p; ++k) {
+      const vd slope = keep(splat(beta[k]));
+      for (std::size_t i = 0; i < kSideBySide; ++i) sums[i] += slope * x[k * kStripTiles + i];
     }
+    for (std::size_t i = 0; i < kSideBySide; ++i) eta[i * stride] += sums[i];
   }
 
   static double binomial(const Chunk& chunk, Workspace& work) {
@@ -184,8 +193,8 @@ class Rows {
     for (std::size_t t = 0; t < chunk.tiles; ++t) {
       const vd* y = work.y.data() + t * (c + 1);
       value += categorical_row(c, work.eta.data() + t * c, y, y[c], pi, r, w);
-      for (int j = 0; j < c; ++j) work.r[j * kChunkTiles + t] = r[j];
-      for (int i = 0; i < pairs; ++i) work.w[i * kChunkTiles + t] = w[i];
+      for (int j = 0; j < c; ++j) work.r[j * kStripTiles + t] = r[j];
+      for (int i = 0; i < pairs; ++i) work.w[i * kStripTiles + t] = w[i];
     }
     return sum(value);
   }
@@ -234,7 +243,7 @@ FixedData::Regression FixedData::regression(const double* w, const std::vector<c
   const std::size_t p = data_.columns.size();
   const auto rows_of = [&](const Chunk& chunk, Workspace& work) {
     for (std::size_t j = 0; j < z.size(); ++j)
-      pack(z[j], chunk, work.r.data() + j * kChunkTiles, 1);
+      pack(z[j], chunk, work.r.data() + j * kStripTiles, 1);
     if (w != nullptr)
       pack(w, chunk, work.w.data(), 1);
     else

@@ -75,6 +75,17 @@ inline vd square_root(vd x) {
 #endif
 }
 
+// The same number; the compiler keeps it in a register, where it is used several times, instead of
+// reading it from memory each time: two reads per cycle are all there are.
+inline vd keep(vd x) {
+#if defined(__x86_64__)
+  asm("" : "+v"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
 // Sum over lanes, always in the same (pairwise) order: the upper half is added to the lower one.
 inline double sum(vd x) {
 #if MULTILOGIT_LANES == 8
@@ -89,6 +100,32 @@ inline double sum(vd x) {
   const auto z = y;
 #endif
   return z[0] + z[1];
+}
+
+// Lane j of the result: the sum over the lanes of x[j], j < kLanes. Half as long as so many `sum`s.
+inline vd sums(const vd* x) {
+#if MULTILOGIT_LANES == 8
+  const auto twos = [](vd a, vd b) {
+    return __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
+           __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+  };
+  const auto fours = [](vd a, vd b) {
+    return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
+           __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  };
+  const vd a = fours(twos(x[0], x[1]), twos(x[2], x[3]));
+  const vd b = fours(twos(x[4], x[5]), twos(x[6], x[7]));
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+         __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+#elif MULTILOGIT_LANES == 4
+  const auto twos = [](vd a, vd b) {
+    return __builtin_shufflevector(a, b, 0, 4, 2, 6) + __builtin_shufflevector(a, b, 1, 5, 3, 7);
+  };
+  const vd a = twos(x[0], x[1]), b = twos(x[2], x[3]);
+  return __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7);
+#else
+  return __builtin_shufflevector(x[0], x[1], 0, 2) + __builtin_shufflevector(x[0], x[1], 1, 3);
+#endif
 }
 
 // e^x for x <= 0, to 1 ulp. Below -708 the result stays at e^-708 (3e-308): a positive normal
