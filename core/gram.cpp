@@ -174,20 +174,4 @@ void add_cross(const vd* v, std::size_t height, const vd* x, std::size_t stride,
   cross_products(v, height, x, stride, p, tiles, out, ld);
 }
 
-void add_outers(std::initializer_list<Outer> terms, double factor, int size, vd* out) {
-  // Sixteen accumulators fit the 32 registers of AVX-512, eight the 16 of older sets.
-  constexpr int kLeft = 4, kRight = kLanes >= 8 ? 4 : 2;
-  for (int j0 = 0; j0 < size; j0 += kLeft)
-    for (int k0 = j0; k0 < size; k0 += kRight) {
-      vd acc[kLeft][kRight] = {};
-      for (const auto& [left, right, height] : terms)
-        for (int i = 0; i < height; ++i)
-          for (int k = 0; k < kRight; ++k)
-            for (int j = 0; j < kLeft; ++j)
-              acc[j][k] += left[i * size + j0 + j] * right[i * size + k0 + k];
-      for (int j = 0; j < kLeft; ++j)
-        for (int k = 0; k < kRight; ++k) out[(j0 + j) * size + k0 + k] += factor * acc[j][k];
-    }
-}
-
 }  // namespace multilogit

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <initializer_list>
 
 #include "simd.hpp"
 
@@ -55,18 +54,5 @@ void add_cross(const vd* v, std::size_t height, const vd* x, std::size_t stride,
                std::size_t tiles, vd* out, std::size_t ld);
 void add_cross(const vd* v, std::size_t height, const vd* x, std::size_t stride, std::size_t p,
                std::size_t tiles, double* out, std::size_t ld);
-
-// Lengths of vectors that `add_outers` multiplies: whole blocks, the rest zero.
-constexpr int whole_blocks(int size) { return (size + 3) / 4 * 4; }
-
-// Vectors left_i and right_i of `size` numbers each, one after the other.
-struct Outer {
-  const vd *left, *right;
-  int height;
-};
-
-// out += factor sum_i left_i right_i' over all i of all terms; out is size x size. Blocks on and
-// right of the diagonal are filled: read the upper triangle only.
-void add_outers(std::initializer_list<Outer> terms, double factor, int size, vd* out);
 
 }  // namespace multilogit
