@@ -47,6 +47,8 @@ NestedData::NestedData(const std::vector<const double*>& columns, int x_columns,
 void NestedData::set_response(const std::vector<const double*>& y, const double* n) {
   fill_tiles(layout_.row, y.data(), y.size(), y_.data());
   fill_tiles(layout_.row, &n, 1, n_.data());
+  single_trials_ = std::all_of(n, n + layout_.rows, [](double x) { return x == 0.0 || x == 1.0; });
+  workers_.clear();  // they know about trials
 }
 
 std::size_t NestedData::bytes() const {
@@ -63,7 +65,8 @@ void NestedData::prefetch() const {
 }
 
 NestedTiles NestedData::tiles() const {
-  return {x_.data(), y_.data(), n_.data(), offset_.empty() ? nullptr : offset_.data()};
+  return {x_.data(), y_.data(), n_.data(), offset_.empty() ? nullptr : offset_.data(),
+          single_trials_};
 }
 
 void NestedData::set_structure(const std::vector<int>& z, const std::vector<int>& logits,

@@ -100,6 +100,7 @@ class NestedData {
   NestedLayout layout_;
   NestedPoint point_;
   Tiles x_, y_, n_, offset_;
+  bool single_trials_ = false;
   std::vector<NestedModes> modes_;                      // by level
   std::vector<std::unique_ptr<NestedWorker>> workers_;  // by thread, of one kind
   std::vector<double> last_psi_;  // where the mode derivatives were taken; empty: nowhere

@@ -39,15 +39,17 @@ class BinomialLeaves : public LeafRows {
     std::copy_n(out + zs(), ss(), V);
   }
 
-  vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross) override {
-    const auto derive = [this](std::size_t t, const vd* s, vd* out) {
-      const BinomialRow row = binomial_row(predictor(t, s), data_.y[t], data_.n[t]);
+  vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross,
+                   SumOfLogs& logs) override {
+    const auto derive = [&, this](std::size_t t, const vd* s, vd* out) {
+      const BinomialTerms row = binomial_terms(predictor(t, s), data_.y[t], data_.n[t]);
+      add_log(t, row.t, log1p_unit, logs);
       const std::size_t i = this->row(t);
       r_[i] = row.r;
       w_[i] = row.w;
       w3_[i] = row.w3;
       w4_[i] = row.w4;
-      out[0] += row.value;
+      out[0] += row.linear;
     };
     return sum_rows(block, shift, derive, R, cross);
   }
@@ -100,6 +102,7 @@ class BinomialLeaves : public LeafRows {
     in_.assign(shift, shift + zs());
     in_.insert(in_.end(), step, step + zs() * q(nodes));
     const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* in, vd* sums) {
+      node_logs_.assign(K, SumOfLogs{});
       for (std::size_t t = tile; t < tile + tiles; ++t) {
         const vd eta = predictor(t, in);
         vd steps[kMaxQ] = {};
@@ -109,14 +112,16 @@ class BinomialLeaves : public LeafRows {
         for (int j = 0; j < K; ++j, x += q(nodes)) {
           vd there = eta;
           for (int a = 0; a < q(nodes); ++a) there += x[a] * steps[a];
-          const BinomialRow row = binomial_row(there, data_.y[t], data_.n[t]);
-          sums[j] += row.value;
+          const BinomialTerms row = binomial_terms(there, data_.y[t], data_.n[t]);
+          add_log(t, row.t, log1p_unit, node_logs_[j]);
+          sums[j] += row.linear;
           if (!keep) continue;
           r_nodes_[(t - first) * K + j] = row.r;
           w_nodes_[(t - first) * K + j] = row.w;
           add_node_sums(t, row.r, row.w, sums + K + j * (zs() + ss()));
         }
       }
+      for (int j = 0; j < K; ++j) sums[j] -= node_logs_[j].total();
     };
     over_rows(block, in_.data(), n_in, out, keep ? K * (1 + zs() + ss()) : K, pass);
   }

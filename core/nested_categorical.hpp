@@ -32,12 +32,16 @@ class CategoricalLeaves : public LeafRows {
     std::copy_n(out + zs(), ss(), V);
   }
 
-  vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross) override {
-    const auto derive = [this](std::size_t t, const vd* s, vd* out) {
+  vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross,
+                   SumOfLogs& logs) override {
+    const auto derive = [&, this](std::size_t t, const vd* s, vd* out) {
       vd eta[kMaxLogits], r[kMaxLogits];
       const std::size_t i = row(t);
       predictor(t, s, eta);
-      out[0] += categorical_row(logits(), eta, y(t), data_.n[t], pi(i), r, w(i));
+      const auto [linear, rest] =
+          categorical_terms(logits(), eta, y(t), data_.n[t], pi(i), r, w(i));
+      add_log(t, rest, log1p_sum, logs);
+      out[0] += linear;
       for (int c = 0; c < logits(); ++c) r_[c * rows_->tiles + i] = r[c];
     };
     return sum_rows(block, shift, derive, R, cross);
@@ -89,6 +93,7 @@ class CategoricalLeaves : public LeafRows {
     const auto pass = [&, this](std::size_t tile, std::size_t tiles, const vd* in, vd* sums) {
       vd eta[kMaxLogits], steps[kMaxEffects * kMaxLogits], there[kMaxLogits];
       vd pi[kMaxLogits], r[kMaxLogits], w[packed_size(kMaxLogits)];
+      node_logs_.assign(K, SumOfLogs{});
       for (std::size_t t = tile; t < tile + tiles; ++t) {
         predictor(t, in, eta);
         std::fill(steps, steps + q * C, vd{});
@@ -98,13 +103,16 @@ class CategoricalLeaves : public LeafRows {
           std::copy_n(eta, C, there);
           for (int a = 0; a < q; ++a)
             for (int c = 0; c < C; ++c) there[c] += nodes.rule.nodes[j * q + a] * steps[a * C + c];
-          sums[j] += categorical_row(C, there, y(t), data_.n[t], pi, r, w);
+          const auto [linear, rest] = categorical_terms(C, there, y(t), data_.n[t], pi, r, w);
+          add_log(t, rest, log1p_sum, node_logs_[j]);
+          sums[j] += linear;
           if (!keep) continue;
           std::copy_n(r, C, &r_nodes_[((t - first) * K + j) * C]);
           std::copy_n(w, pairs(), &w_nodes_[((t - first) * K + j) * pairs()]);
           add_sums(t, r, w, sums + K + j * (zs() + ss()));
         }
       }
+      for (int j = 0; j < K; ++j) sums[j] -= node_logs_[j].total();
     };
     over_rows(block, in_.data(), zs() * (1 + q), out, keep ? K * (1 + zs() + ss()) : K, pass);
   }

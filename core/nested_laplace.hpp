@@ -27,9 +27,9 @@ class NestedLaplace : public ForestHessian<Z, Q> {
     this->load_modes(modes);
     if (!this->find_modes()) return false;
     this->clear_sums();
-    SumOfLogs logs;  // of |L|
+    SumOfLogs logs;
     this->upwards([&](Level& level, std::size_t b) {
-      if (level.d == 0) totals.value += differentiate_leaves(b);
+      if (level.d == 0) totals.value += differentiate_leaves(b, logs);
       vd* half = this->new_squares(this->q(level), totals);
       logs.add_log(this->eliminate(level, b, half));
       add_profile(level, b, totals);
@@ -61,9 +61,9 @@ class NestedLaplace : public ForestHessian<Z, Q> {
     return std::max(kAlways, this->layout_.tiles * columns / 8);
   }
 
-  vd differentiate_leaves(std::size_t b) {
+  vd differentiate_leaves(std::size_t b, SumOfLogs& logs) {
     if (this->windows_ > 1) this->find_shift(b);
-    return this->differentiate_rows(b);
+    return this->differentiate_rows(b, &logs);
   }
 
   // f of the nodes; -P'WP + N'H^-1 N, where the last is the sum over nodes of (L^-1 n)'(L^-1 n),

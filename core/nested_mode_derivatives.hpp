@@ -93,16 +93,17 @@ class ModeDerivatives : public ForestModes<Z, Q> {
   // ---- rows ------------------------------------------------------------------------------------
 
   // R, V and (w zeta | w3 zeta zeta')'[X, Z] of every leaf; the derivatives of its rows are kept,
-  // or, `again`, known. Returns f without -u'u / 2.
-  vd differentiate_rows(std::size_t b, bool again = false) {
+  // or, where there are no `logs`, known. Returns f without -u'u / 2 and without its logarithms,
+  // which go to `logs`, lanes apart.
+  vd differentiate_rows(std::size_t b, SumOfLogs* logs) {
     Level& level = this->leaf();
     const int zs = this->zs(), width = this->at_.width();
     const LeafBlock& block = this->leaf_block(b);
     vd *R = this->R(level, b), *cross = cross_w(b), value{};
-    if (again)
+    if (logs == nullptr)
       this->rows_->sum_again(block, R, cross);
     else
-      value = this->rows_->differentiate(block, of(level.shift, zs, b), R, cross);
+      value = this->rows_->differentiate(block, of(level.shift, zs, b), R, cross, *logs);
     vd *V = this->V(level, b), *raw = this->raw(level, b);
     for (int c = 0; c < zs; ++c)
       for (int e = 0; e <= c; ++e)
@@ -164,7 +165,7 @@ class ModeDerivatives : public ForestModes<Z, Q> {
   // All that was known of a leaf before another window was opened.
   void restore(Level& level, std::size_t b) {
     if (level.d > 0 || this->windows_ == 1) return;
-    differentiate_rows(b, true);
+    differentiate_rows(b, nullptr);
     restored_half_.resize(this->q(level) * this->size_);
     eliminate(level, b, restored_half_.data());
     descend(level, b);

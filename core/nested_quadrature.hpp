@@ -165,7 +165,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   bool integrate() {
     if (!this->find_modes()) return false;
     factor_modes();
-    if (inner_ && !visit_nodes([&](int j) { return add_values(j); })) return false;
+    if (inner_ && !visit_nodes([&](int j) { return add_values(j, false); })) return false;
     for (std::size_t b = 0; b < this->top().blocks; ++b) {
       if (!inner_) leaf_values(b, false);
       mix(b);
@@ -261,13 +261,31 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
       config_shift_.write(b, shift);
     }
     inner_->boundary_ = {&config_shift_, nullptr, nullptr};
-    inner_->follow();
   }
 
-  // F_j of all trees, from their children's values.
-  bool add_values(int j) {
+  // The modes at node j of the forest above, for later.
+  void keep_modes(int j) {
+    if (known_modes_.size() <= static_cast<std::size_t>(j)) known_modes_.resize(j + 1);
+    std::vector<vd>& known = known_modes_[j];
+    known.clear();
+    for (const Level& level : this->levels_)
+      known.insert(known.end(), level.u, level.u + level.blocks * Base::q(level));
+  }
+  void return_to_modes(int j) {
+    const vd* known = known_modes_[j].data();
+    for (Level& level : this->levels_) {
+      const std::size_t n = level.blocks * Base::q(level);
+      std::copy_n(known, n, level.u);
+      known += n;
+    }
+  }
+
+  // F_j of all trees, from their children's values; `keep` the children's modes.
+  bool add_values(int j, bool keep) {
     set_shift(j);
+    inner_->follow();
     if (!inner_->integrate()) return false;
+    if (keep) inner_->keep_modes(j);
     below_value_.clear();
     Level& children = inner_->top();
     for (std::size_t b = 0; b < children.blocks; ++b)
@@ -323,7 +341,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   bool differentiate(NestedTotals& totals) {
     if (!this->find_modes()) return false;
     differentiate_modes();
-    if (inner_ && !visit_nodes([&](int j) { return add_values(j); })) return false;
+    if (inner_ && !visit_nodes([&](int j) { return add_values(j, true); })) return false;
     for (std::size_t b = 0; b < this->top().blocks; ++b) {
       if (!inner_) leaf_values(b, true);
       mix(b);
@@ -331,7 +349,8 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
       std::fill_n(gradient(b), this->size_, vd{});
       if (!inner_) differentiate_leaves(b, totals);
     }
-    if (inner_ && !visit_nodes([&](int j) { return differentiate_node(j, totals); })) return false;
+    for (int j = 0; inner_ && j < K_; ++j)
+      if (!differentiate_node(j, totals)) return false;
     for (std::size_t b = 0; b < this->top().blocks; ++b) finish_tree(b, totals);
     add_descendants(totals);
     this->upwards([&](Level& level, std::size_t b) {
@@ -349,7 +368,8 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
 
   // Derivatives of modes and factors; M_k of every node against the root of its tree.
   void differentiate_modes() {
-    for (std::size_t b = 0; b < this->leaf().blocks; ++b) this->differentiate_rows(b);
+    SumOfLogs logs;  // the value is that of the nodes
+    for (std::size_t b = 0; b < this->leaf().blocks; ++b) this->differentiate_rows(b, &logs);
     this->clear_sums();
     this->upwards([&](Level& level, std::size_t b) {
       this->eliminate(level, b, half_.data());
@@ -385,6 +405,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
       config_y_.write(b, Y_.data());
     }
     inner_->boundary_ = {&config_shift_, &config_y_, &config_weight_};
+    inner_->return_to_modes(j);
     if (!inner_->differentiate(totals)) return false;
     below_derivatives_.clear();
     Level& children = inner_->top();
@@ -670,7 +691,8 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   // the children's boundary, and sums over children
   Messages config_shift_, config_y_, config_weight_;
   Messages below_value_, below_derivatives_;
-  std::vector<vd> followed_;  // s of the present modes
+  std::vector<vd> followed_;                  // s of the present modes
+  std::vector<std::vector<vd>> known_modes_;  // by node of the forest above
   // of one block of leaves
   std::vector<vd> node_sums_, average_, Y_, W_, form_, half_;
 };

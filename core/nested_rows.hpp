@@ -16,16 +16,18 @@
 #include "nested_point.hpp"
 #include "packed.hpp"
 #include "simd.hpp"
+#include "sum_of_logs.hpp"
 #include "unit_rows.hpp"
 
 namespace multilogit {
 
 // The data in tiles.
 struct NestedTiles {
-  const vd* x;       // tiles x columns
-  const vd* y;       // tiles x logits: successes, or counts of the categories but the baseline
-  const vd* n;       // trials
-  const vd* offset;  // null when there is none
+  const vd* x;         // tiles x columns
+  const vd* y;         // tiles x logits: successes, or counts of the categories but the baseline
+  const vd* n;         // trials
+  const vd* offset;    // null when there is none
+  bool single_trials;  // every n is 0 or 1
 };
 
 // Everything that the forests of one evaluation look at.
@@ -62,7 +64,8 @@ class LeafRows {
 
   // The same; keeps the derivatives of every row, and returns the sum of l. cross: for every zeta,
   // then for every pair of them, the sum of w zeta | w3 zeta zeta' times e_c x_k, `width` numbers.
-  virtual vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross) = 0;
+  virtual vd differentiate(const LeafBlock& block, const vd* shift, vd* R, vd* cross,
+                           SumOfLogs& logs) = 0;
 
   // R and cross once more.
   virtual void sum_again(const LeafBlock& block, vd* R, vd* cross) = 0;
@@ -92,6 +95,15 @@ class LeafRows {
  protected:
   vd column(std::size_t t, int k) const { return data_.x[t * at_.columns + k]; }
   std::size_t row(std::size_t t) const { return t - rows_->first; }
+
+  // n_t log(1 + x)
+  template <class Log1p>
+  void add_log(std::size_t t, vd x, const Log1p& log1p, SumOfLogs& logs) const {
+    if (data_.single_trials)
+      logs.add_single(data_.n[t], x);
+    else
+      logs.add(data_.n[t], x, log1p);
+  }
 
   static void resize(std::vector<vd>& array, std::size_t size) {
     if (array.size() < size) array.resize(size);
@@ -139,6 +151,7 @@ class LeafRows {
   SlotRows* rows_ = nullptr;
   std::vector<vd> r_;  // logits x tiles
   std::vector<vd> one_, part_, left_, out_, in_;
+  std::vector<SumOfLogs> node_logs_;
 };
 
 // The one that the response asks for.
