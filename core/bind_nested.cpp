@@ -135,6 +135,7 @@ void bind_nested(nb::module_& m) {
            nb::arg("y"), nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"),
            nb::arg("groups"), nb::arg("scratch"))
       .def_prop_ro("bytes", &NestedData::bytes)
+      .def_prop_ro("most_leaves", &NestedData::most_leaves)
       .def("release", &NestedData::release)
       .def("prefetch", &NestedData::prefetch)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logits"), nb::arg("effects"),

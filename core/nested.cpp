@@ -55,6 +55,13 @@ std::size_t NestedData::bytes() const {
   return x_.bytes() + y_.bytes() + n_.bytes() + offset_.bytes();
 }
 
+std::size_t NestedData::most_leaves() const {
+  const std::vector<std::size_t>& block = layout_.levels[0].block;
+  std::size_t most = 0;
+  for (std::size_t s = 0; s < layout_.slots(); ++s) most = std::max(most, block[s + 1] - block[s]);
+  return most * kLanes;
+}
+
 void NestedData::release() {
   workers_.clear();
   for (const Tiles* tiles : {&x_, &y_, &n_, &offset_}) tiles->release();

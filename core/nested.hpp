@@ -66,9 +66,10 @@ class NestedData {
   void get_modes(int d, double* u, double* covariance) const;
 
   std::size_t rows() const { return layout_.rows; }
-  std::size_t bytes() const;  // of the tiles
-  void release();             // tiles in files take no memory until they are used again
-  void prefetch() const;      // they are needed soon
+  std::size_t bytes() const;        // of the tiles
+  std::size_t most_leaves() const;  // that are looked at together: those of whole trees
+  void release();                   // tiles in files take no memory until they are used again
+  void prefetch() const;            // they are needed soon
   int levels() const { return static_cast<int>(layout_.levels.size()); }
   std::size_t groups(int d) const { return layout_.levels[d].nodes; }
   int columns() const { return point_.columns; }

@@ -118,6 +118,18 @@ def test_many_rows_are_checked_with_fewer_nodes_and_too_many_are_named(
     assert "nodes=5" in unchecked.remedy
 
 
+def test_trees_too_large_for_memory_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tiny_clusters(1.5, groups=2_000, size=2).assign(root=lambda d: d["g"] % 20)
+
+    def said() -> list[str]:
+        found = ml.fit("y ~ x + (1 | g) + (1 | root)", data).diagnostics
+        return [d.code for d in found if d.code.startswith("laplace")]
+
+    assert "laplace-unchecked" not in said()
+    monkeypatch.setattr(accuracy, "_ALWAYS_CHECKED_BYTES", 0.0)  # 2000 leaves take several times X
+    assert said() == ["laplace-unchecked"]
+
+
 def test_the_check_changes_nothing() -> None:
     data = tiny_clusters(4.0)
     again = ml.Refitter(ml.fit("y ~ x + (1 | g)", data))(data["y"])

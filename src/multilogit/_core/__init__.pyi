@@ -137,6 +137,10 @@ class NestedData:
         """
 
     @property
+    def most_leaves(self) -> int:
+        """Leaves that are looked at together: those of whole trees."""
+
+    @property
     def bytes(self) -> int:
         """What the copies take."""
 

@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from multilogit.errors import Diagnostic
+from multilogit.errors import Diagnostic, Status
 from multilogit.estimate.estimate import Estimate, information_inverse
 from multilogit.estimate.options import Options
 from multilogit.estimate.search import Target, search
 from multilogit.evaluation import Vector
 from multilogit.likelihood.crossed import CrossedLaplace
 from multilogit.likelihood.mixed import MixedLikelihood, WithQuadrature
+from multilogit.likelihood.nested import NestedLikelihood
 from multilogit.newton import newton_direction
 
 LADDER = (5, 9, 15, 25, 41, 65, 101, 151)
@@ -41,6 +42,9 @@ _MOST_CHECKED_NESTED = 10_000_000
 """Rows times nodes that the check may cost: quadrature within quadrature takes longer."""
 _MOST_CHECKED_BYTES = 1e9
 """Memory of a crossed model that is checked: its size tells what an evaluation costs."""
+_ALWAYS_CHECKED_BYTES = 100e6
+_MOST_CHECKED_TIMES = 2.0
+"""Memory of nested trees that are checked: so much, or so many times that of the columns."""
 _WORTH_A_WARNING = 0.3
 """Newton decrement of the better approximation, a distance in standard errors, worth a warning."""
 _MOST_EXPANDED = 5_000_000
@@ -116,7 +120,7 @@ def check_laplace(
     by_effects = _CHECK_NODES if one_factor else _CHECK_NODES_NESTED
     if structure.q in by_effects:
         nodes = _affordable(by_effects[structure.q], structure.q, rows, one_factor)
-        if nodes is None:
+        if nodes is None or not _fits(likelihood):
             return _not_checked(_COMPARE)
         return _check_by_quadrature(target, estimate, nodes)
     most = int(MOST_PRODUCT_NODES ** (1.0 / structure.q))
@@ -137,6 +141,8 @@ def _check_by_quadrature(target: Target, estimate: Estimate, nodes: int) -> tupl
     finer = target.objective.evaluate(psi)
     there = target.likelihood_at(psi, finer).value
     likelihood.set_nodes(1)
+    if finer.status is not Status.OK or not np.isfinite(finer.hessian).all():
+        return _not_checked(_COMPARE)
     moved = newton_direction(finer.gradient, finer.hessian).decrement
     change = there - estimate.likelihood.value
     if not moved > _WORTH_A_WARNING:
@@ -203,6 +209,14 @@ def _not_checked(remedy: str) -> tuple[Diagnostic, ...]:
             remedy,
         ),
     )
+
+
+def _fits(likelihood: MixedLikelihood) -> bool:
+    """Whether the check takes little memory beside the columns; one tree may be all of the data."""
+    if not isinstance(likelihood, NestedLikelihood):
+        return True
+    most = max(_ALWAYS_CHECKED_BYTES, _MOST_CHECKED_TIMES * likelihood.bytes)
+    return likelihood.quadrature_bytes <= most
 
 
 def _affordable(choices: Sequence[int], q: int, rows: int, one_factor: bool) -> int | None:

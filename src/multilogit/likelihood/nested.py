@@ -162,6 +162,17 @@ class NestedLikelihood(TiledRows[_core.NestedData]):
         rules = [] if nodes == 1 else [serpentine(nodes, q) for q in self._effects]
         self._data.set_nodes([points for points, _ in rules], [weights for _, weights in rules])
 
+    @property
+    def quadrature_bytes(self) -> int:
+        """About what an evaluation by quadrature keeps of the trees, in every thread.
+
+        Whole trees are looked at together, once for every level that integrates.
+        """
+        size = self.p + self.structure.m
+        effects = len(set(self._z_index))
+        of_leaf = 3 * effects * size + 2 * effects * self.p + 40
+        return 8 * of_leaf * len(self._effects) * self._data.most_leaves
+
     def reorder(self, order: Order, turn: Matrix | None = None) -> None:
         turned = None
         if turn is not None:
