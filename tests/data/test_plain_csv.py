@@ -38,7 +38,7 @@ def same(plain: Numeric | Factor, other: Numeric | Factor) -> None:
         np.testing.assert_array_equal(plain.values, other.values)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     columns=st.lists(COLUMN, min_size=2, max_size=4),
     quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC, csv.QUOTE_ALL)),
