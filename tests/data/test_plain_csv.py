@@ -26,6 +26,9 @@ COLUMN = st.sampled_from(
     (*KINDS, LONG, UNSURE, (*UNSURE, *MISSING), (*UNSURE, *TEXT), MISSING, ("True", "False"))
 ).flatmap(lambda values: st.lists(st.sampled_from(values), min_size=6, max_size=6))
 
+# One directory for all examples: each writes its file anew.
+SHARED = [HealthCheck.function_scoped_fixture]
+
 
 def same(plain: Numeric | Factor, other: Numeric | Factor) -> None:
     assert type(plain) is type(other)
@@ -38,7 +41,7 @@ def same(plain: Numeric | Factor, other: Numeric | Factor) -> None:
         np.testing.assert_array_equal(plain.values, other.values)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=SHARED)
 @given(
     columns=st.lists(COLUMN, min_size=2, max_size=4),
     quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC, csv.QUOTE_ALL)),
