@@ -85,13 +85,27 @@ def logistic(seed: int, n: int = 60, p: int = 3) -> Logistic:
 @settings(max_examples=30, deadline=None)
 def test_quadratic_takes_one_step(d: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    root = rng.normal(size=(d, d)) + 3 * np.eye(d)
-    a, centre = root @ root.T, rng.normal(size=d)
+    root = rng.normal(size=(d, d))
+    a, centre = root @ root.T + np.eye(d), rng.normal(size=d)  # curvature 1 at least
     formula = Function(lambda x: (-0.5 * (x - centre) @ a @ (x - centre), -a @ (x - centre), -a))
     solution = maximise(formula, rng.normal(size=d))
     assert solution.converged
     assert solution.n_evaluations <= 3  # start, the step, at most one polish
     np.testing.assert_allclose(solution.psi, centre, atol=1e-9)
+
+
+@pytest.mark.parametrize("start", [(3.0, 1.0), (2.0, 0.5), (1.5, 0.2), (0.3, 2.0)])
+def test_a_level_direction_is_no_way_to_infinity(start: tuple[float, float]) -> None:
+    """Curvature along the second axis dies out at the maximum; what is left there is rounding."""
+
+    def level(x: Any) -> tuple[Any, Any, Any]:
+        d = x[0] - 1.0
+        curvature = np.diag([1.0 + 3.0 * d * d, d * d + 3e-14])
+        return -0.5 * d * d - 0.25 * d**4, np.array([-d - d**3, 1.5e-14]), -curvature
+
+    solution = maximise(Function(level), np.array(start))
+    assert solution.status is Status.CONVERGED
+    assert solution.psi[0] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_rosenbrock() -> None:

@@ -52,6 +52,8 @@ _LONG = 1e-3
 """Length of a step, in units of sqrt|H_kk| at the start, below which it has shrunk."""
 _SAME = 0.9
 """Part of the length of the step before that a step has at least if steps do not shrink."""
+_AGAIN = 3.0
+"""Length of a step, in that of the step before, above which it is no step on the way."""
 _FLAT_RIDGE = _MIN_RIDGE + 1e-12
 """Largest ridge of a −H that is singular to rounding, not indefinite."""
 
@@ -526,10 +528,11 @@ class _Climb:
 
         At a maximum the steps shrink (to 0.9 of the one before at least, even at a
         degenerate one like −x⁸). Towards a supremum at infinity, as of −e^−x, λ → 0 while
-        the steps stay what they were in the units of the start.
+        the steps stay what they were in the units of the start. A step that is long again after
+        they have shrunk is rounding, along a direction in which the objective is level.
         """
         pending = _max_abs(direction.p * self.unit)
-        return pending > _LONG and pending >= _SAME * self.last_change
+        return pending > _LONG and _SAME * self.last_change <= pending <= _AGAIN * self.last_change
 
     def _ran_away(self, direction: Direction) -> bool:
         """Whether the last steps did so, until −H became singular to rounding.
