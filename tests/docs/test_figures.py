@@ -61,6 +61,8 @@ CONSTANTS: list[tuple[str, str, float]] = [
     ("mathematics", r"\\max\(2\|a\|, (10\^\{-\d+\})\+", newton._MIN_RIDGE),
     ("mathematics", r"standard deviation by at most (\d+) on the logit", search._LONGEST),
     ("mathematics", r"by more than a factor of (\d+)", search._REORDER),
+    ("mathematics", r"as long as they were \(([\d.]+) to", newton._SAME),
+    ("mathematics", r"as long as they were \([\d.]+ to (\d+) times\)", newton._AGAIN),
     ("mathematics", r"below \$(10\^\{-\d+\})\$ on the logit scale", boundary._ZERO_SD),
     ("mathematics", r"brought into \$\[([\d.]+)\^2", starts._LEAST_START),
     ("mathematics", r"brought into \$\[[\d.]+\^2, ([\d.]+)\^2", starts._LARGEST_START),
