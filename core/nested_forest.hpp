@@ -7,7 +7,9 @@
 //   nested_mode_derivatives.hpp     u_k = du^ / dpsi_k; the inverse of L on a path
 //   nested_factor_derivatives.hpp   M_k = L^-1 H_k L^-T
 //   nested_hessian.hpp              the second derivatives of u^ and of log|H|
-//   nested_laplace.hpp, nested_quadrature.hpp   the log marginal likelihood
+//   nested_laplace.hpp              the log marginal likelihood, by Laplace's approximation
+//   nested_quadrature_nodes.hpp     by quadrature: the nodes, and the values there
+//   nested_quadrature.hpp           by quadrature: the derivatives
 //
 // The levels of a forest are 0 .. top; where top is not the last level, the shift that the levels
 // above make is given, and every node of level `top` is the root of a tree of its own.

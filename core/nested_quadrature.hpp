@@ -21,26 +21,26 @@
 //     + the second derivatives of u^ times S_u and of L by N_s,
 //
 // where N_s is symmetric and has the upper triangle of N / 2. With one node this is Laplace's
-// approximation. Every level has its own forest: of a node's subtree there is one set of modes for
-// each node x_j of each ancestor.
+// approximation. Nodes, modes and values are in nested_quadrature_nodes.hpp.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <cstddef>
-#include <memory>
 #include <vector>
 
-#include "nested_hessian.hpp"
+#include "nested_quadrature_nodes.hpp"
 
 namespace multilogit {
 
 template <int Z, int Q>
-class NestedQuadrature : public ForestHessian<Z, Q> {
-  using Base = ForestHessian<Z, Q>;
+class NestedQuadrature : public QuadratureNodes<Z, Q, NestedQuadrature<Z, Q>> {
+  using Base = QuadratureNodes<Z, Q, NestedQuadrature<Z, Q>>;
+  using Base::F_, Base::K_, Base::inner_, Base::node_sums_;
   using Base::kMaxQ;
   using Base::kMaxS;
   using Base::kMaxZ;
   using Base::of;
+  using Base::q, Base::qq, Base::x, Base::R, Base::TR;
   using typename Base::Level;
   using typename Base::Theta;
 
@@ -48,10 +48,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   explicit NestedQuadrature(const NestedProblem& problem)
       : NestedQuadrature(problem, problem.at.levels() - 1) {}
   // Levels 0 .. top.
-  NestedQuadrature(const NestedProblem& problem, int top)
-      : Base(problem, top, true), rule_(problem.at.nodes[top]), K_(rule_.count()) {
-    if (top > 0) inner_ = std::make_unique<NestedQuadrature>(problem, top - 1);
-  }
+  NestedQuadrature(const NestedProblem& problem, int top) : Base(problem, top) {}
 
   // Adds the slot's contribution; false when the modes were not found.
   bool evaluate(std::size_t slot, SlotRows& rows, std::vector<NestedModes>& modes,
@@ -65,7 +62,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
         this->store_covariance(level, b, modes[level.d]);
     const Level& top = this->levels_.back();
     for (std::size_t b = 0; b < top.blocks; ++b) {
-      totals.value += real_lanes(top, b, value_[b]);
+      totals.value += real_lanes(top, b, this->value_[b]);
       for (int k = 0; k < this->size_; ++k) totals.gradient[k] += gradient(b)[k];
     }
     flush_all(totals);
@@ -82,47 +79,18 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
     vd *x, *g, *S, *xx, *gx, *Sx;
   };
 
-  // Effects of the roots of these trees; pairs of them.
-  int q() { return Base::q(this->top()); }
-  int qq() { return packed_size(q()); }
   std::size_t moment_count() { return 2 * q() * (1 + q()) + this->zs() * (1 + q()); }
   Moments moments(std::size_t b) {
     vd* x = moments_.data() + b * moment_count();
     vd *g = x + q(), *xx = g + q(), *gx = xx + q() * q(), *S = gx + q() * q();
     return {x, g, S, xx, gx, S + this->zs()};
   }
-  double x(int j, int a) { return rule_.nodes[j * q() + a]; }
   vd* solved(Level& level, std::size_t b) { return level.derivatives + b * q() * this->size_; }
-  // R = L^-T, a <= c; TR.
-  vd R(std::size_t b, int a, int c) { return of(this->top().Linv, q() * q(), b)[c * q() + a]; }
-  vd TR(std::size_t b, int z, int c) {
-    vd sum{};
-    for (int a = 0; a <= c; ++a) sum += this->T(this->top(), z, a) * R(b, a, c);
-    return sum;
-  }
-  // R y
-  void turn(std::size_t b, const vd* y, vd* out) {
-    for (int a = 0; a < q(); ++a) {
-      out[a] = vd{};
-      for (int c = a; c < q(); ++c) out[a] += R(b, a, c) * y[c];
-    }
-  }
-  // c_j
-  void node(std::size_t b, int j, vd* c) {
-    for (int a = 0; a < q(); ++a) {
-      c[a] = this->top().u[b * q() + a];
-      for (int e = a; e < q(); ++e) c[a] += R(b, a, e) * x(j, e);
-    }
-  }
-
   void open_all(std::size_t slot, SlotRows& rows) {
-    this->open(slot, rows);
+    this->open_nodes(slot, rows);
     const std::size_t n = this->top().blocks, size = this->size_, zs = this->zs();
-    this->resize(value_, n);
     this->resize(S_u_, n * q());
-    this->resize(F_, n * K_);
     this->resize(derivatives_, n * (size + zs));
-    this->resize(followed_, n * zs);
     this->resize(moments_, n * moment_count());
     half_.resize(this->most_effects() * size);
     M_.resize(this->levels_.size());
@@ -135,10 +103,8 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
     }
     if (!inner_) return;
     const std::size_t nodes = n * kLanes;
-    config_shift_.open(nodes, zs);
     config_y_.open(nodes, zs * size);
     config_weight_.open(nodes, 1);
-    below_value_.open(nodes, 1);
     below_derivatives_.open(nodes, size + zs);
     inner_->open_all(slot, rows);
     for (Level& level : inner_->levels_) inner_->open_modes(level);
@@ -159,181 +125,6 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
     return value;
   }
 
-  // ---- values ----------------------------------------------------------------------------------
-
-  // l(s) of every tree, for the boundary's shift s.
-  bool integrate() {
-    if (!this->find_modes()) return false;
-    factor_modes();
-    if (inner_ && !visit_nodes([&](int j) { return add_values(j, false); })) return false;
-    for (std::size_t b = 0; b < this->top().blocks; ++b) {
-      if (!inner_) leaf_values(b, false);
-      mix(b);
-    }
-    return true;
-  }
-
-  // L of the roots at the modes.
-  void factor_modes() {
-    this->clear(&Level::scores);
-    this->upwards([&](Level& level, std::size_t b) {
-      vd sums[2 * kMaxZ + kMaxS + 2], *V = sums + this->zs();
-      if (level.d == 0)
-        this->score_rows(b, sums, V);
-      else
-        level.scores.read(b, sums);
-      Elimination<kMaxZ, kMaxQ> f;
-      f.factor(level.T.data(), this->zs(), Base::q(level), V);
-      if (this->is_top(level)) return this->store_inverse(level, b, f);
-      std::copy_n(f.V, this->ss(), V);
-      std::fill_n(V + this->ss(), this->zs() + 2, vd{});
-      this->parent(level).scores.add(sums, this->parents(level, b));
-    });
-  }
-
-  // Calls visit(j), from the middle to either end, with the children's boundary at node j and
-  // their modes near what they will be there.
-  template <class Visit>
-  bool visit_nodes(const Visit& visit) {
-    const int middle = K_ / 2;
-    inner_->begin_at(*this);
-    for (int j = middle; j < K_; ++j)
-      if (!visit(j)) return false;
-    inner_->begin_at(*this);
-    for (int j = middle - 1; j >= 0; --j)
-      if (!visit(j)) return false;
-    return true;
-  }
-
-  // Modes and shift of the forest above.
-  void begin_at(NestedQuadrature& outer) {
-    for (Level& level : this->levels_) {
-      const std::size_t n = level.blocks * Base::q(level);
-      std::copy_n(outer.levels_[level.d].u, n, level.u);
-      std::copy_n(outer.levels_[level.d].X.here, n * this->zs(), level.X.here);
-    }
-    for (std::size_t b = 0; b < this->top().blocks; ++b) {
-      vd shift[2 * kMaxZ + 1];
-      outer.top().moves.read(this->parents(this->top(), b), shift);
-      std::copy_n(shift, this->zs(), of(followed_, this->zs(), b));
-    }
-  }
-
-  // Modes for the boundary's shift, predicted from those for the shift before: du / ds = -X.
-  void follow() {
-    const int zs = this->zs();
-    this->downwards([&](Level& level, std::size_t b) {
-      const int q_d = Base::q(level);
-      vd change[2 * kMaxZ + 1], du[kMaxQ];  // s, as far as it has changed
-      if (this->is_top(level)) {
-        this->boundary_.shift->read(this->parents(level, b), change);
-        for (int c = 0; c < zs; ++c) {
-          const vd s = change[c];
-          change[c] -= of(followed_, zs, b)[c];
-          of(followed_, zs, b)[c] = s;
-        }
-      } else {
-        this->parent(level).moves.read(this->parents(level, b), change);
-      }
-      const vd* X = of(level.X, q_d * zs, b);
-      for (int a = 0; a < q_d; ++a) {
-        du[a] = vd{};
-        for (int c = 0; c < zs; ++c) du[a] -= X[a * zs + c] * change[c];
-        level.u[b * q_d + a] += du[a];
-      }
-      if (level.d == 0) return;
-      this->add_shift(level, du, change);
-      std::fill_n(change + zs, zs + 1, vd{});
-      level.moves.write(b, change);
-    });
-  }
-
-  // The children's boundary at node j.
-  void set_shift(int j) {
-    const int zs = this->zs();
-    Level& level = this->top();
-    for (std::size_t b = 0; b < level.blocks; ++b) {
-      vd shift[kMaxZ];
-      for (int c = 0; c < zs; ++c) {
-        shift[c] = of(level.shift, zs, b)[c];
-        for (int a = 0; a < q(); ++a) shift[c] += TR(b, c, a) * x(j, a);
-      }
-      config_shift_.write(b, shift);
-    }
-    inner_->boundary_ = {&config_shift_, nullptr, nullptr};
-  }
-
-  // The modes at node j of the forest above, for later.
-  void keep_modes(int j) {
-    if (known_modes_.size() <= static_cast<std::size_t>(j)) known_modes_.resize(j + 1);
-    std::vector<vd>& known = known_modes_[j];
-    known.clear();
-    for (const Level& level : this->levels_)
-      known.insert(known.end(), level.u, level.u + level.blocks * Base::q(level));
-  }
-  void return_to_modes(int j) {
-    const vd* known = known_modes_[j].data();
-    for (Level& level : this->levels_) {
-      const std::size_t n = level.blocks * Base::q(level);
-      std::copy_n(known, n, level.u);
-      known += n;
-    }
-  }
-
-  // F_j of all trees, from their children's values; `keep` the children's modes.
-  bool add_values(int j, bool keep) {
-    set_shift(j);
-    inner_->follow();
-    if (!inner_->integrate()) return false;
-    if (keep) inner_->keep_modes(j);
-    below_value_.clear();
-    Level& children = inner_->top();
-    for (std::size_t b = 0; b < children.blocks; ++b)
-      below_value_.add(&inner_->value_[b], this->parents(children, b));
-    for (std::size_t b = 0; b < this->top().blocks; ++b) {
-      vd below;
-      below_value_.read(b, &below);
-      of(F_, K_, b)[j] = below + prior(b, j);
-    }
-    return true;
-  }
-
-  // -|c_j|^2 / 2 + |x_j|^2 / 2 + log omega_j
-  vd prior(std::size_t b, int j) {
-    vd c[kMaxQ], sum = splat(rule_.log_weights[j]);
-    node(b, j, c);
-    for (int a = 0; a < q(); ++a) sum += 0.5 * (x(j, a) * x(j, a) - c[a] * c[a]);
-    return sum;
-  }
-
-  // F becomes p.
-  void mix(std::size_t b) {
-    vd *F = of(F_, K_, b), top = F[0], total{}, scale = R(b, 0, 0);
-    for (int j = 1; j < K_; ++j) top = select(F[j] > top, F[j], top);
-    for (int j = 0; j < K_; ++j) {
-      F[j] = exp_negative(F[j] - top);
-      total += F[j];
-    }
-    for (int j = 0; j < K_; ++j) F[j] = F[j] / total;
-    for (int a = 1; a < q(); ++a) scale *= R(b, a, a);
-    value_[b] = top + logarithm(total) + logarithm(scale);
-  }
-
-  LeafNodes leaf_nodes() { return {rule_, q()}; }
-
-  // F_j of leaves; with `keep` also what `average` needs of every row, and in node_sums_ the sums
-  // S_j = sum r_j zeta and sum w_j zeta zeta'.
-  void leaf_values(std::size_t b, bool keep) {
-    const int zs = this->zs();
-    this->resize(node_sums_, static_cast<std::size_t>(K_) * (1 + zs + this->ss()));
-    vd step[kMaxZ * kMaxQ];
-    for (int c = 0; c < zs; ++c)
-      for (int a = 0; a < q(); ++a) step[c * q() + a] = TR(b, c, a);
-    this->rows_->node_values(this->leaf_block(b), leaf_nodes(), of(this->leaf().shift, zs, b), step,
-                             keep, node_sums_.data());
-    for (int j = 0; j < K_; ++j) of(F_, K_, b)[j] = node_sums_[j] + prior(b, j);
-  }
-
   // ---- derivatives -----------------------------------------------------------------------------
 
   // Value, gradient and score (total derivative by s) of every tree; the rest of the Hessian is
@@ -341,10 +132,11 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   bool differentiate(NestedTotals& totals) {
     if (!this->find_modes()) return false;
     differentiate_modes();
-    if (inner_ && !visit_nodes([&](int j) { return add_values(j, true); })) return false;
+    if (inner_ && !this->visit_nodes([&](int j) { return this->add_values(j, true); }))
+      return false;
     for (std::size_t b = 0; b < this->top().blocks; ++b) {
-      if (!inner_) leaf_values(b, true);
-      mix(b);
+      if (!inner_) this->leaf_values(b, true);
+      this->mix(b);
       std::fill_n(moments(b).x, moment_count(), vd{});
       std::fill_n(gradient(b), this->size_, vd{});
       if (!inner_) differentiate_leaves(b, totals);
@@ -395,7 +187,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   bool differentiate_node(int j, NestedTotals& totals) {
     const int zs = this->zs(), size = this->size_;
     Level& level = this->top();
-    set_shift(j);
+    this->set_shift(j);
     for (std::size_t b = 0; b < level.blocks; ++b) {
       const vd weight = level.weight[b] * of(F_, K_, b)[j];
       config_weight_.write(b, &weight);
@@ -404,7 +196,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
       for (int a = 0; a < q(); ++a) add_turn(b, a, x(j, a), Y_.data());
       config_y_.write(b, Y_.data());
     }
-    inner_->boundary_ = {&config_shift_, &config_y_, &config_weight_};
+    inner_->boundary_ = {&this->config_shift_, &config_y_, &config_weight_};
     inner_->return_to_modes(j);
     if (!inner_->differentiate(totals)) return false;
     below_derivatives_.clear();
@@ -456,7 +248,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
     const int size = this->size_;
     const vd p = of(F_, K_, b)[j], *u = solved(level, b);
     vd c[kMaxQ];
-    node(b, j, c);
+    this->node(b, j, c);
     for (int a = 0; a < q(); ++a)
       for (int k = 0; k < size; ++k) F[k] -= c[a] * u[a * size + k];
     for (int e = 0; e < q(); ++e) {  // c_j'R Phi_k'x_j
@@ -606,7 +398,7 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
         vd* N = of(level.spread, qq(), b);
         spreads_[d + 1].read(this->parents(level, b), N);
         if (d > 0) spreads_[d].write(b, N);
-        for (int a = 0; a < Base::q(level); ++a) {
+        for (int a = 0; a < Forest<Z, Q>::q(level); ++a) {
           const vd* M = this->M(level, b) + a * roots * size;
           if (roots == 1) {
             this->add_square(M, 2.0 * level.weight[b] * N[0], totals);
@@ -632,8 +424,8 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
   void differentiate_leaves(std::size_t b, NestedTotals& totals) {
     const int zs = this->zs(), ss = this->ss(), size = this->size_, width = this->at_.width();
     this->resize(average_, static_cast<std::size_t>(zs * (1 + q()) + K_) * width);
-    this->rows_->average(this->leaf_block(b), leaf_nodes(), of(F_, K_, b), this->leaf().weight[b],
-                         average_.data());
+    this->rows_->average(this->leaf_block(b), this->leaf_nodes(), of(F_, K_, b),
+                         this->leaf().weight[b], average_.data());
     const vd* rx = &average_[zs * (1 + q()) * width];
     // y, then the turn of every effect
     Y_.assign(static_cast<std::size_t>(1 + q()) * zs * size, vd{});
@@ -680,21 +472,15 @@ class NestedQuadrature : public ForestHessian<Z, Q> {
     }
   }
 
-  const NodeRule& rule_;
-  int K_;
-  std::unique_ptr<NestedQuadrature> inner_;  // of the level below; leaves have none
-  // fields of the roots: F_j, then p_j; value; gradient and total derivative by s; S_u
-  std::vector<vd> F_, value_, derivatives_, S_u_;
+  // fields of the roots: gradient and total derivative by s; S_u
+  std::vector<vd> derivatives_, S_u_;
   std::vector<vd> moments_;
   std::vector<std::vector<vd>> M_;                // by level: M_k of a node against its root
   std::vector<Messages> tree_weights_, spreads_;  // by level: for its children
-  // the children's boundary, and sums over children
-  Messages config_shift_, config_y_, config_weight_;
-  Messages below_value_, below_derivatives_;
-  std::vector<vd> followed_;                  // s of the present modes
-  std::vector<std::vector<vd>> known_modes_;  // by node of the forest above
+  // the children's boundary, beside the shift; sums over children
+  Messages config_y_, config_weight_, below_derivatives_;
   // of one block of leaves
-  std::vector<vd> node_sums_, average_, Y_, W_, form_, half_;
+  std::vector<vd> average_, Y_, W_, form_, half_;
 };
 
 }  // namespace multilogit
