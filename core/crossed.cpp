@@ -240,15 +240,22 @@ void CrossedData::move_to(const double* psi) {
   Lambda_.assign(static_cast<std::size_t>(q_) * q_, 0.0);
   for (int k = 0; k < m(); ++k) Lambda_[theta_row_[k] * q_ + theta_column_[k]] = psi[p_ + k];
   prepare_rows(psi);
-  for (std::size_t i = 0; i < layout_.rows; ++i) {
-    const double* z = &z_[i * q_];
-    double* A = &a_[i * C_ * q_];
-    std::fill_n(A, C_ * q_, 0.0);
-    for (int f = 0; f < layout_.factors; ++f)
-      for (int b = first(f); b < first(f + 1); ++b)
-        for (int e = b; e < first(f + 1); ++e)
-          A[logit(e) * q_ + b] += Lambda_[e * q_ + b] * z[z_index_[e]];
-  }
+  with_sizes(0, [&]<class S, int>() {
+    for (std::size_t i = 0; i < layout_.rows; ++i) form_effects<S>(i);
+  });
+}
+
+// A = Z Lambda of row i.
+template <class S>
+void CrossedData::form_effects(std::size_t i) {
+  const int C = S::C ? S::C : C_, q = row_effects<S>();
+  const double* z = &z_[i * q];
+  double* A = &a_[i * C * q];
+  std::fill_n(A, C * q, 0.0);
+  for (int f = 0; f < factors<S>(); ++f)
+    for (int b = first<S>(f); b < first<S>(f + 1); ++b)
+      for (int e = b; e < first<S>(f + 1); ++e)
+        A[logit<S>(e) * q + b] += Lambda_[e * q + b] * z[z_index_[e]];
 }
 
 // eta0 = X beta + o

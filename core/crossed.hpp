@@ -107,6 +107,8 @@ class CrossedData {
   bool settle(const double* psi, std::size_t threads, double& value);
   void move_to(const double* psi);
   void prepare_rows(const double* beta);
+  template <class S>
+  void form_effects(std::size_t i);
   void predict_modes(const double* psi);
 
   const double* x_of(std::size_t i) const { return &x_[x_room_ + i * x_columns_]; }
@@ -272,6 +274,7 @@ class CrossedData {
 #ifndef MULTILOGIT_ANY_SIZE
     const bool scalar = scalar_effects();
     if (scalar && q_ == 2 && vectors == 1) return pass.template operator()<ScalarPair, 1>();
+    if (scalar && q_ == 2 && vectors == 2) return pass.template operator()<ScalarPair, 2>();
     if (scalar) return pass.template operator()<Scalars, 0>();
     if (C_ == 1) return pass.template operator()<OneLogit, 0>();
 #endif
