@@ -22,7 +22,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy reads it
 
 import numpy as np
-from kernels import KERNELS, Kernel, prepare
+from kernels import KERNELS, MANY_LEVELS, Kernel, prepare
 
 from multilogit import _core
 
@@ -48,7 +48,7 @@ class Work:
     divisions: float
 
 
-def work(kernel: Kernel) -> Work:
+def work(kernel: Kernel, rows: int) -> Work:
     """The work of a row, by the formulas of docs/mathematics.md.
 
     *Bytes.* X, the counts of C logits and the trials: 8 (p + C + 1). Columns of Z are columns of X.
@@ -62,7 +62,8 @@ def work(kernel: Kernel) -> Work:
     2q + 3s, η: 2q); the third and fourth derivatives and what they multiply (h: 3s, A v: 2q, w₃hz:
     2q, in all about 12C² more); the products of w z, ω z and w₃ z z' with the columns, 2q + s
     vectors: 2pC (2q + s). Per group, that is for 1/n_g of a row: the low-rank update of the
-    Hessian, 2q + s outer products of d = pC + m numbers: (2q + s) d (d + 1).
+    Hessian, 2q + s outer products of d = pC + m numbers: (2q + s) d (d + 1). In place of that
+    crossed factors add their share of :func:`crossed_flops`.
 
     *Quadrature* with K^q nodes adds for each the row's value, r and w (an exponential, a
     logarithm, two divisions, 20 operations, Z'r and Z'WZ), the averages over nodes (3 + 2q), and
@@ -77,13 +78,32 @@ def work(kernel: Kernel) -> Work:
         flops += 2 * q + 2 * q + 3 * s + 8 * c  # the modes
         flops += 2 * q + 2 * q + 3 * s + 3 * s + 2 * q + 2 * q + 12 * c * c
         flops += 2 * p * c * (2 * q + s)
-        flops += (2 * q + s) * parameters * (parameters + 1) / kernel.group
+        if kernel.crossed:
+            flops += crossed_flops(*kernel.crossed, rows, p * c + q) / rows
+        else:
+            flops += (2 * q + s) * parameters * (parameters + 1) / kernel.group
         exps, divisions = exps + c, divisions + 1
     if kernel.nodes > 1:
         nodes = kernel.nodes**q
         flops += nodes * (20 + 4 * q + 3 * s + 3 + 2 * q + 2 * p) + 2 * p * (q + q * q)
         exps, logs, divisions = exps + nodes, logs + nodes, divisions + 2 * nodes
     return Work(moved, flops, exps, logs, divisions)
+
+
+def crossed_flops(groups: int, n: int, rows: int, d: int) -> float:
+    """What levels of two crossed factors need once per evaluation, whatever the rows.
+
+    A group meets about k = n(1 − e^(−rows / (groups n))) of the n effects that remain, and k²/2
+    pairs of them. Each pair takes 2 operations for S, twice: for the one Newton step of the modes
+    and where it ends; 4 for (H⁻¹)_gR; and for each of d directions 4 for E and 4 for the trace with
+    N. S is factored twice, n³/3 each, and inverted, 2n³/3; L⁻¹E_kL⁻ᵀ takes n³ for each direction.
+    U = H⁻¹N: 4k for each group and direction, and 2n² d. As those of the rows, all are counted at
+    the rate of a matrix product, which sums over pairs do not reach.
+    """
+    k = n * -np.expm1(-rows / (groups * n))
+    pairs = groups * k * k / 2
+    dense = (2 / 3 + 2 / 3 + d) * n**3
+    return float((2 * 2 + 4 + 8 * d) * pairs + dense + 4 * k * groups * d + 2 * n**2 * d)
 
 
 # ------------------------------------------------------------------ ceilings
@@ -165,8 +185,8 @@ def main(words: list[str]) -> None:
     )
     print(f"{'kernel':32} {'bytes':>6} {'flops':>6} {'memory':>7} {'arithm.':>7} {'ns/row':>7}")
     found = []
-    for kernel in KERNELS:
-        needs = work(kernel)
+    for kernel in (*KERNELS, MANY_LEVELS):
+        needs = work(kernel, arguments.rows)
         memory, arithmetic = floor(needs, top)
         took = measure(kernel, arguments.rows, arguments.rounds)
         least = max(memory, arithmetic)

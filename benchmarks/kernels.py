@@ -33,6 +33,8 @@ class Kernel:
         Columns of X, the intercept among them; random effects that a row has; J − 1.
     group
         Rows that share their random effects.
+    crossed
+        Levels of two crossed factors, the larger number first.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Kernel:
     logits: int = 1
     nodes: int = 1
     group: int = 40
+    crossed: tuple[int, int] | None = None
 
 
 def _grouped(rows: int, size: int, p: int) -> pd.DataFrame:
@@ -120,8 +123,19 @@ KERNELS = (
         lambda n: crossed(n, 100, 20, 5, (1.0, 0.7), 1),
         p=6,
         q=2,
+        crossed=(100, 20),
     ),
 )
+
+MANY_LEVELS = Kernel(
+    "crossed, 3 000 by 500",
+    f"{X5} + (1 | a) + (1 | b)",
+    lambda n: crossed(n, 3_000, 500, 5, (1.0, 0.7), 1),
+    p=6,
+    q=2,
+    crossed=(3_000, 500),
+)
+"""For its floor alone: with few rows all of it is the algebra of the levels."""
 
 
 @dataclass(frozen=True)

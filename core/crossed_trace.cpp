@@ -289,7 +289,7 @@ bool CrossedData::trace_is_cheap() const {
   const double direction = 0.15 * remainder_->work();  // n^3 flops
   const double directions = 1.5 * layout_.pairs() * static_cast<double>(trace_vectors());
   const double rest =
-      300.0 * static_cast<double>(layout_.rows) + (1.0 + m()) * direction + 3.0 * directions;
+      150.0 * static_cast<double>(layout_.rows) + (1.0 + m()) * direction + 3.0 * directions;
   return (plan_.sparse ? 0.0 : p_ * direction) < 0.5 * rest;
 }
 
