@@ -276,8 +276,8 @@ class CrossedData {
     if (scalar && q_ == 2 && vectors == 1) return pass.template operator()<ScalarPair, 1>();
     if (scalar && q_ == 2 && vectors == 2) return pass.template operator()<ScalarPair, 2>();
     if (scalar) return pass.template operator()<Scalars, 0>();
-    if (C_ == 1) return pass.template operator()<OneLogit, 0>();
 #endif
+    if (C_ == 1) return pass.template operator()<OneLogit, 0>();
     pass.template operator()<AnySizes, 0>();
   }
   // Where parameter k of (beta, theta) stands in the lanes.
