@@ -173,9 +173,20 @@ class Rows {
     for (std::size_t i = 0; i < kSideBySide; ++i) eta[i * stride] += sums[i];
   }
 
-  static double binomial(const Chunk& chunk, Workspace& work) {
+  // Asks for the rows of X that tile t of the next chunk will need, so that memory is busy while
+  // exponentials are computed: 5 of 29 ns per row of 21 columns. Many columns only get in the way.
+  // (Inline: GCC takes calls without any effect on values away.)
+  MULTILOGIT_INLINE void ask_for_next(const Chunk& chunk, std::size_t t) const {
+    constexpr std::size_t kLine = 8, kMostColumns = 32;
+    const std::size_t row = chunk.row + kChunkRows + t * kLanes;
+    if (data_.columns.size() > kMostColumns || t * kLanes % kLine != 0 || row >= data_.rows) return;
+    for (const double* column : data_.columns) __builtin_prefetch(column + row, 0, 2);
+  }
+
+  double binomial(const Chunk& chunk, Workspace& work) const {
     vd value{};
     for (std::size_t t = 0; t < chunk.tiles; ++t) {
+      ask_for_next(chunk, t);
       const BinomialRow row = binomial_row(work.eta[t], work.y[2 * t], work.y[2 * t + 1]);
       work.r[t] = row.r;
       work.w[t] = row.w;
@@ -191,6 +202,7 @@ class Rows {
     const int pairs = packed_size(c);
     vd *pi = work.row.data(), *r = pi + c, *w = r + c, value{};
     for (std::size_t t = 0; t < chunk.tiles; ++t) {
+      ask_for_next(chunk, t);
       const vd* y = work.y.data() + t * (c + 1);
       value += categorical_row(c, work.eta.data() + t * c, y, y[c], pi, r, w);
       for (int j = 0; j < c; ++j) work.r[j * kStripTiles + t] = r[j];
