@@ -93,8 +93,9 @@ class BinomialRows : public UnitRows<Q> {
   // Products of w z_a | omega z_a | w3 z_a z_b with the columns, omega = w4 h - w3 z'Lv; omega -
   // wbar and rbar go to `flat`.
   void multiply_columns(const vd* Lv, Flat& flat, std::vector<vd>& cross) {
+    constexpr int kHeight = Q > 0 ? 2 * Q + kMaxS : 0;
     const int height = 2 * q() + s();
-    cross.assign(static_cast<std::size_t>(height) * at_.columns, vd{});
+    Base::start_products(height, cross);
     vd* const lefts = Base::room(height);
     flat.expect(rows_.x, rows_.tiles);
     vd* weight = flat.weight[0].data() + flat.waiting;
@@ -117,8 +118,7 @@ class BinomialRows : public UnitRows<Q> {
           for (int c = 0; c <= a; ++c) left[2 * q() + packed(a, c)] = w3z * z(t, c);
         }
       }
-      add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns);
+      Base::template add_products<kHeight>(lefts, height, t0, tiles, cross);
     }
     this->over_rows(cross);
     flat.arrived(at_, rows_.tiles);
@@ -171,7 +171,7 @@ class BinomialRows : public UnitRows<Q> {
   // Products of wbar z_a | w1_b z_a | r_j for every node with the columns.
   void multiply_node_columns(int nodes, std::vector<vd>& cross) {
     const int height = q() + q() * q() + nodes;
-    cross.assign(static_cast<std::size_t>(height) * at_.columns, vd{});
+    Base::start_products(height, cross);
     vd* const lefts = Base::room(height);
     for (std::size_t t0 = 0; t0 < rows_.tiles; t0 += kChunkTiles) {
       const std::size_t tiles = std::min(kChunkTiles, rows_.tiles - t0);
@@ -184,8 +184,7 @@ class BinomialRows : public UnitRows<Q> {
         }
         for (int j = 0; j < nodes; ++j) left[q() + q() * q() + j] = r_nodes_[t * nodes + j];
       }
-      add_cross(lefts, height, Base::x(t0), at_.columns, at_.columns, tiles, cross.data(),
-                at_.columns);
+      Base::template add_products<0>(lefts, height, t0, tiles, cross);
     }
     this->over_rows(cross);
   }

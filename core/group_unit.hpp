@@ -310,7 +310,7 @@ class GroupUnit {
   }
 
   // From the sums of P_k, and L^-1 Z_k'r in s, to those of D_k, s, u and B dw3 B'.
-  void differentiate_mode(Parameter& P) const {
+  __attribute__((always_inline)) void differentiate_mode(Parameter& P) const {
     vd zeta[kMaxQ];
     for (int a = 0; a < q(); ++a)
       for (int c = 0; c < q(); ++c) P.s[a] -= B_[a * kMaxQ + c] * P.pw[c];

@@ -17,6 +17,7 @@
 
 #include "gram.hpp"
 #include "packed.hpp"
+#include "products.hpp"
 #include "simd.hpp"
 #include "sum_of_logs.hpp"
 
@@ -136,6 +137,25 @@ class UnitRows {
     const std::size_t needed = kChunkTiles * static_cast<std::size_t>(height);
     if (left_.size() < needed) left_.resize(needed);
     return left_.data();
+  }
+
+  // Products of `height` weights with the columns; Height: the same, known to the compiler, or 0.
+  // The first of them are those with tile 0.
+  template <int Height>
+  void add_products(const vd* weights, int height, std::size_t t0, std::size_t tiles,
+                    std::vector<vd>& sums) const {
+    const auto columns = static_cast<std::size_t>(at_.columns);
+    if constexpr (Height > 0) {
+      multilogit::multiply_columns<Height>(weights, x(t0), columns, columns, tiles, t0 > 0,
+                                           sums.data());
+    } else {
+      if (t0 == 0) std::fill(sums.begin(), sums.end(), vd{});
+      add_cross(weights, height, x(t0), columns, columns, tiles, sums.data(), columns);
+    }
+  }
+  void start_products(int height, std::vector<vd>& sums) const {
+    const std::size_t size = static_cast<std::size_t>(height) * at_.columns;
+    if (sums.size() != size) sums.resize(size);
   }
 
   // A group's sum over its rows: they are side by side, or one after the other in a lane.
