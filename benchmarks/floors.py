@@ -2,9 +2,10 @@
 
 The *floor* of an evaluation is the larger of two times: of moving its bytes at the rate of a copy,
 and of its arithmetic at the rate of a matrix product, plus its exponentials, logarithms and
-divisions at the rates of NumPy's loops, which use the same vector instructions. All four ceilings
-are measured on one thread, in the same process as the kernels. ``work`` derives what a row needs.
-``--json FILE`` writes the numbers; ``docs/benchmark_table.py`` puts them into docs/performance.md.
+divisions at the rates of NumPy's loops. All four ceilings are those of the machine at its best, on
+one thread. ``work`` derives what a row needs. Every instruction level that the machine has, v4 and
+v3, is measured in a process of its own, against the same floors. ``--json FILE`` writes the
+numbers; ``docs/benchmark_table.py`` puts them into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy reads it
 
@@ -55,7 +59,8 @@ def work(kernel: Kernel, rows: int) -> Work:
 
     *Single level.* η = x'β: 2pC. r and w: about 5C² + 8. X'r: 2pC. X'WX: for each of C(C+1)/2
     pairs of logits p products with the weight and p(p+1)/2 multiply-adds. C exponentials, a
-    logarithm, a division for π and one within the logarithm.
+    logarithm, a division for π and one within the logarithm. The kernels of groups need no
+    logarithm of a row, but one of a product for many rows.
 
     *Laplace* adds, with q effects and s = q(q+1)/2: one pass for the modes, if the prediction of
     them is so good that a single Newton step is enough (C exponentials, a division, Z'r and Z'WZ:
@@ -66,7 +71,7 @@ def work(kernel: Kernel, rows: int) -> Work:
     crossed factors add their share of :func:`crossed_flops`.
 
     *Quadrature* with K^q nodes adds for each the row's value, r and w (an exponential, a
-    logarithm, two divisions, 20 operations, Z'r and Z'WZ), the averages over nodes (3 + 2q), and
+    division, 20 operations, Z'r and Z'WZ), the averages over nodes (3 + 2q), and
     the product of r with the columns: 2p; then q + q² more products: 2p (q + q²).
     """
     p, q, c, s = kernel.p, kernel.q, kernel.logits, kernel.q * (kernel.q + 1) // 2
@@ -82,11 +87,11 @@ def work(kernel: Kernel, rows: int) -> Work:
             flops += crossed_flops(*kernel.crossed, rows, p * c + q) / rows
         else:
             flops += (2 * q + s) * parameters * (parameters + 1) / kernel.group
-        exps, divisions = exps + c, divisions + 1
+        exps, logs, divisions = exps + c, 0.0, 2.0
     if kernel.nodes > 1:
         nodes = kernel.nodes**q
         flops += nodes * (20 + 4 * q + 3 * s + 3 + 2 * q + 2 * p) + 2 * p * (q + q * q)
-        exps, logs, divisions = exps + nodes, logs + nodes, divisions + 2 * nodes
+        exps, divisions = exps + nodes, divisions + nodes
     return Work(moved, flops, exps, logs, divisions)
 
 
@@ -170,14 +175,8 @@ def measure(kernel: Kernel, rows: int, rounds: int) -> float:
     return statistics.median(times)
 
 
-def main(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="write the numbers here")
-    arguments = parser.parse_args(words)
+def measure_here(rows: int, rounds: int) -> dict[str, Any]:
+    """Ceilings and kernels at the level of this process."""
     top = ceilings()
     print(
         f"{_core.LEVEL}; copy {top.copy:.1f} GB/s, product {top.product:.1f} Gflop/s, "
@@ -186,9 +185,9 @@ def main(words: list[str]) -> None:
     print(f"{'kernel':32} {'bytes':>6} {'flops':>6} {'memory':>7} {'arithm.':>7} {'ns/row':>7}")
     found = []
     for kernel in (*KERNELS, MANY_LEVELS):
-        needs = work(kernel, arguments.rows)
+        needs = work(kernel, rows)
         memory, arithmetic = floor(needs, top)
-        took = measure(kernel, arguments.rows, arguments.rounds)
+        took = measure(kernel, rows, rounds)
         least = max(memory, arithmetic)
         found.append(
             {
@@ -202,10 +201,47 @@ def main(words: list[str]) -> None:
         )
         print(
             f"{kernel.name:32} {needs.bytes:6.0f} {needs.flops:6.0f} {memory:7.1f} "
-            f"{arithmetic:7.1f} {took:7.1f}  {took / least:.1f} times the floor"
+            f"{arithmetic:7.1f} {took:7.1f}  {took / least:.1f} times the floor",
+            flush=True,
         )
+    return {**asdict(top), "kernels": found}
+
+
+# ------------------------------------------------------------------ instruction levels
+
+
+def levels() -> tuple[str, ...]:
+    """The best one of this machine, and v3 where that is v4."""
+    return ("v4", "v3") if _core.LEVEL == "v4" else (_core.LEVEL,)
+
+
+def measure_level(level: str, rows: int, rounds: int) -> dict[str, Any]:
+    """The same in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "found.json"
+        sizes = ["--rows", str(rows), "--rounds", str(rounds)]
+        command = [sys.executable, __file__, "--here", "--json", str(path), *sizes]
+        subprocess.run(command, env={**os.environ, "MULTILOGIT_LEVEL": level}, check=True)
+        made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return made
+
+
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--here", action="store_true", help="this process and its level alone")
+    arguments = parser.parse_args(words)
+    sizes = arguments.rows, arguments.rounds
+    if arguments.here:
+        made = measure_here(*sizes)
+    else:
+        found = {level: measure_level(level, *sizes) for level in levels()}
+        made = {"rows": arguments.rows, "levels": found}
     if arguments.json:
-        made = {"level": _core.LEVEL, "rows": arguments.rows, **asdict(top), "kernels": found}
         arguments.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 

@@ -122,25 +122,27 @@ def distances(results: Results | None, floors: Results | None) -> str:
 
 
 def kernels(results: Results | None, floors: Results | None) -> str:
-    """Floors and the fractions reached."""
+    """Floors at the best level, and the fractions of their floors that all levels reach."""
     if floors is None:
         return "No floors are recorded.\n"
+    levels: Results = floors["levels"]
+    best, *others = levels
+    top = levels[best]
     told = (
-        f"One thread, instruction level {floors['level']}, {floors['rows']:,} rows. Ceilings: copy "
-        f"{floors['copy']:.3g} GB/s, matrix product {floors['product']:.3g} Gflop/s, exponential "
-        f"{1 / floors['exp']:.2f} ns, logarithm {1 / floors['log']:.2f} ns, division "
-        f"{1 / floors['division']:.2f} ns."
+        f"One thread, {floors['rows']:,} rows. Ceilings: copy {top['copy']:.3g} GB/s, matrix "
+        f"product {top['product']:.3g} Gflop/s, exponential {1 / top['exp']:.2f} ns, logarithm "
+        f"{1 / top['log']:.2f} ns, division {1 / top['division']:.2f} ns. Instruction levels: "
+        f"{' and '.join(levels)}, against the same floor."
     ).replace(",000 rows", " 000 rows")
-    lines = [
-        "| kernel | bytes | flops | exp | memory, ns | arithmetic, ns | measured, ns | fraction |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {k['kernel']} | {k['bytes']:.0f} | {k['flops']:.0f} | {k['exps']:.0f} "
-        f"| {k['memory_ns']:.1f} | {k['arithmetic_ns']:.1f} | {k['measured_ns']:.1f} "
-        f"| {k['fraction']:.0%} |"
-        for k in floors["kernels"]
-    ]
+    columns = ["kernel", "bytes", "flops", "exp", "memory, ns", "arithmetic, ns"]
+    columns += [f"{level}: {what}" for level in levels for what in ("measured, ns", "fraction")]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for i, kernel in enumerate(levels[best]["kernels"]):
+        cells = [kernel["kernel"], *(f"{kernel[name]:.0f}" for name in ("bytes", "flops", "exps"))]
+        cells += [f"{kernel[name]:.1f}" for name in ("memory_ns", "arithmetic_ns")]
+        for found in (kernel, *(levels[level]["kernels"][i] for level in others)):
+            cells += [f"{found['measured_ns']:.1f}", f"{found['fraction']:.0%}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n\n".join([told, "\n".join(lines)]) + "\n"
 
 
