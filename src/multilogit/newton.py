@@ -454,7 +454,8 @@ class _Climb:
                 continue
             rise = trial.evaluation.value - evaluation.value
             predicted = t * slope + 0.5 * t * t * curvature
-            if rise >= _ARMIJO * predicted and rise > 0.0:
+            visible = direction.ridge > 0.0 or predicted > self._rounding()
+            if visible and rise >= _ARMIJO * predicted and rise > 0.0:
                 return t, trial
             if self._rounding_accepts(direction, trial.evaluation, rise, predicted):
                 return t, trial
