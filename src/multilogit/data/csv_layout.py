@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from multilogit.errors import DataError
+from multilogit.lazy import pd
 
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null"]
 SEPARATORS = ",;\t|"
@@ -61,7 +62,13 @@ class CsvLayout:
             "na_values": MISSING,
             "keep_default_na": False,
             "low_memory": False,
+            **_exact_numbers(),
         }
+
+
+def _exact_numbers() -> dict[str, str]:
+    """Numbers as Python reads them, so that both readers agree; pandas 3 has no other way."""
+    return {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 
 
 def csv_layout(path: Path) -> CsvLayout:
