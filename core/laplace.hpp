@@ -28,7 +28,9 @@ class LaplaceUnit : public GroupUnit<Q, Response> {
     if (!this->find_modes()) return false;
     this->differentiate_rows(totals.logs);
     add_value(rows.groups_in_lanes, totals);
-    for (int i = 0; i < kMaxQ * kMaxQ; ++i) this->G_[i] = -0.5 * this->Hinv_[i];
+    for (int a = 0; a < this->q(); ++a)
+      for (int c = 0; c < this->q(); ++c)
+        this->G_[a * kMaxQ + c] = -0.5 * this->Hinv_[a * kMaxQ + c];
     const vd no_score[kMaxQ] = {};
     this->weigh_rows(no_score, flat);
     add_derivatives(rows.groups_in_lanes, totals);
