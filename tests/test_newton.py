@@ -404,6 +404,16 @@ def test_infinity_is_recognised_where_rounding_hides_what_information_is_left() 
     assert solution.trace[-2].decrement > 1e-6
 
 
+@pytest.mark.parametrize("cap", [1.0, 0.3, 0.1])
+def test_infinity_is_recognised_in_steps_of_any_length(cap: float) -> None:
+    def q(x: Vector) -> tuple[float, list[float], list[list[float]]]:
+        e = math.exp(-x[0])
+        return -e, [e], [[-e]]
+
+    solution = maximise(Function(q), np.zeros(1), max_change=np.array([cap]), max_iterations=500)
+    assert solution.status is Status.DIVERGING
+
+
 @pytest.mark.parametrize("start", [0.0, 2.0])
 def test_separation_diverges(start: float) -> None:
     x = np.column_stack([np.ones(6), [-3.0, -2, -1, 1, 2, 3]])

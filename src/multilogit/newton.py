@@ -533,7 +533,8 @@ class _Climb:
         they have shrunk is rounding, along a direction in which the objective is level.
         """
         pending = _max_abs(direction.p * self.unit)
-        return pending > _LONG and _SAME * self.last_change <= pending <= _AGAIN * self.last_change
+        whole = self.last_change / (self.trace[-1].step if self.trace else 1.0)  # uncapped
+        return pending > _LONG and _SAME * self.last_change <= pending <= _AGAIN * whole
 
     def _ran_away(self, direction: Direction) -> bool:
         """Whether the last steps did so, until −H became singular to rounding.
