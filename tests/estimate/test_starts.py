@@ -65,3 +65,17 @@ def test_a_nested_factor_starts_from_its_own_variance() -> None:
     fit = ml.fit("y ~ 1 + (1 | outer) + (1 | inner)", data, threads=1)
     assert fit.converged
     assert fit.trace["decrement"].iloc[0] < 4.0
+
+
+def test_large_columns_in_rows_of_many_trials_lead_nowhere_else() -> None:
+    """Z'wZ per trial, in units of the rows' mean square of Z, is then no π(1 − π)."""
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(40), 10)
+    many = rng.random(400) < 0.1
+    z = np.where(many, 3.0, 0.1) * rng.choice([-1.0, 1.0], 400)
+    n = np.where(many, 1000, 1)
+    y = rng.binomial(n, expit(0.2 + (0.3 + 0.7 * rng.normal(size=40)[g]) * z))
+    fit = ml.fit("y ~ z + (z | g)", {"y": y, "z": z, "g": g, "n": n}, trials="n", threads=1)
+    assert fit.converged
+    assert fit.trace["decrement"].iloc[0] < 10.0
+    assert fit.solution.n_evaluations <= 20

@@ -23,6 +23,8 @@ _LARGEST_START = 3.0
 """Range of the standard deviations to start from, on the logit scale."""
 _NEARLY_DEPENDENT = 0.3
 """Of a column of unit length, the length of what the columns before it do not explain."""
+_MOST_WEIGHT = 0.25
+"""Of π(1 − π). Moments find more where Z is large in rows of many trials: it is scaled by rows."""
 _LARGEST_T = 2.0
 """Largest t of :func:`growth`: κ = 2."""
 _LEAST_SHARE = 0.25
@@ -41,7 +43,7 @@ def start_values(likelihood: MixedLikelihood, fixed: SingleLevel, options: Optio
         return start
     beta = _start_beta(fixed, start, structure.m)
     found = _moment_covariance(likelihood, beta, fixed.total_trials)
-    of_beta, of_Sigma = growth(found.variance / fixed.n_logits, found.weight)
+    of_beta, of_Sigma = growth(found.variance / fixed.n_logits, min(found.weight, _MOST_WEIGHT))
     if start is None:
         beta = of_beta * beta
     Lambda = cholesky(of_Sigma * found.Sigma) / likelihood.z_scale[:, None]
