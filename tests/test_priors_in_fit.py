@@ -250,6 +250,19 @@ def test_errors_come_from_the_posterior_where_the_likelihood_is_not_concave() ->
     assert likely.se_source == "likelihood"
 
 
+@pytest.mark.parametrize("bar", ["(1 | g)", "(x | g)"])
+def test_a_prior_that_forbids_zero_keeps_the_smallest_standard_deviation(bar: str) -> None:
+    """The data say 0, where log|Σ| is −∞: however weak the prior, that is no maximum."""
+    x = np.random.default_rng(1).normal(size=1200)
+    data = {"y": np.tile([0, 1], 600), "x": x, "g": np.repeat(np.arange(60), 20)}
+    weak = ml.RelativeEntropy(covariance=ml.CovarianceRelativeEntropy(strength=1e-7))
+    fit = ml.fit(f"y ~ x + {bar}", data, prior=weak)
+    assert fit.converged
+    assert np.isfinite(fit.solution.evaluation.value)
+    assert 0.0 < np.linalg.svd(fit.random[0].Lambda, compute_uv=False)[-1] < 1e-3
+    assert "singular" not in [noticed.code for noticed in fit.diagnostics]
+
+
 class Ridge:
     """A user's own prior."""
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from multilogit.errors import Status
 from multilogit.evaluation import Objective, Vector
 from multilogit.likelihood.covariance import cholesky
 from multilogit.likelihood.mixed import MixedLikelihood
@@ -88,10 +89,12 @@ def escape(
 
     ``objective`` is the likelihood, or its sum with a prior; ``held``: elements of ψ to keep.
 
-    None: every zero variance is a maximum on the boundary.
+    None: every zero variance is a maximum on the boundary, or a prior forbids it.
     """
     zero = _first_zero_columns(likelihood, saddle, held)
     evaluation = objective.evaluate(saddle)
+    if evaluation.status is not Status.OK:
+        return None
     scale = likelihood.scale[likelihood.structure.rows]
     for elements in zero:
         index = likelihood.p + elements

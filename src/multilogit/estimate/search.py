@@ -74,6 +74,10 @@ class Target:
             return False
         return self.prior is None or not depends_on_order(self.prior)
 
+    def forbids(self, psi: Vector) -> bool:
+        """Whether log π is −∞ at ψ, as where it keeps variances off 0, however weakly."""
+        return self.prior is not None and not np.isfinite(self.prior.evaluate(psi).value)
+
     @cached_property
     def _within_every_cap(self) -> float:
         """A change of θ that is never too long."""
@@ -123,7 +127,8 @@ def search(target: Target, start: Vector, options: Options) -> Estimate:
         if not solution.converged:
             break
         psi = boundary.snap(target.likelihood, solution.psi)
-        if psi is solution.psi:
+        if psi is solution.psi or target.forbids(psi):
+            psi = solution.psi
             break
         escaped = boundary.escape(target.likelihood, target.objective, psi)
         if escaped is None:
