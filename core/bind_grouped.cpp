@@ -16,8 +16,8 @@ namespace {
 
 void construct(GroupedData* self, const std::vector<Vector>& columns, int x_columns,
                const Counts& y, const Vector& n, const std::optional<Vector>& offset,
-               const Codes& codes, std::size_t groups, bool categorical,
-               const std::string& scratch) {
+               const Codes& codes, std::size_t groups, bool categorical, const std::string& scratch,
+               std::size_t threads) {
   const std::size_t rows = y.shape(0);
   require(n.shape(0) == rows, "y and n must have equal lengths");
   require(rows <= std::numeric_limits<RowIndex>::max(), "at most 2^31 - 1 rows");
@@ -35,7 +35,7 @@ void construct(GroupedData* self, const std::vector<Vector>& columns, int x_colu
   data.categorical = categorical;
   const std::int32_t* group = checked_codes(codes, rows, groups);
   nb::gil_scoped_release release;
-  new (self) GroupedData(data, group, rows, groups, scratch);
+  new (self) GroupedData(data, group, rows, groups, scratch, threads);
 }
 
 void set_structure(GroupedData& self, std::vector<int> z, std::vector<int> logit,
@@ -103,7 +103,7 @@ void bind_grouped(nb::module_& m) {
   nb::class_<GroupedData>(m, "GroupedData")
       .def("__init__", &construct, nb::arg("columns"), nb::arg("x_columns"), nb::arg("y"),
            nb::arg("n"), nb::arg("offset").none(), nb::arg("codes"), nb::arg("groups"),
-           nb::arg("categorical"), nb::arg("scratch"))
+           nb::arg("categorical"), nb::arg("scratch"), nb::arg("threads") = 1)
       .def_prop_ro("bytes", &GroupedData::bytes)
       .def("release", &GroupedData::release)
       .def("prefetch", &GroupedData::prefetch)

@@ -15,23 +15,23 @@ constexpr std::size_t kMostDerivatives = 10'000'000;
 }  // namespace
 
 GroupedData::GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows,
-                         std::size_t groups, const std::string& scratch)
+                         std::size_t groups, const std::string& scratch, std::size_t threads)
     : layout_(codes, rows, groups),
       categorical_(data.categorical),
       x_(layout_.tiles * data.columns.size(), scratch),
       offset_(data.offset ? layout_.tiles : 0, scratch),
-      response_(layout_, {data.counts, data.trials}, scratch) {
+      response_(layout_, {data.counts, data.trials}, threads, scratch) {
   point_.logits = static_cast<int>(data.counts.size());
   point_.x_columns = data.x_columns;
   point_.columns = static_cast<int>(data.columns.size());
   point_.p = point_.logits * point_.x_columns;
-  fill_tiles(layout_.row, data.columns.data(), data.columns.size(), x_.data());
-  if (data.offset) fill_tiles(layout_.row, &data.offset, 1, offset_.data());
+  fill_tiles(layout_.row, data.columns.data(), data.columns.size(), x_.data(), threads);
+  if (data.offset) fill_tiles(layout_.row, &data.offset, 1, offset_.data(), threads);
   if (!scratch.empty()) layout_.row = {};  // memory is scarce
 }
 
 void GroupedData::set_response(const std::vector<const double*>& counts, const double* trials) {
-  response_ = ResponseTiles(layout_, {counts, trials});
+  response_ = ResponseTiles(layout_, {counts, trials}, 1);
 }
 
 void GroupedData::set_structure(std::vector<int> z, std::vector<int> logit, std::vector<int> row,

@@ -40,7 +40,7 @@ class GroupedData {
 
   // Everything is copied into tiles; scratch: the directory of files for them, or empty.
   GroupedData(const Columns& data, const std::int32_t* codes, std::size_t rows, std::size_t groups,
-              const std::string& scratch = "");
+              const std::string& scratch = "", std::size_t threads = 1);
 
   struct Result {
     double value = 0.0;

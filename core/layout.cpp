@@ -92,19 +92,16 @@ void Layout::make_slots() {
   slots.push_back(units.size());
 }
 
-// Column by column, so that one stays in the second cache while its rows are picked; in blocks, so
-// that what is written to a file is not written again and again.
+// Column by column, so that one stays in the second cache while its rows are picked.
 void fill_tiles(const std::vector<RowIndex>& row, const double* const* columns, std::size_t count,
-                vd* tiles) {
-  constexpr std::size_t kBlock = std::size_t{1} << 17;
-  for (std::size_t first = 0; first < row.size(); first += kBlock) {
-    const std::size_t end = std::min(first + kBlock, row.size());
+                vd* tiles, std::size_t threads) {
+  fill_blocks(row.size(), threads, [&](std::size_t first, std::size_t end) {
     for (std::size_t k = 0; k < count; ++k) {
       auto* to = reinterpret_cast<double*>(tiles + first / kLanes * count + k);
       for (std::size_t i = first; i < end; i += kLanes, to += count * kLanes)
         gather(columns[k], &row[i], to);
     }
-  }
+  });
 }
 
 }  // namespace multilogit

@@ -6,10 +6,12 @@
 // Lanes without a row hold zeros everywhere, and n = 0 trials make them count for nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "parallel.hpp"
 #include "simd.hpp"
 
 namespace multilogit {
@@ -60,6 +62,16 @@ inline void gather(const double* column, const RowIndex* row, double* to) {
 
 // Columns into tiles whose lanes hold these rows: `count` registers per tile.
 void fill_tiles(const std::vector<RowIndex>& row, const double* const* columns, std::size_t count,
-                vd* tiles);
+                vd* tiles, std::size_t threads = 1);
+
+// Calls fill(first, end) for blocks of lanes, on several threads; ends are whole tiles. Blocks are
+// small, so that what is written to a file is not written again and again.
+template <class Fill>
+void fill_blocks(std::size_t lanes, std::size_t threads, const Fill& fill) {
+  constexpr std::size_t kBlock = std::size_t{1} << 17;
+  for_each_slot((lanes + kBlock - 1) / kBlock, threads, [&](std::size_t, std::size_t block) {
+    fill(block * kBlock, std::min((block + 1) * kBlock, lanes));
+  });
+}
 
 }  // namespace multilogit

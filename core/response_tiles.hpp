@@ -39,17 +39,18 @@ class ResponseTiles {
   };
 
   // scratch: as that of Tiles.
-  ResponseTiles(const Layout& layout, const Columns& columns, const std::string& scratch = "")
+  ResponseTiles(const Layout& layout, const Columns& columns, std::size_t threads,
+                const std::string& scratch = "")
       : c_(columns.counts.size()),
         single_(single_trials(layout.rows, columns)),
         bits_(single_ ? layout.tiles * (c_ + 1) : 0),
         y_(single_ ? 0 : layout.tiles * c_, scratch),
         n_(single_ ? 0 : layout.tiles, scratch) {
     if (single_)
-      fill_bits(layout.row, columns);
+      fill_bits(layout.row, columns, threads);
     else {
-      fill_tiles(layout.row, columns.counts.data(), c_, y_.data());
-      fill_tiles(layout.row, &columns.trials, 1, n_.data());
+      fill_tiles(layout.row, columns.counts.data(), c_, y_.data(), threads);
+      fill_tiles(layout.row, &columns.trials, 1, n_.data(), threads);
     }
   }
 
@@ -97,16 +98,18 @@ class ResponseTiles {
   }
 
   // A byte for each count of a tile, and one for its trials: a bit for every lane.
-  void fill_bits(const std::vector<RowIndex>& row, const Columns& columns) {
-    std::uint8_t* byte = bits_.data();
-    for (std::size_t i = 0; i < row.size(); i += kLanes) {
-      for (const double* counts : columns.counts) {
-        double count[kLanes];
-        gather(counts, &row[i], count);
-        *byte++ = bits_of([&](int lane) { return count[lane] != 0.0; });
+  void fill_bits(const std::vector<RowIndex>& row, const Columns& columns, std::size_t threads) {
+    fill_blocks(row.size(), threads, [&](std::size_t first, std::size_t end) {
+      std::uint8_t* byte = &bits_[first / kLanes * (c_ + 1)];
+      for (std::size_t i = first; i < end; i += kLanes) {
+        for (const double* counts : columns.counts) {
+          double count[kLanes];
+          gather(counts, &row[i], count);
+          *byte++ = bits_of([&](int lane) { return count[lane] != 0.0; });
+        }
+        *byte++ = bits_of([&](int lane) { return row[i + lane] != kNoRow; });
       }
-      *byte++ = bits_of([&](int lane) { return row[i + lane] != kNoRow; });
-    }
+    });
   }
 
   template <class Test>

@@ -184,16 +184,17 @@ def test_a_block_structure_is_the_full_one_with_zeros() -> None:
     )
 
 
-def test_bitwise_equal_for_every_number_of_threads() -> None:
+@pytest.mark.parametrize("trials", [1, 3])
+def test_bitwise_equal_for_every_number_of_threads(trials: int) -> None:
     rng = np.random.default_rng(1)
-    n, groups = 60_000, 1_500
+    n, groups = 150_000, 1_500  # more than one thread fills at a time
     codes = rng.integers(0, groups, n).astype(np.int32)
     codes[:groups] = np.arange(groups)
     codes[-9_000:] = 7  # one large group among small ones
     x = np.column_stack([np.ones(n), rng.normal(size=(n, 2))])
-    y = rng.binomial(1, 0.4, n).astype(float)
+    y = rng.binomial(trials, 0.4, n).astype(float)
     psi = np.array([-0.4, 0.2, 0.1, 0.7, 0.2, 0.4])
-    data = Problem(x, x[:, :2], (2,), y, np.ones(n), None, codes, psi)
+    data = Problem(x, x[:, :2], (2,), y, np.full(n, float(trials)), None, codes, psi)
     results = []
     for threads in (1, 2, 3, 7):
         likelihood = data.likelihood(threads=threads)

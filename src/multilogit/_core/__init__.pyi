@@ -71,6 +71,7 @@ class GroupedData:
         groups: int,
         categorical: bool,
         scratch: str,
+        threads: int = 1,
     ) -> None:
         """The first columns are X, y has shape ``(n, C)``, F-ordered; all are copied.
 

@@ -103,6 +103,7 @@ class GroupedLikelihood(TiledRows[_core.GroupedData]):
             n_groups,
             logits is not None,
             scratch,
+            threads,
         )
         self.order: Order = ()
         self.restart()
