@@ -251,6 +251,16 @@ def test_the_baseline_does_not_matter(prior: str, slopes: bool) -> None:
         )
 
 
+def test_few_evaluations() -> None:
+    spent = []
+    for seed in range(10):
+        Sigma = (0.4 + 0.15 * seed) ** 2 * np.array([[1.0, 0.4], [0.4, 1.0]])
+        data = simulate(seed, BETA, Sigma, groups=60, size=20)
+        spent.append(ml.fit("y ~ x + (1 | g)", data, threads=1).solution.n_evaluations)
+    assert np.mean(spent) < 6
+    assert max(spent) <= 8
+
+
 def test_two_bars_make_every_effect_independent() -> None:
     data = simulate(4, BETA, np.eye(4), groups=60, size=15, slopes=True)
     fit = ml.fit("y ~ x + (1 + x || g)", data)
