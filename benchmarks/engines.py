@@ -106,10 +106,10 @@ def glmm(case: Case) -> Fit:
 
 
 def _unpack(packed: Any, q: int) -> list[list[float]]:
-    """A symmetric matrix from its lower triangle, row by row."""
+    """A symmetric matrix from its lower triangle, column by column."""
     full = np.zeros((q, q))
-    full[np.tril_indices(q)] = packed
-    matrix: list[list[float]] = (full + np.tril(full, -1).T).tolist()
+    full[np.triu_indices(q)] = packed
+    matrix: list[list[float]] = (full + np.triu(full, 1).T).tolist()
     return matrix
 
 

@@ -128,11 +128,13 @@ def kernels(results: Results | None, floors: Results | None) -> str:
     levels: Results = floors["levels"]
     best, *others = levels
     top = levels[best]
+    products = ", ".join(f"{found['product']:.3g} at {level}" for level, found in levels.items())
     told = (
-        f"One thread, {floors['rows']:,} rows. Ceilings: copy {top['copy']:.3g} GB/s, matrix "
-        f"product {top['product']:.3g} Gflop/s, exponential {1 / top['exp']:.2f} ns, logarithm "
-        f"{1 / top['log']:.2f} ns, division {1 / top['division']:.2f} ns. Instruction levels: "
-        f"{' and '.join(levels)}, against the same floor."
+        f"One thread, {floors['rows']:,} rows. Ceilings: copy {top['copy']:.3g} GB/s, exponential "
+        f"{1 / top['exp']:.2f} ns, logarithm {1 / top['log']:.2f} ns, division "
+        f"{1 / top['division']:.2f} ns; matrix product, Gflop/s: {products}. Bytes, operations "
+        f"and times are those of the floor, at {best}; the fractions are of the floor at the same "
+        "level."
     ).replace(",000 rows", " 000 rows")
     columns = ["kernel", "bytes", "flops", "exp", "memory, ns", "arithmetic, ns"]
     columns += [f"{level}: {what}" for level in levels for what in ("measured, ns", "fraction")]
@@ -190,7 +192,7 @@ def _small(results: Results) -> list[str]:
 
 
 def _two_digits(x: float) -> str:
-    return f"{x:.2g}" if x < 99.5 else f"{x:.0f}"
+    return f"{x:#.2g}".removesuffix(".") if x < 99.5 else f"{x:.0f}"
 
 
 BLOCKS: dict[Path, dict[str, Callable[[Results | None, Results | None], str]]] = {
