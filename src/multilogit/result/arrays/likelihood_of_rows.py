@@ -56,6 +56,7 @@ def subset(frame: ModelFrame, rows: Rows) -> ModelFrame:
         groupings={name: _levels(g, rows) for name, g in frame.groupings.items()},
         offset=None if frame.offset is None else frame.offset[rows],
         rows=None,
+        index=None,
     )
 
 
