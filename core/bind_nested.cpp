@@ -136,7 +136,7 @@ void bind_nested(nb::module_& m) {
            nb::arg("groups"), nb::arg("scratch"))
       .def_prop_ro("bytes", &NestedData::bytes)
       .def_prop_ro("most_leaves", &NestedData::most_leaves)
-      .def("release", &NestedData::release)
+      .def("release", [](NestedData& self) { unlocked(self, [&] { self.release(); }); })
       .def("prefetch", &NestedData::prefetch)
       .def("set_structure", &set_structure, nb::arg("z"), nb::arg("logits"), nb::arg("effects"),
            nb::arg("row"), nb::arg("column"))

@@ -612,6 +612,8 @@ def test_calls_from_several_threads_take_turns() -> None:
             likelihood.set_response(data.y, data.trials)
         if k % 4 == 1:
             likelihood.modes()
+        if k % 4 == 2:
+            likelihood.release()
         return likelihood.evaluate(data.psi)
 
     with ThreadPoolExecutor(8) as pool:
