@@ -42,13 +42,22 @@ class BinomialRows : public UnitRows<Q> {
     Base::finish_sums(rz, wzz, Rz, Wzz);
   }
 
+  // The largest |change| of a row's predictor if b changes by d.
+  vd largest_change(const vd* d) const {
+    vd most{};
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      const vd delta = abs(change(t, d));
+      most = select(delta > most, delta, most);
+    }
+    return this->largest_of_rows(most);
+  }
+
   // By how much Z'r will change beyond -Z'WZ d if b changes by d, to fourth order:
   // r(eta + delta) = r - w delta - w3 delta^2 / 2 - w4 delta^3 / 6 - ...
   void remainder(const vd* d, vd* Rz) const {
     vd rz[kMaxQ] = {};
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      vd delta{};
-      for (int a = 0; a < q(); ++a) delta += z(t, a) * d[a];
+      const vd delta = change(t, d);
       const vd rest = (-1.0 / 6.0) * (delta * delta) * (3.0 * w3_[t] + w4_[t] * delta);
       for (int a = 0; a < q(); ++a) rz[a] += rest * z(t, a);
     }
@@ -195,6 +204,13 @@ class BinomialRows : public UnitRows<Q> {
     vd eta = eta0_[t];
     for (int a = 0; a < q(); ++a) eta += z(t, a) * b[a];
     return eta;
+  }
+
+  // Of eta, if b changes by d.
+  vd change(std::size_t t, const vd* d) const {
+    vd delta{};
+    for (int a = 0; a < q(); ++a) delta += z(t, a) * d[a];
+    return delta;
   }
 
   void add_sums(std::size_t t, vd r, vd w, vd* rz, vd* wzz) const {

@@ -92,12 +92,21 @@ class CategoricalRows : public UnitRows<Q> {
     Base::finish_sums(rz, wzz, Rz, Wzz);
   }
 
+  // The largest |change| of a row's predictors if b changes by d.
+  vd largest_change(const vd* d) const {
+    vd most{}, delta[kMaxC];
+    for (std::size_t t = 0; t < rows_.tiles; ++t) {
+      change(t, d, delta);
+      for (int c = 0; c < C(); ++c) most = select(abs(delta[c]) > most, abs(delta[c]), most);
+    }
+    return this->largest_of_rows(most);
+  }
+
   // By how much Z'r will change beyond -Z'WZ d if b changes by d, to fourth order.
   void remainder(const vd* d, vd* Rz) const {
-    vd rz[kMaxQ] = {}, rest[kMaxC];
+    vd rz[kMaxQ] = {}, delta[kMaxC], rest[kMaxC];
     for (std::size_t t = 0; t < rows_.tiles; ++t) {
-      vd delta[kMaxC] = {};
-      for (int a = 0; a < q(); ++a) delta[at_.z_logit[a]] += z(t, a) * d[a];
+      change(t, d, delta);
       categorical_remainder(C(), &pi_[t * C()], rows_.n[t], delta, rest);
       for (int a = 0; a < q(); ++a) rz[a] += rest[at_.z_logit[a]] * z(t, a);
     }
@@ -253,6 +262,12 @@ class CategoricalRows : public UnitRows<Q> {
   void predictor(std::size_t t, const vd* b, vd* eta) const {
     for (int c = 0; c < C(); ++c) eta[c] = eta0_[t * C() + c];
     for (int a = 0; a < q(); ++a) eta[at_.z_logit[a]] += z(t, a) * b[a];
+  }
+
+  // Of eta, if b changes by d.
+  void change(std::size_t t, const vd* d, vd* delta) const {
+    std::fill(delta, delta + C(), vd{});
+    for (int a = 0; a < q(); ++a) delta[at_.z_logit[a]] += z(t, a) * d[a];
   }
 
   void add_sums(std::size_t t, const vd* r, const vd* w, vd* rz, vd* wzz) const {

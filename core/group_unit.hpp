@@ -141,8 +141,8 @@ class GroupUnit {
 
   // Newton's method for u^, damped by |gradient| alone: along the Newton direction |gradient|^2
   // falls at rate 2, so halving finds an acceptable step, and f needs no logarithm here. (The
-  // undamped iteration cycles on binary data with large variances.) When the decrement is small,
-  // one more step is taken and not checked (`last_step`).
+  // undamped iteration cycles on binary data with large variances.) When the mode is near, one more
+  // step is taken and not checked (`last_step`).
   bool find_modes() {
     constexpr double kSufficient = 1e-4;
     Score here, there;
@@ -152,22 +152,20 @@ class GroupUnit {
       vd step[kMaxQ], trial[kMaxQ];
       for (int a = 0; a < q(); ++a) step[a] = here.gradient[a];
       here.H.solve(step, q());
-      vd decrement{};
-      for (int a = 0; a < q(); ++a) decrement += step[a] * here.gradient[a];
-      const auto done = decrement <= kClose;
+      const vd square = squared_distance(here, step);
+      const vl done = square <= kClose;
       if (all(done)) {
-        last_step(here, step, decrement);
+        last_step(here, step, square);
         return true;
       }
       vd length = splat(1.0);
       for (int halving = 0;; ++halving) {
         for (int a = 0; a < q(); ++a) trial[a] = u_[a] + length * step[a];
         score(trial, there);
-        const auto accepted =
-            either(there.norm <= (1.0 - 2.0 * kSufficient * length) * here.norm, done);
+        const vl accepted = (there.norm <= (1.0 - 2.0 * kSufficient * length) * here.norm) | done;
         if (all(accepted)) break;
         if (halving == 60) return false;
-        length = choose(accepted, length, 0.5 * length);
+        length = select(accepted, length, 0.5 * length);
       }
       for (int a = 0; a < q(); ++a) u_[a] = trial[a];
       here = there;
@@ -175,13 +173,25 @@ class GroupUnit {
     return false;
   }
 
+  // e^2: the decrement, or where that is more the square of the largest change of a predictor. All
+  // that is not linear in u is a function of predictors, and where variances are large and weights
+  // small these move far while the decrement is small.
+  vd squared_distance(const Score& here, const vd* step) const {
+    vd decrement{}, d[kMaxQ] = {};
+    for (int a = 0; a < q(); ++a) decrement += step[a] * here.gradient[a];
+    if (all(decrement > kClose)) return decrement;
+    effects(step, d);
+    const vd change = response_.largest_change(d), square = change * change;
+    return select(square > decrement, square, decrement);  // not a number stays so
+  }
+
   // The error e of u^ enters l_g at first order and must end near 1e-13. A Newton step leaves e^2;
   // to solve H d = gradient + A'R(A d) for it, where R are the terms of r beyond the linear one,
   // costs no exponentials and leaves e^3 after one iteration, e^4 after two.
-  static constexpr double kClosest = 1e-13, kCloser = 2e-9, kClose = 3e-7;  // decrements e^2
+  static constexpr double kClosest = 1e-13, kCloser = 2e-9, kClose = 3e-7;  // e^2
 
-  void last_step(const Score& here, vd* step, vd decrement) {
-    const int corrections = all(decrement <= kClosest) ? 0 : all(decrement <= kCloser) ? 1 : 2;
+  void last_step(const Score& here, vd* step, vd square) {
+    const int corrections = all(square <= kClosest) ? 0 : all(square <= kCloser) ? 1 : 2;
     for (int i = 0; i < corrections; ++i) {
       vd d[kMaxQ] = {}, R[kMaxQ];
       effects(step, d);

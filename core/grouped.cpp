@@ -9,7 +9,7 @@ namespace multilogit {
 
 namespace {
 
-// Mode derivatives are kept while they take at most this many doubles (80 MB).
+// Mode derivatives are kept while they are at most this many (40 MB).
 constexpr std::size_t kMostDerivatives = 10'000'000;
 
 }  // namespace
@@ -115,8 +115,8 @@ void GroupedData::move_to(const double* psi) {
   if (last_psi_.size() == size) {
     for (std::size_t k = 0; k < size; ++k) point_.change[k] = psi[k] - last_psi_[k];
   } else {
-    const std::size_t doubles = groups() * point_.q * size;
-    modes_.derivatives.assign(doubles <= kMostDerivatives ? doubles : 0, 0.0);
+    const std::size_t derivatives = groups() * point_.q * size;
+    modes_.derivatives.assign(derivatives <= kMostDerivatives ? derivatives : 0, 0.0F);
   }
   last_psi_.assign(psi, psi + size);
 }

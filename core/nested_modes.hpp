@@ -127,12 +127,6 @@ class ForestModes : public Forest<Z, Q> {
     }
   }
 
-  static bool any(vl mask) {
-    bool out = false;
-    for (int lane = 0; lane < kLanes; ++lane) out = out || mask[lane] != 0;
-    return out;
-  }
-
   // Moves all nodes, and eliminates the gradients there.
   void sweep(Move how) {
     this->downwards([&](Level& level, std::size_t b) { move(level, b, how); }, 1);

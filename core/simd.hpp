@@ -28,6 +28,14 @@ inline vd splat(double x) { return x - vd{}; }
 
 inline vd select(vl mask, vd yes, vd no) { return mask ? yes : no; }
 
+inline bool all(vl mask) {
+  bool out = true;
+  for (int i = 0; i < kLanes; ++i) out = out && mask[i] != 0;
+  return out;
+}
+
+inline bool any(vl mask) { return !all(~mask); }
+
 inline vl bits(vd x) {
   vl out;
   std::memcpy(&out, &x, sizeof out);
@@ -100,6 +108,12 @@ inline double sum(vd x) {
   const auto z = y;
 #endif
   return z[0] + z[1];
+}
+
+inline double largest(vd x) {
+  double out = x[0];
+  for (int i = 1; i < kLanes; ++i) out = x[i] > out ? x[i] : out;
+  return out;
 }
 
 // Lane j of the result: the sum over the lanes of x[j], j < kLanes. Half as long as so many `sum`s.

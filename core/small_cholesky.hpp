@@ -8,19 +8,6 @@
 namespace multilogit {
 
 inline double square_root(double x) { return std::sqrt(x); }
-inline double logarithm(double x) { return std::log(x); }
-
-// Truth values of one group or of one group per lane.
-inline bool all(bool mask) { return mask; }
-inline bool all(vl mask) {
-  bool out = true;
-  for (int i = 0; i < kLanes; ++i) out = out && mask[i] != 0;
-  return out;
-}
-inline bool either(bool a, bool b) { return a || b; }
-inline vl either(vl a, vl b) { return a | b; }
-inline double choose(bool mask, double yes, double no) { return mask ? yes : no; }
-inline vd choose(vl mask, vd yes, vd no) { return select(mask, yes, no); }
 
 // LL' = H for q <= Max; matrices are row-major with leading dimension Max, lower triangle.
 template <int Max, class S>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "simd.hpp"
-#include "small_cholesky.hpp"
 
 namespace multilogit {
 

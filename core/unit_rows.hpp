@@ -160,6 +160,7 @@ class UnitRows {
 
   // A group's sum over its rows: they are side by side, or one after the other in a lane.
   vd over_rows(vd x) const { return rows_.groups_in_lanes ? x : splat(sum(x)); }
+  vd largest_of_rows(vd x) const { return rows_.groups_in_lanes ? x : splat(largest(x)); }
   void over_rows(std::vector<vd>& sums) const {
     if (rows_.groups_in_lanes) return;
     for (vd& x : sums) x = splat(sum(x));

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from laplace_reference import laplace, laplace_group
 from likelihood.problems import Array, assert_derivatives, binomial_response, differences
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from multilogit.errors import Status
 from multilogit.likelihood.covariance import CovarianceStructure, cholesky
@@ -247,6 +248,49 @@ def test_modes_are_found_where_undamped_newton_cycles() -> None:
     assert at.status is Status.OK
     expected = laplace_group(eta0, np.full((n, 1), sigma), y, np.ones(n))
     assert at.value == pytest.approx(expected, rel=1e-12)
+
+
+def exact_mode(eta0: Array, sigma: float, y: Array) -> float:
+    """û of a random intercept by bisection: where σ Σ (y - π) - u changes its sign."""
+    low, high = -100.0, 100.0
+    for _ in range(200):
+        u = 0.5 * (low + high)
+        eta = eta0 + sigma * u
+        slope = float((sigma * np.where(y > 0, expit(-eta), -expit(eta))).sum()) - u
+        low, high = (u, high) if slope > 0.0 else (low, u)
+    return 0.5 * (low + high)
+
+
+def laplace_at(u: float, eta0: Array, sigma: float, y: Array) -> float:
+    eta = eta0 + sigma * u
+    H = 1.0 + sigma**2 * float((expit(eta) * expit(-eta)).sum())
+    value = -float(np.logaddexp(0.0, np.where(y > 0, -eta, eta)).sum())
+    return value - 0.5 * u**2 - 0.5 * np.log(H)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 30.0, 300.0, 1e4, 1e6])
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_modes_are_exact_for_any_variance(sigma: float, nodes: int) -> None:
+    # A group with one outcome alone: û is small, and so are the weights at it. The predictor, σ u,
+    # is far from its value at the mode while all that a step changes in u looks like nothing.
+    rng = np.random.default_rng(0)
+    rows = [1, 2, 3, 5, 8, 40, 300]
+    groups = [part for n in rows for part in (np.ones(n), np.zeros(n), 1.0 * (rng.random(n) < 0.3))]
+    y = np.concatenate(groups)
+    one, codes = np.ones(y.size), np.repeat(np.arange(len(groups)), [g.size for g in groups])
+    likelihood = GroupedLikelihood(
+        [one], [one], (1,), y, one, codes.astype(np.int32), len(groups), nodes=nodes
+    )
+    at = likelihood.evaluate(np.array([0.3, sigma]))
+    modes = [exact_mode(np.full(g.size, 0.3), sigma, g) for g in groups]
+    found = likelihood.modes()[0][:, 0]
+    np.testing.assert_allclose(sigma * found, sigma * np.array(modes), rtol=1e-11, atol=1e-11)
+    if nodes == 1:
+        exact = [
+            laplace_at(u, np.full(g.size, 0.3), sigma, g)
+            for u, g in zip(modes, groups, strict=True)
+        ]
+        assert at.value == pytest.approx(sum(exact), rel=1e-12)
 
 
 def test_modes_that_cannot_be_found_are_reported() -> None:
