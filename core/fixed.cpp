@@ -156,7 +156,7 @@ class Rows {
     }
     for (std::size_t j = 0; j < c; ++j)
       for (std::size_t t = 0; t < kStripTiles; t += kSideBySide)
-        add_predictor(beta_ + j * p, p, &work.x[t], &work.eta[t * c + j], c);
+        add_predictor(beta_ + j * p, p, work.x.data() + t, &work.eta[t * c + j], c);
   }
 
   // eta += X beta in kSideBySide tiles at a time: one waits for its own last sum only.
