@@ -103,3 +103,5 @@ def test_bad_responses_are_named() -> None:
     y[7] = -1
     with pytest.raises(ml.DataError, match="Row 7"):
         refit(y)
+    with pytest.raises(ml.DataError, match="must be numbers"):
+        refit(["yes"] * 60)

@@ -54,7 +54,7 @@ class Refitter:
         Raises
         ------
         DataError
-            Wrong shape, negative or fractional counts, more than there are trials.
+            No numbers, wrong shape, negative or fractional counts, more than there are trials.
         """
         began = time.perf_counter()
         fit = self.fit
@@ -67,7 +67,13 @@ class Refitter:
 
 def _checked(counts: ArrayLike, response: Response) -> Response:
     """The response with new counts."""
-    new = np.asarray(counts, dtype=np.float64)
+    try:
+        new = np.asarray(counts, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            "The new response must be numbers: successes of each row, 0 or 1 where there is one "
+            "trial. A response that is text has to be counted first."
+        ) from None
     new = new[:, None] if new.ndim == 1 else new
     if new.shape != response.counts.shape:
         rows, logits = response.counts.shape
