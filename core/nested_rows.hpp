@@ -99,10 +99,7 @@ class LeafRows {
   // n_t log(1 + x)
   template <class Log1p>
   void add_log(std::size_t t, vd x, const Log1p& log1p, SumOfLogs& logs) const {
-    if (data_.single_trials)
-      logs.add_single(data_.n[t], x);
-    else
-      logs.add(data_.n[t], x, log1p);
+    logs.add(data_.n[t], x, data_.single_trials, log1p);
   }
 
   static void resize(std::vector<vd>& array, std::size_t size) {

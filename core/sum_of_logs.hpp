@@ -10,13 +10,14 @@ namespace multilogit {
 // what the sum of as many logarithms does.
 class SumOfLogs {
  public:
-  // log1p: of these t <= 16.
+  // single: n is 0 or 1; log1p: of these t <= 16.
   template <class Log1p>
-  void add(vd n, vd t, const Log1p& log1p) {
-    sum_ += n * log1p(t);
+  void add(vd n, vd t, bool single, const Log1p& log1p) {
+    if (single)
+      multiply(1.0 + n * t, 1);
+    else
+      sum_ += n * log1p(t);
   }
-  // n is 0 or 1.
-  void add_single(vd n, vd t) { multiply(1.0 + n * t, 1); }
 
   // log x, x >= 1
   void add_log(vd x) {

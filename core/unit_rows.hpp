@@ -169,10 +169,7 @@ class UnitRows {
   // n_t log(1 + x)
   template <class Log1p>
   void add_log(std::size_t t, vd x, const Log1p& log1p, SumOfLogs& logs) const {
-    if (rows_.single_trials)
-      logs.add_single(rows_.n[t], x);
-    else
-      logs.add(rows_.n[t], x, log1p);
+    logs.add(rows_.n[t], x, rows_.single_trials, log1p);
   }
 
   void finish_sums(const vd* rz, const vd* wzz, vd* Rz, vd* Wzz) const {
