@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import re
 import runpy
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import load_script
 
 import multilogit as ml
 from multilogit.result.pictures.plots import Plots
@@ -86,12 +86,7 @@ def test_pictures_are_small() -> None:
 @pytest.fixture
 def docstrings() -> ModuleType:
     pytest.importorskip("griffe")
-    spec = importlib.util.spec_from_file_location("docstrings", DOCS / "docstrings.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(DOCS / "docstrings.py")
 
 
 def test_links_out_of_the_site_become_paths() -> None:

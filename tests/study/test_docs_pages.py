@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import load_script
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("PIL")
@@ -17,12 +17,7 @@ PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 
 
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("study_pages", DOCS / "study_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(DOCS / "study_pages.py")
 
 
 def test_pages_are_those_of_the_stored_summaries() -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def rules() -> ModuleType:
-    path = ROOT / "tools" / "import_rules.py"
-    spec = importlib.util.spec_from_file_location("import_rules", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "tools" / "import_rules.py")
 
 
 def violations(rules: ModuleType, directory: Path, files: dict[str, str]) -> list[str]:
